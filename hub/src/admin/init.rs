@@ -1,0 +1,123 @@
+//! Makes a hub's folder.
+
+use super::{AdminError, at};
+use crate::admin;
+use runtime::{peer::Peer, seal::write_private};
+use std::path::{Path, PathBuf};
+
+const HUB: &str = r#"# The hub. Paths are relative to this folder.
+name = "NAME"                       # eger://hub/NAME on links
+
+[listen]                            # plain TCP on loopback only; give [listen.tls] for anything else
+open = "127.0.0.1:7001"             # released aggregates
+enclave = "127.0.0.1:7002"          # rows under project pseudonyms: reachable from the secure environment alone
+# [listen.tls]
+# cert = "keys/server.crt"
+# key = "keys/server.key"
+
+[link]                              # the hub's identity towards spokes (hub admin ca issue hub NAME)
+cert = "keys/link.crt"
+key = "keys/link.key"
+ca = "keys/link-ca.crt"
+
+# One for each controller:
+# [[spoke]]
+# controller = "region-h"
+# address = "127.0.0.1:7101"
+
+[query]
+timeout_seconds = 300               # a statement ends after this, with an error
+ticket_seconds = 300                # how long an announced answer can be fetched
+catalogue_timeout_seconds = 10      # how long a spoke may take to say what it offers
+catalogue_cache_seconds = 10        # how long that is used again
+max_statement_bytes = 262144
+queue_seconds = 60                  # how long a statement may wait for a free slot
+"#;
+
+const PROJECT: &str = r#"# A project: rename this file to <project>.toml and fill it in. The hub reads project files again every few seconds.
+# What the project may see stands with each controller (grants/<project>.toml at its spoke), not here.
+project = "example"
+title = "What it is about"
+members = ["anna@example.org"]
+controllers = ["region-h"]          # each needs a [[spoke]] in hub.toml
+"#;
+
+const README: &str = "# A hub's folder
+
+- `hub.toml`: where it listens, which spokes there are
+- `projects/*.toml`: members and controllers of each project (`example.toml.sample` shows one)
+- `keys/ca.*`: the authority of the links. `ca.key` issues identities: keep a copy offline
+- `keys/link.*`, `keys/link-ca.crt`: the hub's own identity towards spokes
+- `keys/ticket.key`: seals tickets between two calls; a new one makes running clients ask again
+- `hub.db`: access tokens, hashed
+
+Next:
+
+    hub admin ca issue --config hub.toml spoke region-h --out certificates/region-h   # give the three files to the controller
+    hub admin token create --config hub.toml anna@example.org
+    hub serve --config hub.toml
+    EGER_TOKEN=... hub sql
+";
+
+/// Makes everything that needs no other party. Refuses a folder that has a `hub.toml`.
+///
+/// # Errors
+/// When there is a hub already, or a file can't be written.
+pub fn init(folder: &Path, name: &str) -> Result<Vec<PathBuf>, AdminError> {
+    let peer = Peer::hub(name).map_err(|e| AdminError::Usage(format!("--name {name}: {e}")))?;
+    let hub = folder.join("hub.toml");
+    if hub.exists() {
+        return Err(AdminError::Usage(format!("{} exists: there is a hub here already", hub.display())));
+    }
+    let (keys, projects) = (folder.join("keys"), folder.join("projects"));
+    for dir in [folder, &keys, &projects] {
+        std::fs::create_dir_all(dir).map_err(at(dir))?;
+    }
+    private(&keys)?;
+    admin::new_authority(folder)?;
+    admin::issue(folder, &peer, 825, &keys)?;
+    let ticket = keys.join("ticket.key");
+    let mut key = zeroize::Zeroizing::new([0u8; 32]);
+    getrandom::fill(key.as_mut_slice()).map_err(|e| AdminError::Usage(format!("no random numbers: {e}")))?;
+    write_private(&ticket, key.as_slice()).map_err(at(&ticket))?;
+    let texts = [
+        (projects.join("example.toml.sample"), PROJECT.to_owned()),
+        (folder.join("README.md"), README.to_owned()),
+        // Last: a folder with hub.toml is whole.
+        (hub, HUB.replace("NAME", name)),
+    ];
+    let mut written = vec![keys, ticket];
+    for (path, text) in texts {
+        std::fs::write(&path, text).map_err(at(&path))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+fn private(path: &Path) -> Result<(), AdminError> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(at(path))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::config::HubConfig;
+
+    #[test]
+    fn a_new_folder_loads_and_is_not_made_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("hub");
+        init(&folder, "main").unwrap();
+        let config = HubConfig::load(&folder.join("hub.toml")).unwrap();
+        let tls = runtime::tls::Tls::load(&config.link).unwrap();
+        assert_eq!(tls.peer().to_string(), "eger://hub/main");
+        crate::receive::Sealer::load(&config.ticket_key()).unwrap();
+        let before = std::fs::read(folder.join("keys/ca.key")).unwrap();
+        assert!(init(&folder, "main").unwrap_err().to_string().contains("already"));
+        assert!(admin::new_authority(&folder).unwrap_err().to_string().contains("already"));
+        assert_eq!(std::fs::read(folder.join("keys/ca.key")).unwrap(), before);
+        assert!(init(&dir.path().join("other"), "Not A Name").unwrap_err().to_string().contains("--name"));
+    }
+}

@@ -1,0 +1,40 @@
+//! The operator's commands: making the folder, certificates of links, tokens.
+
+mod ca;
+mod init;
+mod token;
+
+pub use ca::{issue, new_authority};
+pub use init::init;
+pub use token::{create, list, revoke};
+
+use std::path::{Path, PathBuf};
+
+/// Why an operator's command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// What was asked can't be done as asked.
+    #[error("{0}")]
+    Usage(String),
+    /// A file can't be written or read.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// which file
+        path: PathBuf,
+        /// what is wrong
+        message: String,
+    },
+    /// The authority can't be made or used.
+    #[error(transparent)]
+    Authority(#[from] runtime::ca::CaError),
+    /// The configuration is not usable.
+    #[error(transparent)]
+    Config(#[from] crate::config::HubConfigError),
+    /// The tokens can't be read or written.
+    #[error(transparent)]
+    Tokens(#[from] crate::identify::TokenError),
+}
+
+pub(crate) fn at<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> AdminError + '_ {
+    move |error| AdminError::File { path: path.to_owned(), message: error.to_string() }
+}

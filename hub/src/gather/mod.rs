@@ -1,0 +1,191 @@
+//! Takes a spoke's answer in, batch by batch, as fast as it is wanted.
+//!
+//! INVARIANT: an answer is whole or an error. A stream that stops without its final status, has another schema than
+//! planned, or is late, is an error that names the controller; rows that came before are never an answer of their own.
+
+mod trouble;
+
+use crate::{
+    dispatch::{self, Broken},
+    permit::Permitted,
+    registry::Links,
+};
+use arrow::{
+    array::{RecordBatch, RecordBatchOptions},
+    datatypes::{Schema, SchemaRef},
+};
+use arrow_flight::{
+    FlightData,
+    decode::{DecodedPayload, FlightDataDecoder},
+    error::FlightError,
+};
+use datafusion::{
+    common::DataFusionError,
+    physical_plan::{
+        SendableRecordBatchStream,
+        metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder},
+        stream::RecordBatchStreamAdapter,
+    },
+};
+use futures::{Stream, StreamExt};
+use proto::{refusal::Refusal, wire};
+use std::{sync::Arc, time::Duration};
+use tonic::Streaming;
+
+/// How long to wait before asking again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Name of the metric that counts bytes received from a spoke.
+pub const WIRE_BYTES: &str = "wire_bytes";
+/// Name of the metric that counts rows received from a spoke.
+pub const WIRE_ROWS: &str = "wire_rows";
+
+/// What was received in answer to one fragment.
+#[derive(Debug, Clone)]
+struct Counters {
+    rows: Count,
+    bytes: Count,
+}
+
+/// The rows that answer `question`. The request is sent when the stream is first polled; an answer that breaks before
+/// it gave a row is asked for once more.
+#[must_use]
+pub fn rows(
+    question: Permitted<wire::Fragment>,
+    links: Arc<Links>,
+    schema: SchemaRef,
+    metrics: &ExecutionPlanMetricsSet,
+    partition: usize,
+) -> SendableRecordBatchStream {
+    let counters = Counters {
+        rows: MetricBuilder::new(metrics).counter(WIRE_ROWS, partition),
+        bytes: MetricBuilder::new(metrics).counter(WIRE_BYTES, partition),
+    };
+    let gather = Gather { question, links, schema: Arc::clone(&schema), counters, state: State::Ask { again: true } };
+    let batches = futures::stream::try_unfold(gather, |mut gather| async move {
+        match gather.next().await {
+            Ok(Some(batch)) => Ok(Some((batch, gather))),
+            Ok(None) => Ok(None),
+            Err(refusal) => Err(DataFusionError::External(Box::new(refusal))),
+        }
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+}
+
+struct Gather {
+    question: Permitted<wire::Fragment>,
+    links: Arc<Links>,
+    schema: SchemaRef,
+    counters: Counters,
+    state: State,
+}
+
+enum State {
+    /// Not asked yet; `again`: may be asked once more when it breaks.
+    Ask { again: bool },
+    Answer { decoder: Box<FlightDataDecoder>, again: bool },
+}
+
+impl Gather {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, Refusal> {
+        loop {
+            let again = match &self.state {
+                State::Ask { again } | State::Answer { again, .. } => *again,
+            };
+            let deadline = self.question.context().deadline;
+            let error = match tokio::time::timeout_at(deadline, self.step()).await {
+                Ok(Ok(Step::Batch(batch))) => {
+                    self.counters.rows.add(batch.num_rows());
+                    if let State::Answer { again, .. } = &mut self.state {
+                        *again &= batch.num_rows() == 0;
+                    }
+                    return Ok(Some(batch));
+                }
+                Ok(Ok(Step::End)) => return Ok(None),
+                Ok(Ok(Step::On)) => continue,
+                Ok(Err(error)) => error,
+                Err(_) => return Err(trouble::late(&self.question)),
+            };
+            let refusal = trouble::refusal(&self.question, &error, matches!(self.state, State::Answer { .. }));
+            if !(again && refusal.retryable() && trouble::is_connection(&error)) {
+                return Err(refusal);
+            }
+            self.state = State::Ask { again: false };
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, Trouble> {
+        match &mut self.state {
+            State::Ask { again } => {
+                let again = *again;
+                let stream = dispatch::send(&self.question, &self.links).await.map_err(Trouble::Broken)?;
+                let decoder = FlightDataDecoder::new(frames(stream, self.counters.clone()));
+                self.state = State::Answer { decoder: Box::new(decoder), again };
+                Ok(Step::On)
+            }
+            State::Answer { decoder, .. } => match decoder.next().await {
+                None if decoder.schema().is_none() => Err(Trouble::Garbage("no schema")),
+                None => Ok(Step::End),
+                Some(Err(error)) => Err(Trouble::Flight(error)),
+                Some(Ok(message)) => match message.payload {
+                    DecodedPayload::None => Ok(Step::On),
+                    DecodedPayload::Schema(sent) => {
+                        if same(&self.schema, &sent) { Ok(Step::On) } else { Err(Trouble::Garbage("another schema")) }
+                    }
+                    DecodedPayload::RecordBatch(batch) => {
+                        if !same(&self.schema, batch.schema_ref()) {
+                            return Err(Trouble::Garbage("another schema"));
+                        }
+                        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                        RecordBatch::try_new_with_options(Arc::clone(&self.schema), batch.columns().to_vec(), &options)
+                            .map(Step::Batch)
+                            .map_err(|_| Trouble::Garbage("rows that don't fit the schema"))
+                    }
+                },
+            },
+        }
+    }
+}
+
+enum Step {
+    On,
+    Batch(RecordBatch),
+    End,
+}
+
+/// What went wrong with one try.
+#[derive(Debug)]
+enum Trouble {
+    Broken(Broken),
+    Flight(FlightError),
+    Garbage(&'static str),
+}
+
+/// Names and types in order; what is said about columns may differ.
+fn same(planned: &Schema, sent: &Schema) -> bool {
+    planned.fields().len() == sent.fields().len()
+        && planned
+            .fields()
+            .iter()
+            .zip(sent.fields())
+            .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
+}
+
+/// The messages of an answer, counted. An end without the spoke's final status is an error: HTTP/2 lets a stream be
+/// reset in a way that looks like an orderly end.
+fn frames(
+    stream: Streaming<FlightData>,
+    counters: Counters,
+) -> impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static {
+    futures::stream::try_unfold((stream, counters), |(mut stream, counters)| async move {
+        let said = |status| FlightError::Tonic(Box::new(status));
+        if let Some(data) = stream.message().await.map_err(said)? {
+            counters.bytes.add(data.data_body.len() + data.data_header.len() + data.app_metadata.len());
+            return Ok(Some((data, (stream, counters))));
+        }
+        match stream.trailers().await.map_err(said)? {
+            Some(trailers) if trailers.contains_key("grpc-status") => Ok(None),
+            _ => Err(FlightError::ProtocolError("the answer stopped without a final status".to_owned())),
+        }
+    })
+}

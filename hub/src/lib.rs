@@ -1,0 +1,24 @@
+//! The hub: plans a researcher's statement over several controllers' spokes, asks each spoke for its part,
+//! joins the answers and decides what leaves.
+//!
+//! The folders are the path of a query: [`receive`] -> [`identify`] -> [`plan`] -> [`permit`] -> [`dispatch`]
+//! -> (the spoke) -> [`gather`] -> [`release`]. Beside the path stand [`registry`] (what the spokes offer),
+//! [`compute`] (memory, disk and slots), [`admin`] and [`sql`] (the terminal).
+//!
+//! INVARIANT: the hub holds no key of any pseudonym and never sees a person number.
+
+pub mod admin;
+pub mod cli;
+pub mod compute;
+pub mod config;
+pub mod dispatch;
+pub mod gather;
+pub mod identify;
+pub mod permit;
+pub mod plan;
+pub mod receive;
+pub mod registry;
+pub mod release;
+pub mod request;
+pub mod serve;
+pub mod sql;

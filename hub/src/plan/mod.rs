@@ -1,0 +1,169 @@
+//! From a statement's text to a plan whose leaves are fragments at spokes.
+//!
+//! The order is fixed: parse (reading statements only), bind to the project's catalog, analyse, let
+//! [`crate::release`] decide and rewrite, optimise, and only then make the plan that runs.
+//!
+//! INVARIANT: only what [`release::analyse`] gave back is optimised and run.
+
+mod catalog;
+mod explain;
+mod parameters;
+mod roles;
+mod run;
+mod scan;
+mod session;
+mod statement;
+mod table;
+mod trouble;
+
+pub use parameters::{Parameters, Prepared};
+pub use run::Answer;
+pub use scan::SpokeScanExec;
+pub use statement::{Manner, Reading, number_placeholders, parse};
+pub use table::SpokeTable;
+
+use crate::{
+    compute::Compute,
+    registry::{Catalogue, Offer, Registry},
+    release::{self, Released},
+    request::RequestContext,
+};
+use arrow::datatypes::SchemaRef;
+use datafusion::{
+    common::TableReference,
+    execution::{runtime_env::RuntimeEnv, session_state::SessionState},
+    logical_expr::LogicalPlan,
+};
+use policies::zone::Zone;
+use proto::{
+    ids::{ControllerId, TableName},
+    refusal::{Kind, Refusal},
+};
+use std::sync::Arc;
+
+/// Plans statements.
+pub struct Planner {
+    registry: Registry,
+    compute: Arc<Compute>,
+    functions: session::Functions,
+}
+
+/// A statement that may be run, for one request.
+pub struct Planned {
+    context: Arc<RequestContext>,
+    state: SessionState,
+    plan: Released<LogicalPlan>,
+    manner: Manner,
+    schema: SchemaRef,
+}
+
+impl Planned {
+    /// Names and types of the answer: the same in FlightInfo and in the stream.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+impl Planner {
+    /// Plans over what `registry` finds, to be run by `compute`.
+    #[must_use]
+    pub fn new(registry: Registry, compute: Arc<Compute>) -> Self {
+        Self { registry, compute, functions: session::Functions::standard() }
+    }
+
+    /// Where what the spokes offer is asked.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Where statements run.
+    #[must_use]
+    pub fn compute(&self) -> &Arc<Compute> {
+        &self.compute
+    }
+
+    /// Plans `sql` with its parameters. `environment`: what it will run in; none when it is planned only.
+    ///
+    /// # Errors
+    /// When it can't be read, does more than read, names what doesn't exist for the project, can't be planned, or may
+    /// not be answered in this zone.
+    pub async fn plan(
+        &self,
+        context: &Arc<RequestContext>,
+        sql: &str,
+        parameters: &Parameters,
+        environment: Option<Arc<RuntimeEnv>>,
+    ) -> Result<Planned, Refusal> {
+        let reading = parse(sql)?;
+        let (state, logical) = self.bind(context, &reading, environment).await?;
+        let logical = parameters.bind(logical)?;
+        self.release(context, state, reading.manner, logical)
+    }
+
+    /// The plan as the statement says it, nothing decided yet.
+    async fn bind(
+        &self,
+        context: &Arc<RequestContext>,
+        reading: &Reading,
+        environment: Option<Arc<RuntimeEnv>>,
+    ) -> Result<(SessionState, LogicalPlan), Refusal> {
+        let catalogue = self.registry.catalogue(context).await;
+        let state = session::session(
+            &self.functions,
+            self.compute.profile(),
+            &catalogue,
+            self.registry.links(),
+            context,
+            environment.unwrap_or_else(|| self.compute.planning()),
+        );
+        let fail = |error| trouble::planning(&error, &context.query);
+        for reference in state.resolve_table_references(&reading.statement).map_err(fail)? {
+            known(&reference, &state, &catalogue)?;
+        }
+        let logical = state.statement_to_plan(reading.statement.clone()).await.map_err(fail)?;
+        Ok((state, logical))
+    }
+
+    fn release(
+        &self,
+        context: &Arc<RequestContext>,
+        state: SessionState,
+        manner: Manner,
+        logical: LogicalPlan,
+    ) -> Result<Planned, Refusal> {
+        let fail = |error| trouble::planning(&error, &context.query);
+        let zone: Zone = context.caller.zone;
+        let analysed =
+            state.analyzer().execute_and_check(logical, state.config_options(), |_, _| {}).map_err(fail)?;
+        let plan = release::analyse(analysed, zone, &roles::SessionRoles)
+            .map_err(|refusal| Refusal::new(Kind::Denied, refusal.to_string()))?;
+        let schema = match manner {
+            Manner::Answer => Arc::new(plan.get().schema().as_arrow().clone()),
+            Manner::Explain => explain::schema(false),
+            Manner::Analyze => explain::schema(true),
+        };
+        Ok(Planned { context: Arc::clone(context), state, plan, manner, schema })
+    }
+}
+
+/// A better answer than the engine's to a table that isn't there.
+fn known(reference: &TableReference, state: &SessionState, catalogue: &Catalogue) -> Result<(), Refusal> {
+    let defaults = &state.config_options().catalog;
+    let resolved = reference.clone().resolve(&defaults.default_catalog, &defaults.default_schema);
+    if resolved.schema.as_ref() == "information_schema" && *resolved.catalog == *catalogue.project.as_ref() {
+        return Ok(());
+    }
+    let missing = || trouble::no_table(&reference.to_quoted_string(), catalogue);
+    if *resolved.catalog != *catalogue.project.as_ref() {
+        return Err(missing());
+    }
+    let controller: ControllerId = resolved.schema.parse().map_err(|_| missing())?;
+    let table: TableName = resolved.table.parse().map_err(|_| missing())?;
+    match catalogue.offers.get(&controller) {
+        Some(Offer::Tables(tables)) if tables.contains_key(&table) => Ok(()),
+        Some(Offer::Down(refusal)) => Err(refusal.clone()),
+        Some(Offer::Tables(_) | Offer::Nothing) | None => Err(missing()),
+    }
+}

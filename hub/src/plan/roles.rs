@@ -1,0 +1,29 @@
+//! Which tables of a session are about people: all that come from spokes, by what the spokes say; the catalog's own
+//! description is not.
+
+use super::SpokeTable;
+use crate::release::{ColumnRole, Roles, SchemaRoles};
+use datafusion::{
+    catalog::{default_table_source::DefaultTableSource, streaming::StreamingTable},
+    logical_expr::TableSource,
+};
+use std::any::Any;
+
+pub(super) struct SessionRoles;
+
+impl Roles for SessionRoles {
+    fn role(&self, source: &dyn TableSource, column: &str) -> ColumnRole {
+        if describes_catalog(source) { ColumnRole::Value } else { SchemaRoles.role(source, column) }
+    }
+
+    fn has_people(&self, source: &dyn TableSource) -> bool {
+        !describes_catalog(source) && SchemaRoles.has_people(source)
+    }
+}
+
+/// Only `information_schema` is a streaming table in a session of ours.
+fn describes_catalog(source: &dyn TableSource) -> bool {
+    (source as &dyn Any)
+        .downcast_ref::<DefaultTableSource>()
+        .is_some_and(|s| s.table_provider.is::<StreamingTable>() && !s.table_provider.is::<SpokeTable>())
+}

@@ -1,0 +1,153 @@
+//! The leaf of a physical plan that is answered by a spoke.
+//!
+//! INVARIANT: `execute` asks nobody; the request goes out when the stream is first polled.
+
+use crate::{gather, permit::Permitted, registry::Links};
+use arrow::datatypes::SchemaRef;
+use datafusion::{
+    common::{DataFusionError, Statistics, tree_node::TreeNodeRecursion},
+    execution::TaskContext,
+    physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr},
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
+        execution_plan::{Boundedness, EmissionType},
+        metrics::{ExecutionPlanMetricsSet, MetricsSet},
+        statistics::StatisticsArgs,
+    },
+};
+use proto::{
+    fragment::{self, Literals},
+    wire,
+};
+use std::{fmt, sync::Arc};
+
+/// One fragment at one spoke.
+#[derive(Debug, Clone)]
+pub struct SpokeScanExec {
+    question: Permitted<wire::Fragment>,
+    links: Arc<Links>,
+    schema: SchemaRef,
+    statistics: Arc<Statistics>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl SpokeScanExec {
+    pub(super) fn new(
+        question: Permitted<wire::Fragment>,
+        links: Arc<Links>,
+        schema: SchemaRef,
+        statistics: Statistics,
+    ) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self {
+            question,
+            links,
+            schema,
+            statistics: Arc::new(statistics),
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The controller asked.
+    #[must_use]
+    pub fn controller(&self) -> &proto::ids::ControllerId {
+        self.question.controller()
+    }
+
+    /// What it is asked, as SQL.
+    #[must_use]
+    pub fn text(&self) -> String {
+        fragment::text(self.question.get(), Literals::Shown)
+    }
+
+    /// Rows and bytes received so far.
+    #[must_use]
+    pub fn received(&self) -> (u64, u64) {
+        let metrics = self.metrics.clone_inner();
+        let sum = |name: &str| {
+            metrics
+                .iter()
+                .filter(|metric| metric.value().name() == name)
+                .map(|metric| metric.value().as_usize() as u64)
+                .sum()
+        };
+        (sum(gather::WIRE_ROWS), sum(gather::WIRE_BYTES))
+    }
+}
+
+impl DisplayAs for SpokeScanExec {
+    fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (controller, table) = (self.question.controller(), &self.question.offer().name);
+        match kind {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "SpokeScanExec: spoke={controller}, table={table}, fragment={}", self.text())
+            }
+            DisplayFormatType::TreeRender => write!(f, "spoke={controller}\ntable={table}"),
+        }
+    }
+}
+
+impl ExecutionPlan for SpokeScanExec {
+    fn name(&self) -> &str {
+        "SpokeScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
+    ) -> Result<TreeNodeRecursion, DataFusionError> {
+        // No dynamic filters: key lists may go to a spoke only when the sources' permits name it.
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        Ok(self)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        _context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        if partition != 0 {
+            return Err(DataFusionError::Internal(format!("a spoke's answer has one partition, not {partition}")));
+        }
+        Ok(gather::rows(
+            self.question.clone(),
+            Arc::clone(&self.links),
+            Arc::clone(&self.schema),
+            &self.metrics,
+            partition,
+        ))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _inputs: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>, DataFusionError> {
+        Ok(Arc::clone(&self.statistics))
+    }
+}

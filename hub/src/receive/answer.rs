@@ -1,0 +1,137 @@
+//! A statement's answer on its way out: ended by its deadline, by its user, or by the client going away, and one line
+//! in the log when it is over.
+//!
+//! INVARIANT: the log line has user, project, zone, seconds, rows and outcome; never a literal or a value.
+
+use super::running::Place;
+use crate::{
+    compute::{Slot, SpillFolder},
+    plan::Answer,
+    request::RequestContext,
+};
+use arrow::array::RecordBatch;
+use arrow_flight::{FlightData, encode::FlightDataEncoderBuilder, error::FlightError};
+use futures::{Stream, StreamExt, stream::BoxStream};
+use proto::refusal::{Kind, Refusal};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tonic::Status;
+
+/// A spoke that is late is named by `gather` at the deadline; this comes after it, for everything else.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What a running statement holds; dropped, in this order, when its answer is over.
+#[allow(dead_code, reason = "spill and slot are held, not read")]
+pub(super) struct Held {
+    pub(super) place: Place,
+    pub(super) spill: SpillFolder,
+    pub(super) slot: Slot,
+}
+
+/// Writes the log line of one statement, however it ends.
+pub(super) struct Log {
+    context: Arc<RequestContext>,
+    started: Instant,
+    rows: u64,
+    outcome: Option<&'static str>,
+}
+
+impl Log {
+    pub(super) fn new(context: Arc<RequestContext>) -> Self {
+        Self { context, started: Instant::now(), rows: 0, outcome: None }
+    }
+
+    pub(super) fn refused(&mut self, refusal: &Refusal) {
+        self.outcome = Some(match refusal.kind {
+            Kind::Unauthenticated => "unauthenticated",
+            Kind::Denied => "denied",
+            Kind::NotFound => "not found",
+            Kind::Invalid => "invalid",
+            Kind::TooLarge => "too large",
+            Kind::Exhausted => "exhausted",
+            Kind::Unavailable => "unavailable",
+            Kind::Deadline => "deadline",
+            Kind::Cancelled => "cancelled",
+            Kind::Internal => "internal",
+        });
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let context = &self.context;
+        tracing::info!(
+            query_id = %context.query,
+            user = %context.caller.user,
+            project = %context.project.project,
+            zone = context.caller.zone.name(),
+            seconds = self.started.elapsed().as_secs_f64(),
+            rows = self.rows,
+            outcome = self.outcome.unwrap_or("the client went away"),
+            "statement"
+        );
+    }
+}
+
+struct Outgoing {
+    batches: BoxStream<'static, Result<RecordBatch, Refusal>>,
+    // Declared after the batches: work stops before what it used is given back.
+    held: Held,
+    log: Log,
+    deadline: Instant,
+    timeout: Duration,
+    over: bool,
+}
+
+/// The answer as Flight messages.
+pub(super) fn outgoing(answer: Answer, held: Held, log: Log) -> BoxStream<'static, Result<FlightData, Status>> {
+    let (schema, batches) = answer.into_parts();
+    let (deadline, timeout) = (log.context.deadline + GRACE, log.context.timeout);
+    let outgoing = Outgoing { batches, held, log, deadline, timeout, over: false };
+    let batches = futures::stream::unfold(outgoing, |mut outgoing| async move {
+        if outgoing.over {
+            return None;
+        }
+        let next = tokio::select! {
+            biased;
+            refusal = outgoing.held.place.ended() => Some(Err(refusal)),
+            next = outgoing.batches.next() => next,
+            () = tokio::time::sleep_until(outgoing.deadline) => Some(Err(Refusal::new(
+                Kind::Deadline,
+                format!(
+                    "the statement took longer than {} s. Ask for less, or fetch the answer faster",
+                    outgoing.timeout.as_secs()
+                ),
+            ))),
+        };
+        match &next {
+            Some(Ok(batch)) => outgoing.log.rows += batch.num_rows() as u64,
+            Some(Err(refusal)) => {
+                outgoing.log.refused(refusal);
+                outgoing.over = true;
+                // The spokes stop now, not when the client has read the error.
+                outgoing.batches = futures::stream::empty().boxed();
+            }
+            None => outgoing.log.outcome = Some("answered"),
+        }
+        Some((next?, outgoing))
+    });
+    encode(schema, batches)
+}
+
+/// Batches as Flight messages, the schema first, also when there are none.
+pub(super) fn encode(
+    schema: arrow::datatypes::SchemaRef,
+    batches: impl Stream<Item = Result<RecordBatch, Refusal>> + Send + 'static,
+) -> BoxStream<'static, Result<FlightData, Status>> {
+    FlightDataEncoderBuilder::new()
+        .with_schema(schema)
+        .build(batches.map(|batch| batch.map_err(|refusal| FlightError::Tonic(Box::new(refusal.into())))))
+        .map(|message| {
+            message.map_err(|error| match error {
+                FlightError::Tonic(status) => *status,
+                _ => Refusal::new(Kind::Internal, "the answer can't be written as Arrow data").into(),
+            })
+        })
+        .boxed()
+}

@@ -1,0 +1,85 @@
+//! Statements that run, so that they can be cancelled.
+
+use proto::{
+    ids::{QueryId, UserId},
+    refusal::{Kind, Refusal},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug)]
+struct Entry {
+    query: QueryId,
+    user: UserId,
+    cancel: CancellationToken,
+}
+
+/// The statements that run now; a ticket may be redeemed twice at once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Running {
+    entries: Arc<Mutex<HashMap<u64, Entry>>>,
+    next: Arc<AtomicU64>,
+    stopping: CancellationToken,
+}
+
+/// A statement's place among those that run; given up when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    running: Running,
+    number: u64,
+    cancel: CancellationToken,
+}
+
+impl Running {
+    pub(super) fn enter(&self, query: QueryId, user: UserId) -> Place {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let cancel = CancellationToken::new();
+        let entry = Entry { query, user, cancel: cancel.clone() };
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).insert(number, entry);
+        Place { running: self.clone(), number, cancel }
+    }
+
+    /// Cancels `user`'s statement. False when no such statement of theirs runs.
+    pub(super) fn cancel(&self, query: &QueryId, user: &UserId) -> bool {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = false;
+        for entry in entries.values().filter(|e| e.query == *query && e.user == *user) {
+            entry.cancel.cancel();
+            found = true;
+        }
+        found
+    }
+
+    /// Ends all of them, when the hub stops and has waited long enough.
+    pub(super) fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Place {
+    /// Resolves when the statement is to end, with what its caller reads.
+    pub(super) async fn ended(&self) -> Refusal {
+        tokio::select! {
+            () = self.cancel.cancelled() => Refusal::new(Kind::Cancelled, "the statement was cancelled"),
+            () = self.running.stopping.cancelled() => {
+                Refusal::new(Kind::Unavailable, "the hub is stopping. Run the statement again shortly")
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.running.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}

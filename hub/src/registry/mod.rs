@@ -1,0 +1,150 @@
+//! What the spokes offer: for one project, user and zone, each controller's tables as that controller's grant has
+//! them. Asked for anew every few seconds; nothing is kept beyond that.
+//!
+//! INVARIANT: an offer is used only for the (project, user, zone) that it was made to.
+
+mod links;
+mod offer;
+
+pub use links::{Link, Links};
+pub use offer::{Catalogue, Offer, TableOffer};
+
+use crate::request::RequestContext;
+use arrow_flight::{Action, flight_service_client::FlightServiceClient};
+use policies::zone::Zone;
+use proto::{
+    envelope::CATALOGUE_ACTION,
+    ids::{ControllerId, ProjectId, UserId},
+    refusal::{Kind, Refusal},
+    wire,
+};
+use prost::Message;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The largest catalogue taken from a spoke, bytes.
+const MAX_CATALOGUE: usize = 16 << 20;
+/// Answers kept at once.
+const MAX_CACHED: usize = 4096;
+/// A spoke that was down is asked again after this.
+const DOWN: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    project: ProjectId,
+    user: UserId,
+    zone: Zone,
+    controller: ControllerId,
+}
+
+/// Asks spokes what they offer.
+#[derive(Debug)]
+pub struct Registry {
+    links: Arc<Links>,
+    timeout: Duration,
+    keep: Duration,
+    cache: Mutex<HashMap<Key, (Instant, Offer)>>,
+}
+
+impl Registry {
+    /// Asks over `links`, waits `timeout` for an answer and uses it for `keep`.
+    #[must_use]
+    pub fn new(links: Arc<Links>, timeout: Duration, keep: Duration) -> Self {
+        Self { links, timeout, keep, cache: Mutex::default() }
+    }
+
+    /// The links that the spokes are asked over.
+    #[must_use]
+    pub fn links(&self) -> &Arc<Links> {
+        &self.links
+    }
+
+    /// What the project's controllers offer to this request. A spoke that can't be asked is in there as such.
+    pub async fn catalogue(&self, context: &RequestContext) -> Catalogue {
+        let asked = context.project.controllers.iter().map(async |controller| {
+            let key = Key {
+                project: context.project.project.clone(),
+                user: context.caller.user.clone(),
+                zone: context.caller.zone,
+                controller: controller.clone(),
+            };
+            if let Some(offer) = self.cached(&key) {
+                return (controller.clone(), offer);
+            }
+            let offer = self.ask(controller, context).await;
+            self.remember(key, &offer);
+            (controller.clone(), offer)
+        });
+        Catalogue::new(context.project.project.clone(), futures::future::join_all(asked).await)
+    }
+
+    fn cached(&self, key: &Key) -> Option<Offer> {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(key).filter(|(until, _)| Instant::now() < *until).map(|(_, offer)| offer.clone())
+    }
+
+    fn remember(&self, key: Key, offer: &Offer) {
+        let keep = if matches!(offer, Offer::Down(_)) { self.keep.min(DOWN) } else { self.keep };
+        let now = Instant::now();
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_CACHED {
+            cache.retain(|_, (until, _)| now < *until);
+        }
+        if cache.len() < MAX_CACHED {
+            cache.insert(key, (now + keep, offer.clone()));
+        }
+    }
+
+    async fn ask(&self, controller: &ControllerId, context: &RequestContext) -> Offer {
+        let Some(link) = self.links.get(controller) else {
+            return Offer::Down(Refusal::new(Kind::Unavailable, format!("the hub has no link to '{controller}'")));
+        };
+        let limit = context.deadline.min(Instant::now() + self.timeout);
+        match tokio::time::timeout_at(limit, request(link, context)).await {
+            Ok(Ok(reply)) => match offer::tables(controller, context.caller.zone, &reply) {
+                Ok(tables) => Offer::Tables(tables),
+                Err(what) => {
+                    tracing::warn!(query_id = %context.query, %controller, what, "a catalogue can't be used");
+                    Offer::Down(Refusal::new(
+                        Kind::Unavailable,
+                        format!("'{controller}' describes its tables in a way that this hub can't read. Tell the hub's operator"),
+                    ))
+                }
+            },
+            Ok(Err(refusal)) if matches!(refusal.kind, Kind::Denied | Kind::NotFound) => Offer::Nothing,
+            Ok(Err(refusal)) => {
+                tracing::warn!(query_id = %context.query, %controller, %refusal, "no catalogue");
+                Offer::Down(unreachable(controller))
+            }
+            Err(_) => {
+                tracing::warn!(query_id = %context.query, %controller, "no catalogue in time");
+                Offer::Down(unreachable(controller))
+            }
+        }
+    }
+}
+
+/// What is said of a spoke that doesn't answer at all.
+pub(crate) fn unreachable(controller: &ControllerId) -> Refusal {
+    Refusal::new(
+        Kind::Unavailable,
+        format!(
+            "the spoke of '{controller}' can't be reached, and an answer without its rows would be wrong. \
+             Try again in a minute; if it stays away, tell the hub's operator. Statements that don't name its tables work"
+        ),
+    )
+}
+
+async fn request(link: &Link, context: &RequestContext) -> Result<wire::CatalogueReply, Refusal> {
+    let request = wire::CatalogueRequest { envelope: Some(context.envelope()) };
+    let action = Action { r#type: CATALOGUE_ACTION.to_owned(), body: request.encode_to_vec().into() };
+    let mut client = FlightServiceClient::new(link.channel()).max_decoding_message_size(MAX_CATALOGUE);
+    let mut results = client.do_action(action).await?.into_inner();
+    let unreadable = || Refusal::new(Kind::Unavailable, "the answer is no catalogue");
+    let first = results.message().await?.ok_or_else(unreadable)?;
+    wire::CatalogueReply::decode(first.body).map_err(|_| unreadable())
+}

@@ -1,0 +1,149 @@
+//! A controller's offer, read from its catalogue.
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use policies::zone::Zone;
+use proto::{
+    ids::{ControllerId, ProjectId, TableName},
+    refusal::Refusal,
+    schema, wire,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Columns that one table may have.
+const MAX_COLUMNS: usize = 4096;
+/// Tables that one controller may offer.
+const MAX_TABLES: usize = 4096;
+
+/// One table, as a controller offers it to a project.
+#[derive(Debug)]
+pub struct TableOffer {
+    /// whose it is
+    pub controller: ControllerId,
+    /// its name
+    pub name: TableName,
+    /// its columns, with roles and descriptions in the fields' metadata
+    pub schema: SchemaRef,
+    /// rows of the whole table, an estimate
+    pub rows: u64,
+    /// bytes on disk, an estimate
+    pub bytes: u64,
+    /// the spoke refuses to answer for a table that looks otherwise
+    pub fingerprint: Vec<u8>,
+}
+
+/// What a controller answers to a project.
+#[derive(Debug, Clone)]
+pub enum Offer {
+    /// these tables
+    Tables(Arc<BTreeMap<TableName, Arc<TableOffer>>>),
+    /// nothing for this project and user
+    Nothing,
+    /// it could not be asked; whoever names its tables reads this
+    Down(Refusal),
+}
+
+/// What all controllers of a project offer.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// the project
+    pub project: ProjectId,
+    /// by controller
+    pub offers: BTreeMap<ControllerId, Offer>,
+}
+
+impl Catalogue {
+    pub(super) fn new(project: ProjectId, offers: Vec<(ControllerId, Offer)>) -> Self {
+        Self { project, offers: offers.into_iter().collect() }
+    }
+
+    /// All tables that are offered.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableOffer>> {
+        self.offers
+            .values()
+            .filter_map(|offer| match offer {
+                Offer::Tables(tables) => Some(tables.values()),
+                Offer::Nothing | Offer::Down(_) => None,
+            })
+            .flatten()
+    }
+}
+
+/// The tables of a reply, or what is wrong with it.
+pub(super) fn tables(
+    controller: &ControllerId,
+    zone: Zone,
+    reply: &wire::CatalogueReply,
+) -> Result<Arc<BTreeMap<TableName, Arc<TableOffer>>>, &'static str> {
+    if reply.controller != controller.as_ref() {
+        return Err("it is another controller's");
+    }
+    if reply.tables.len() > MAX_TABLES {
+        return Err("it has too many tables");
+    }
+    let most = Zone::from_wire(reply.zone).ok_or("it states no zone")?;
+    let mut all = BTreeMap::new();
+    if most < zone {
+        return Ok(Arc::new(all));
+    }
+    for entry in &reply.tables {
+        let name: TableName = entry.name.parse().map_err(|_| "a table's name is not valid")?;
+        let offer = TableOffer {
+            controller: controller.clone(),
+            schema: Arc::new(columns(entry)?),
+            name: name.clone(),
+            rows: entry.rows,
+            bytes: entry.bytes,
+            fingerprint: entry.schema_fingerprint.clone().into(),
+        };
+        if all.insert(name, Arc::new(offer)).is_some() {
+            return Err("a table stands there twice");
+        }
+    }
+    Ok(Arc::new(all))
+}
+
+fn columns(entry: &wire::TableEntry) -> Result<Schema, &'static str> {
+    let sent = schema::from_bytes(&entry.arrow_schema).map_err(|_| "a table's schema can't be read")?;
+    if sent.fields().len() != entry.columns.len() {
+        return Err("a table's schema and columns differ in number");
+    }
+    if entry.columns.len() > MAX_COLUMNS {
+        return Err("a table has too many columns");
+    }
+    let mut fields = Vec::with_capacity(entry.columns.len());
+    for (field, column) in sent.fields().iter().zip(&entry.columns) {
+        if *field.name() != column.name {
+            return Err("a table's schema and columns differ");
+        }
+        if fields.iter().any(|before: &Field| before.name() == field.name()) {
+            return Err("a column stands there twice");
+        }
+        let mut metadata = field.metadata().clone();
+        let role = match wire::ColumnRole::try_from(column.role) {
+            Ok(wire::ColumnRole::Value) => None,
+            Ok(wire::ColumnRole::Person) => Some(schema::PERSON),
+            Ok(wire::ColumnRole::Key) => Some(schema::KEY),
+            Ok(wire::ColumnRole::Unspecified) | Err(_) => return Err("a column states no role"),
+        };
+        if role.is_some() && *field.data_type() != DataType::FixedSizeBinary(16) {
+            return Err("a person or key column is not 16 bytes wide");
+        }
+        // What a column is must not depend on which of the two descriptions one reads.
+        metadata.remove(schema::ROLE);
+        let description = column.description.clone().unwrap_or_default();
+        for (key, value) in [
+            (schema::ROLE, role.unwrap_or_default()),
+            (schema::UNIT, &column.unit),
+            (schema::CODES, &column.code_system),
+            (schema::DA, &description.da),
+            (schema::EN, &description.en),
+        ] {
+            if !value.is_empty() {
+                metadata.insert(key.to_owned(), value.to_owned());
+            }
+        }
+        fields.push(field.as_ref().clone().with_metadata(metadata));
+    }
+    // The schema's own metadata says whether the table is about people.
+    Ok(Schema::new_with_metadata(fields, sent.metadata().clone()))
+}

@@ -1,0 +1,266 @@
+//! Released rows, one a group, on their way through the rest of the statement.
+//!
+//! A cell that may not be shown is NULL from here on, so HAVING, ORDER BY, LIMIT, CASE and window functions can't tell
+//! more than the result does. Beside the statement's own columns travel flags that say which cells were hidden; what is
+//! computed from a hidden cell is NULL too, whatever `coalesce` makes of NULL.
+
+use crate::release::{
+    RESERVED,
+    aggregate::unless,
+    people::column_at,
+    union::united,
+    walk::Part,
+};
+use datafusion::{
+    common::{DFSchema, Result},
+    logical_expr::{Case, Expr, LogicalPlan, Operator, Projection, Union, Window, binary_expr, lit},
+};
+use policies::disclosure::{RELEASED, STATUS_COLUMN, SUPPRESSED};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// A hidden column that is true where cells were suppressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Flag(pub(super) u32);
+
+impl Flag {
+    pub(super) fn name(self) -> String {
+        format!("{RESERVED}small_{}", self.0)
+    }
+}
+
+/// A column of [`Cells`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum CellColumn {
+    /// of the statement; NULL where one of the flags is true
+    Shown(BTreeSet<Flag>),
+    Hidden(Flag),
+}
+
+/// Released rows.
+#[derive(Debug, Clone)]
+pub(super) struct Cells {
+    pub(super) plan: LogicalPlan,
+    /// as the columns of the plan
+    columns: Vec<CellColumn>,
+    /// flags of whole rows: groups that were folded
+    rows: BTreeSet<Flag>,
+}
+
+impl Cells {
+    /// `plan` has `shown` columns of the statement, each hidden by its flags, followed by the flags `all`.
+    pub(super) fn new(plan: LogicalPlan, shown: usize, hidden_by: &[BTreeSet<Flag>], all: &[Flag], row: Flag) -> Self {
+        let columns = hidden_by
+            .iter()
+            .take(shown)
+            .cloned()
+            .map(CellColumn::Shown)
+            .chain(all.iter().copied().map(CellColumn::Hidden))
+            .collect();
+        Self { plan, columns, rows: BTreeSet::from([row]) }
+    }
+
+    /// Rows without people, to be joined with cells.
+    pub(super) fn reference(plan: LogicalPlan) -> Self {
+        let columns = vec![CellColumn::Shown(BTreeSet::new()); plan.schema().fields().len()];
+        Self { plan, columns, rows: BTreeSet::new() }
+    }
+
+    /// The same columns from another plan.
+    pub(super) fn with(self, plan: LogicalPlan) -> Self {
+        Self { plan, ..self }
+    }
+
+    /// The same columns under one more node.
+    pub(super) fn over(self, node: impl FnOnce(Arc<LogicalPlan>) -> LogicalPlan) -> Part {
+        let Self { plan, columns, rows } = self;
+        Part::Cells(Self { plan: node(Arc::new(plan)), columns, rows })
+    }
+
+    /// Columns of both sides of a join.
+    pub(super) fn joined(self, right: Self, plan: LogicalPlan) -> Self {
+        let columns = self.columns.into_iter().chain(right.columns).collect();
+        Self { plan, columns, rows: self.rows.union(&right.rows).copied().collect() }
+    }
+
+    fn flags(&self) -> impl Iterator<Item = (usize, Flag)> + '_ {
+        self.columns.iter().enumerate().filter_map(|(i, column)| match column {
+            CellColumn::Hidden(flag) => Some((i, *flag)),
+            CellColumn::Shown(_) => None,
+        })
+    }
+
+    /// True where one of the flags is.
+    fn any(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
+        self.flags()
+            .filter(|(_, flag)| flags.contains(flag))
+            .map(|(i, _)| Expr::IsTrue(Box::new(column_at(self.plan.schema(), i))))
+            .reduce(|a, b| binary_expr(a, Operator::Or, b))
+    }
+
+    /// Flags of everything that `expr` is computed from.
+    fn hidden_by(&self, expr: &Expr) -> BTreeSet<Flag> {
+        let schema = self.plan.schema();
+        let mut flags = BTreeSet::new();
+        for column in expr.column_refs() {
+            if let Some(CellColumn::Shown(own)) = schema.maybe_index_of_column(column).and_then(|i| self.columns.get(i)) {
+                flags.extend(own);
+            }
+        }
+        flags
+    }
+
+    /// SELECT over cells. `shape` holds the names of the result.
+    pub(super) fn project(&self, exprs: &[Expr], shape: &DFSchema) -> Result<Self> {
+        let mut projected = Vec::with_capacity(exprs.len());
+        let mut columns = Vec::with_capacity(exprs.len());
+        for (i, expr) in exprs.iter().enumerate() {
+            let flags = self.hidden_by(expr);
+            let (qualifier, field) = shape.qualified_field(i);
+            projected.push(match crate::release::expr::bare(expr) {
+                Expr::Column(_) => expr.clone(),
+                _ => unless(self.any(&flags), expr.clone().unalias())
+                    .alias_qualified(qualifier.cloned(), field.name()),
+            });
+            columns.push(CellColumn::Shown(flags));
+        }
+        for (i, flag) in self.flags() {
+            projected.push(column_at(self.plan.schema(), i));
+            columns.push(CellColumn::Hidden(flag));
+        }
+        let plan = LogicalPlan::Projection(Projection::try_new(projected, Arc::new(self.plan.clone()))?);
+        Ok(Self { plan, columns, rows: self.rows.clone() })
+    }
+
+    /// Window functions over cells: NULL in the folded row, and where they are made of hidden cells.
+    pub(super) fn window(&self, exprs: &[Expr]) -> Result<Self> {
+        let windowed = Window::try_new(exprs.to_vec(), Arc::new(self.plan.clone()))?;
+        let mut columns = self.columns.clone();
+        let mut projected: Vec<Expr> = (0..columns.len()).map(|i| column_at(&windowed.schema, i)).collect();
+        for (i, expr) in exprs.iter().enumerate() {
+            let mut flags = self.hidden_by(expr);
+            flags.extend(&self.rows);
+            let at = self.columns.len() + i;
+            let (qualifier, field) = windowed.schema.qualified_field(at);
+            let shown = unless(self.any(&flags), column_at(&windowed.schema, at));
+            projected.push(shown.alias_qualified(qualifier.cloned(), field.name()));
+            columns.push(CellColumn::Shown(flags));
+        }
+        let plan = Projection::try_new(projected, Arc::new(LogicalPlan::Window(windowed)))?;
+        Ok(Self { plan: LogicalPlan::Projection(plan), columns, rows: self.rows.clone() })
+    }
+
+    /// Cells under each other. `id` is the first of a few fresh numbers.
+    pub(super) fn union(parts: Vec<Self>, node: &Union, id: u32) -> Result<Self> {
+        // one flag for each pattern of flags that occurs in a column, and one for whole rows
+        let own: Vec<Vec<(usize, &BTreeSet<Flag>)>> = parts
+            .iter()
+            .map(|part| {
+                part.columns
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(i, column)| match column {
+                        CellColumn::Shown(flags) => Some((i, flags)),
+                        CellColumn::Hidden(_) => None,
+                    })
+                    .collect()
+            })
+            .collect();
+        let pattern = |i: usize| -> Vec<BTreeSet<Flag>> {
+            own.iter().map(|columns| columns.get(i).map(|(_, flags)| (*flags).clone()).unwrap_or_default()).collect()
+        };
+        let mut patterns: Vec<Vec<BTreeSet<Flag>>> = vec![parts.iter().map(|part| part.rows.clone()).collect()];
+        let flag_of = |place: usize| Flag(id * 1_000 + u32::try_from(place).unwrap_or(u32::MAX));
+        let mut columns = Vec::new();
+        for i in 0..node.schema.fields().len() {
+            let wanted = pattern(i);
+            if wanted.iter().all(BTreeSet::is_empty) {
+                columns.push(CellColumn::Shown(BTreeSet::new()));
+                continue;
+            }
+            let place = patterns.iter().position(|known| *known == wanted).unwrap_or_else(|| {
+                patterns.push(wanted);
+                patterns.len() - 1
+            });
+            columns.push(CellColumn::Shown(BTreeSet::from([flag_of(place)])));
+        }
+        let mut inputs = Vec::with_capacity(parts.len());
+        for (at, part) in parts.iter().enumerate() {
+            let schema = part.plan.schema();
+            let shown = own.get(at).into_iter().flatten().map(|(i, _)| column_at(schema, *i));
+            let flags = patterns.iter().enumerate().map(|(place, pattern)| {
+                let any = pattern.get(at).and_then(|flags| part.any(flags)).unwrap_or_else(|| lit(false));
+                any.alias(flag_of(place).name())
+            });
+            let exprs: Vec<Expr> = shown.chain(flags).collect();
+            inputs.push(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(part.plan.clone()))?)));
+        }
+        columns.extend((0..patterns.len()).map(|place| CellColumn::Hidden(flag_of(place))));
+        let schema = Arc::new(united(node, inputs.iter().map(|input| input.schema().as_ref()))?);
+        let plan = LogicalPlan::Union(Union { inputs, schema });
+        Ok(Self { plan, columns, rows: BTreeSet::from([flag_of(0)]) })
+    }
+
+    /// The statement's own columns and, last, what happened to the row.
+    pub(super) fn finish(&self) -> Result<LogicalPlan> {
+        let schema = self.plan.schema();
+        let mut exprs = Vec::new();
+        let mut kinds: Vec<(&BTreeSet<Flag>, Expr)> = Vec::new();
+        let mut named: Vec<(usize, String)> = Vec::new();
+        for (i, column) in self.columns.iter().enumerate() {
+            let CellColumn::Shown(flags) = column else { continue };
+            exprs.push(column_at(schema, i));
+            let Some(any) = self.any(flags) else { continue };
+            let kind = kinds.iter().position(|(known, _)| *known == flags).unwrap_or_else(|| {
+                kinds.push((flags, any));
+                kinds.len() - 1
+            });
+            named.push((kind, schema.field(i).name().clone()));
+        }
+        let hidden: Vec<Expr> = kinds.into_iter().map(|(_, any)| any).collect();
+        exprs.push(status(&hidden, &named).alias(STATUS_COLUMN));
+        Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(self.plan.clone()))?))
+    }
+}
+
+/// Rows without people are released as they are.
+pub(super) fn finish_reference(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut exprs: Vec<Expr> = (0..plan.schema().fields().len()).map(|i| column_at(plan.schema(), i)).collect();
+    exprs.push(lit(RELEASED).alias(STATUS_COLUMN));
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
+}
+
+/// `hidden`: when cells are hidden; `named`: the columns, each with its place in `hidden`.
+fn status(hidden: &[Expr], named: &[(usize, String)]) -> Expr {
+    let all = |op| hidden.iter().cloned().reduce(|a, b| binary_expr(a, op, b));
+    let (Some(every), Some(any)) = (all(Operator::And), all(Operator::Or)) else {
+        return lit(RELEASED);
+    };
+    let mut cases = vec![(Box::new(every), Box::new(lit(SUPPRESSED)))];
+    if hidden.len() > 1 {
+        let mut text = lit(format!("{SUPPRESSED} in"));
+        for (place, (kind, name)) in named.iter().enumerate() {
+            let Some(condition) = hidden.get(*kind) else { continue };
+            let before = named.iter().take(place).map(|(kind, _)| *kind).collect::<BTreeSet<_>>();
+            let earlier = before
+                .into_iter()
+                .filter_map(|kind| hidden.get(kind).cloned())
+                .reduce(|a, b| binary_expr(a, Operator::Or, b));
+            let first = lit(format!(" {name}"));
+            let piece = match earlier {
+                None => first,
+                Some(earlier) => choose(earlier, lit(format!(", {name}")), first),
+            };
+            text = binary_expr(text, Operator::StringConcat, choose(condition.clone(), piece, lit("")));
+        }
+        cases.push((Box::new(any), Box::new(text)));
+    }
+    Expr::Case(Case { expr: None, when_then_expr: cases, else_expr: Some(Box::new(lit(RELEASED))) })
+}
+
+fn choose(when: Expr, then: Expr, otherwise: Expr) -> Expr {
+    Expr::Case(Case {
+        expr: None,
+        when_then_expr: vec![(Box::new(when), Box::new(then))],
+        else_expr: Some(Box::new(otherwise)),
+    })
+}

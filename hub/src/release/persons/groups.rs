@@ -1,0 +1,273 @@
+//! One hash set of (group, person) for all groups of an aggregate.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, ListArray},
+    buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
+    datatypes::{DataType, Field, FieldRef},
+};
+use datafusion::{
+    common::{Result, ScalarValue, exec_err, internal_datafusion_err},
+    logical_expr::{EmitTo, GroupsAccumulator},
+};
+use std::{
+    collections::HashSet,
+    hash::{BuildHasherDefault, Hash, Hasher},
+    sync::Arc,
+};
+
+const BYTES: usize = 16;
+
+/// Field of the lists that travel between the phases of an aggregate.
+pub(super) fn item() -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::FixedSizeBinary(super::WIDTH), true))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    group: u32,
+    person: [u8; BYTES],
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (low, high) = self.person.split_at(8);
+        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+        let group = u64::from(self.group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        state.write_u64(word(low) ^ word(high).rotate_left(32) ^ group);
+    }
+}
+
+/// Pseudonyms are ciphertext, as good as random: one multiplication spreads them over the table.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (word ^ (word >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
+/// Distinct people of every group.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    seen: HashSet<Entry, BuildHasherDefault<Spread>>,
+    /// people of each group; `None` as long as the group has no row
+    counts: Vec<Option<i64>>,
+    /// rows of one person often follow each other
+    last: Option<Entry>,
+}
+
+impl Groups {
+    fn grow(&mut self, groups: usize) {
+        if self.counts.len() < groups {
+            self.counts.resize(groups, None);
+        }
+    }
+
+    fn add(&mut self, group: usize, person: Option<&[u8]>) -> Result<()> {
+        let Some(count) = self.counts.get_mut(group) else {
+            return exec_err!("persons: group out of range");
+        };
+        let people = count.get_or_insert(0);
+        let Some(person) = person else { return Ok(()) };
+        let person = person.try_into().map_err(|_| internal_datafusion_err!("persons: pseudonym of another width"))?;
+        let group = u32::try_from(group).map_err(|_| internal_datafusion_err!("persons: too many groups"))?;
+        let entry = Entry { group, person };
+        if self.last == Some(entry) {
+            return Ok(());
+        }
+        self.last = Some(entry);
+        if self.seen.insert(entry) {
+            *people += 1;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, group: usize, people: &dyn Array) -> Result<()> {
+        let people = pseudonyms(people)?;
+        self.add(group, None)?;
+        for i in 0..people.len() {
+            self.add(group, people.is_valid(i).then(|| people.value(i)))?;
+        }
+        Ok(())
+    }
+
+    /// Everything belongs to group 0.
+    pub(super) fn add_all(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.grow(1);
+        let people = pseudonyms(first(values)?)?;
+        for i in 0..people.len() {
+            self.add(0, people.is_valid(i).then(|| people.value(i)))?;
+        }
+        Ok(())
+    }
+
+    /// Everything belongs to group 0.
+    pub(super) fn merge_all(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.grow(1);
+        let lists = lists(states)?;
+        for i in 0..lists.len() {
+            if lists.is_valid(i) {
+                self.merge(0, &lists.value(i))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The count of group 0.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.counts.first().copied().flatten()
+    }
+
+    /// The state of group 0 as a list.
+    pub(super) fn first_state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.grow(1);
+        let state = self.take_state(EmitTo::All)?;
+        Ok(vec![ScalarValue::List(Arc::new(state))])
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.seen.capacity() * (size_of::<Entry>() + 1) + self.counts.capacity() * size_of::<Option<i64>>()
+    }
+
+    fn take_state(&mut self, emit_to: EmitTo) -> Result<ListArray> {
+        let groups = match emit_to {
+            EmitTo::All => self.counts.len(),
+            EmitTo::First(n) => n.min(self.counts.len()),
+        };
+        let counts = self.counts.get(..groups).unwrap_or_default();
+        let nulls: NullBuffer = counts.iter().map(Option::is_some).collect();
+        let lengths = counts.iter().map(|count| usize::try_from(count.unwrap_or(0)).unwrap_or(0));
+        let mut next: Vec<usize> = Vec::with_capacity(groups);
+        let mut offsets: Vec<i32> = Vec::with_capacity(groups + 1);
+        offsets.push(0);
+        let mut end = 0_usize;
+        for length in lengths {
+            next.push(end);
+            end += length;
+            offsets.push(
+                i32::try_from(end).map_err(|_| internal_datafusion_err!("persons: too many people in one state"))?,
+            );
+        }
+        let mut bytes = vec![0_u8; end * BYTES];
+        for entry in &self.seen {
+            if let Some(at) = next.get_mut(entry.group as usize) {
+                if let Some(place) = bytes.get_mut(*at * BYTES..(*at + 1) * BYTES) {
+                    place.copy_from_slice(&entry.person);
+                }
+                *at += 1;
+            }
+        }
+        self.forget(groups)?;
+        let values = FixedSizeBinaryArray::try_new(super::WIDTH, Buffer::from_vec(bytes), None)?;
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        Ok(ListArray::try_new(item(), offsets, Arc::new(values), Some(nulls))?)
+    }
+
+    /// Drops the first `groups` groups; the others move down.
+    fn forget(&mut self, groups: usize) -> Result<()> {
+        self.last = None;
+        if groups >= self.counts.len() {
+            *self = Self::default();
+            return Ok(());
+        }
+        self.counts.drain(..groups);
+        let shift = u32::try_from(groups).map_err(|_| internal_datafusion_err!("persons: too many groups"))?;
+        self.seen = std::mem::take(&mut self.seen)
+            .into_iter()
+            .filter_map(|entry| Some(Entry { group: entry.group.checked_sub(shift)?, ..entry }))
+            .collect();
+        Ok(())
+    }
+}
+
+impl GroupsAccumulator for Groups {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.grow(total_num_groups);
+        let people = pseudonyms(first(values)?)?;
+        for (i, group) in group_indices.iter().enumerate() {
+            if passes(opt_filter, i) {
+                self.add(*group, people.is_valid(i).then(|| people.value(i)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let groups = match emit_to {
+            EmitTo::All => self.counts.len(),
+            EmitTo::First(n) => n.min(self.counts.len()),
+        };
+        let counts = Int64Array::from_iter(self.counts.iter().take(groups).copied());
+        self.forget(groups)?;
+        Ok(Arc::new(counts))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(self.take_state(emit_to)?)])
+    }
+
+    fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
+        self.grow(total_num_groups);
+        let lists = lists(values)?;
+        for (i, group) in group_indices.iter().enumerate() {
+            if lists.is_valid(i) {
+                self.merge(*group, &lists.value(i))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let people = pseudonyms(first(values)?)?;
+        let mut one_each = Groups::default();
+        one_each.grow(people.len());
+        for i in 0..people.len() {
+            if passes(opt_filter, i) {
+                one_each.add(i, people.is_valid(i).then(|| people.value(i)))?;
+            }
+        }
+        one_each.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        self.bytes()
+    }
+}
+
+fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
+    filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
+}
+
+fn first(values: &[ArrayRef]) -> Result<&ArrayRef> {
+    values.first().ok_or_else(|| internal_datafusion_err!("persons: no argument"))
+}
+
+fn pseudonyms(array: &dyn Array) -> Result<&FixedSizeBinaryArray> {
+    array
+        .as_fixed_size_binary_opt()
+        .ok_or_else(|| internal_datafusion_err!("persons: argument is not a pseudonym"))
+}
+
+fn lists(values: &[ArrayRef]) -> Result<&ListArray> {
+    first(values)?
+        .as_list_opt()
+        .ok_or_else(|| internal_datafusion_err!("persons: state is not a list"))
+}

@@ -1,0 +1,57 @@
+//! Which columns stand for people: asked of the table behind a scan, never guessed from a name.
+//!
+//! INVARIANT: what is not said to be harmless counts as people. A table that doesn't say that it is a reference
+//! table holds people.
+
+use datafusion::logical_expr::TableSource;
+use proto::schema;
+
+/// What a column identifies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnRole {
+    /// A person's pseudonym.
+    Person,
+    /// A pseudonym of something else that links, a contact or a requisition.
+    Key,
+    /// A value: a date, a code, a measurement.
+    Value,
+}
+
+/// Knows the tables of the session that planned the statement.
+pub trait Roles {
+    /// What `column` of this table identifies.
+    fn role(&self, source: &dyn TableSource, column: &str) -> ColumnRole;
+
+    /// Whether rows of this table are about people. `false` only for reference tables (code lists, calendars).
+    /// A table whose person column the project may not see still holds people.
+    fn has_people(&self, source: &dyn TableSource) -> bool;
+}
+
+/// Schema metadata that tells what a table is; [`REFERENCE`] for a table without people.
+pub const TABLE_ROLE: &str = "eger.table_role";
+/// Value of [`TABLE_ROLE`] for a code list or another table without people.
+pub const REFERENCE: &str = "reference";
+
+/// The roles as the spokes write them into the Arrow schema: `eger.role` of a field, and [`TABLE_ROLE`] of the table.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SchemaRoles;
+
+impl Roles for SchemaRoles {
+    fn role(&self, source: &dyn TableSource, column: &str) -> ColumnRole {
+        let found = source.schema();
+        let Ok(field) = found.field_with_name(column) else {
+            return ColumnRole::Key; // unknown to its own table: treat as identifying
+        };
+        match field.metadata().get(schema::ROLE).map(String::as_str) {
+            None => ColumnRole::Value,
+            Some(schema::PERSON) => ColumnRole::Person,
+            Some(_) => ColumnRole::Key,
+        }
+    }
+
+    fn has_people(&self, source: &dyn TableSource) -> bool {
+        let found = source.schema();
+        let marked = found.metadata().get(TABLE_ROLE).is_some_and(|role| role == REFERENCE);
+        !marked || found.fields().iter().any(|field| field.metadata().contains_key(schema::ROLE))
+    }
+}

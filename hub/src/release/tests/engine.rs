@@ -1,0 +1,90 @@
+//! The zone, EXPLAIN, and statements built to break the analysis itself.
+
+use super::{collect, plain, planned, refusal, registers, released};
+use crate::release::{SchemaRoles, analyse};
+use datafusion::logical_expr::LogicalPlan;
+use policies::zone::Zone;
+
+#[tokio::test]
+async fn the_enclave_sees_the_statement_unchanged() {
+    let ctx = registers();
+    let plan = planned(&ctx, "SELECT * FROM bef").await;
+    let released = analyse(plan.clone(), Zone::Enclave, &SchemaRoles).unwrap();
+    assert_eq!(released.get(), &plan);
+    assert_eq!(collect(&ctx, released.into_inner()).await.1.len(), 38);
+}
+
+#[tokio::test]
+async fn explain_shows_the_rules_and_runs_nothing() {
+    let ctx = registers();
+    let plan = planned(&ctx, "EXPLAIN SELECT kom, count(*) AS n FROM bef GROUP BY kom").await;
+    let released = analyse(plan, Zone::Open, &SchemaRoles).unwrap().into_inner();
+    assert!(matches!(released, LogicalPlan::Explain(_)));
+    let (_, rows) = collect(&ctx, released).await;
+    let text = format!("{rows:?}");
+    assert!(text.contains("persons(bef.pnr)"), "{text}");
+    let plan = planned(&ctx, "EXPLAIN SELECT * FROM bef").await;
+    assert!(analyse(plan, Zone::Open, &SchemaRoles).is_err());
+}
+
+#[tokio::test]
+async fn a_long_condition_is_no_deep_one() {
+    let conditions: Vec<String> = (0..600).map(|i| format!("kom <> {i}")).collect();
+    let sql = format!("SELECT count(*) AS n FROM bef WHERE {}", conditions.join(" AND "));
+    let (_, rows) = released(&registers(), &sql).await.unwrap();
+    assert_eq!(rows, [["35", "released"]]);
+}
+
+#[test]
+fn a_deep_statement_is_refused_before_the_stack_ends() {
+    // the stack of a worker thread
+    let worker = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(|| {
+        use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let plan = runtime.block_on(planned(&registers(), "SELECT * FROM bef"));
+        for depth in [40, 90, 400] {
+            let mut builder = LogicalPlanBuilder::from(plan.clone());
+            for i in 0..depth {
+                builder = builder.filter(col("kom").gt(lit(i))).unwrap();
+            }
+            let deep = builder.build().unwrap();
+            assert!(analyse(deep, Zone::Open, &SchemaRoles).is_err());
+            let mut expr = col("kom");
+            for _ in 0..depth {
+                expr = Box::new(expr).is_null_of();
+            }
+            let deep = LogicalPlanBuilder::from(plan.clone()).filter(expr.is_not_null()).unwrap().build().unwrap();
+            assert!(analyse(deep, Zone::Open, &SchemaRoles).is_err());
+        }
+    });
+    worker.unwrap().join().unwrap();
+}
+
+trait Nested {
+    fn is_null_of(self) -> datafusion::logical_expr::Expr;
+}
+
+impl Nested for Box<datafusion::logical_expr::Expr> {
+    fn is_null_of(self) -> datafusion::logical_expr::Expr {
+        datafusion::logical_expr::Expr::Negative(self)
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_names_no_literal() {
+    let text = refusal("SELECT count(*) FROM bef WHERE pnr = X'00112233445566778899aabbccddeeff' AND kom = 4711").await;
+    assert!(!text.contains("4711") && !text.to_lowercase().contains("aabbcc"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_refused_here_runs_in_plain_sql() {
+    // otherwise the refusal tests would test the planner
+    let ctx = registers();
+    for sql in [
+        "SELECT max(indkomst) FROM bef",
+        "SELECT count(*) FROM bef b JOIN lab l ON b.kom = l.vaerdi",
+        "SELECT count(*) FROM (SELECT kom FROM bef GROUP BY kom) x",
+    ] {
+        assert_eq!(plain(&ctx, sql).await.len(), 1);
+    }
+}

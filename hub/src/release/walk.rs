@@ -1,0 +1,471 @@
+//! From the leaves of a statement to its result: which parts are about people, which are cells, and which are neither.
+//!
+//! INVARIANT: every kind of plan node is named here; one that isn't understood is refused by name.
+
+use crate::release::{
+    cells::Cells,
+    expr::{Scope, bare},
+    people::{Carries, People, PersonColumn, PersonId, column_at},
+    refusal::{Examples, Instead, ReleaseRefusal, table_name},
+    roles::{ColumnRole, Roles},
+};
+use datafusion::{
+    common::DFSchema,
+    logical_expr::{
+        Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, Sort, SubqueryAlias, TableScan, Window,
+        WindowFunctionDefinition,
+        expr::WindowFunction,
+    },
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Deeper statements are refused; a worker's stack has room for a multiple of it.
+const MAX_DEPTH: usize = 96;
+
+/// A part of the statement, by what its rows are.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// rows without people
+    Reference(LogicalPlan),
+    /// rows about people
+    People(People),
+    /// released rows, one a group
+    Cells(Cells),
+}
+
+/// Where a node stands.
+#[derive(Clone, Copy, Default)]
+pub(super) struct At<'s> {
+    /// columns of the statements around a subquery
+    pub(super) outer: Option<&'s Scope<'s>>,
+    /// whether an aggregate stands above
+    pub(super) counted: bool,
+}
+
+impl At<'_> {
+    fn below_aggregate(self) -> Self {
+        Self { counted: true, ..self }
+    }
+}
+
+/// The analysis of one statement.
+pub(super) struct Analysis<'a> {
+    roles: &'a dyn Roles,
+    pub(super) examples: Examples,
+    next: u32,
+    depth: usize,
+}
+
+impl<'a> Analysis<'a> {
+    pub(super) fn new(roles: &'a dyn Roles, examples: Examples) -> Self {
+        Self { roles, examples, next: 0, depth: 0 }
+    }
+
+    /// A number that no other person, flag or hidden column of this statement has.
+    pub(super) fn fresh(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+
+    pub(super) fn deeper(&mut self) -> Result<(), ReleaseRefusal> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.examples.refuse(
+                "The statement is nested too deeply. Split it into several statements.",
+                Instead::Count,
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn shallower(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// The engine's own complaint about a rewritten node. Its text may hold literals, so it goes nowhere.
+    pub(super) fn built<T>(&self, result: datafusion::common::Result<T>) -> Result<T, ReleaseRefusal> {
+        result.map_err(|_| {
+            self.examples.refuse("The release rules can't be applied to this form of statement.", Instead::Count)
+        })
+    }
+
+    pub(super) fn visit(&mut self, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        self.deeper()?;
+        let part = self.visit_node(plan, at);
+        self.shallower();
+        part
+    }
+
+    /// A subquery in a condition, with the columns of `scope` in view.
+    pub(super) fn visit_subquery(&mut self, plan: &LogicalPlan, scope: &Scope<'_>) -> Result<Part, ReleaseRefusal> {
+        self.visit(plan, At { outer: Some(scope), counted: true })
+    }
+
+    fn visit_node(&mut self, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.table(scan, plan, at),
+            LogicalPlan::EmptyRelation(_) => Ok(Part::Reference(plan.clone())),
+            LogicalPlan::Values(values) => {
+                let scope = Scope { schema: &DFSchema::empty(), columns: &[], outer: at.outer };
+                self.values(values.values.iter().flatten(), &scope, "VALUES")?;
+                Ok(Part::Reference(plan.clone()))
+            }
+            LogicalPlan::Projection(projection) => self.projection(projection, plan, at),
+            LogicalPlan::Filter(filter) => self.filter(filter, plan, at),
+            LogicalPlan::SubqueryAlias(alias) => self.alias(alias, plan, at),
+            LogicalPlan::Sort(sort) => self.sort(sort, plan, at),
+            LogicalPlan::Limit(limit) => {
+                let part = self.visit(&limit.input, at)?;
+                match part {
+                    Part::Reference(_) => Ok(Part::Reference(plan.clone())),
+                    Part::Cells(cells) => Ok(cells.over(|input| {
+                        let mut limit = limit.clone();
+                        limit.input = input;
+                        LogicalPlan::Limit(limit)
+                    })),
+                    Part::People(_) => Err(self.limited(at)),
+                }
+            }
+            LogicalPlan::Window(window) => self.window(window, plan, at),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, plan, at),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input, plan, at),
+            LogicalPlan::Distinct(Distinct::On(_)) => Err(self.unsupported("DISTINCT ON")),
+            LogicalPlan::Join(join) => self.join(join, plan, at),
+            LogicalPlan::Union(union) => self.union(union, plan, at),
+            LogicalPlan::Subquery(_) => Err(self.unsupported("LATERAL")),
+            LogicalPlan::Unnest(_) => Err(self.unsupported("unnest()")),
+            LogicalPlan::RecursiveQuery(_) => Err(self.unsupported("WITH RECURSIVE")),
+            LogicalPlan::Repartition(_) => Err(self.unsupported("DISTRIBUTE BY")),
+            LogicalPlan::Explain(_) => Err(self.unsupported("EXPLAIN inside a statement")),
+            LogicalPlan::Analyze(_) => Err(self.unsupported("EXPLAIN ANALYZE")),
+            LogicalPlan::DescribeTable(_) => Err(self.unsupported("DESCRIBE")),
+            LogicalPlan::Statement(statement) => Err(self.unsupported(statement.name())),
+            LogicalPlan::Dml(_) => Err(self.unsupported("changes to data")),
+            LogicalPlan::Ddl(ddl) => Err(self.unsupported(ddl.name())),
+            LogicalPlan::Copy(_) => Err(self.unsupported("COPY")),
+            LogicalPlan::Extension(extension) => Err(self.unsupported(extension.node.name())),
+        }
+    }
+
+    /// LIMIT over rows of people: which of them would be counted is chance.
+    fn limited(&self, at: At<'_>) -> ReleaseRefusal {
+        if at.counted {
+            self.examples.refuse(
+                "LIMIT below an aggregate counts arbitrary people. Leave it out, or put it after the aggregate.",
+                Instead::Count,
+            )
+        } else {
+            self.rows()
+        }
+    }
+
+    /// The statement would show rows of people.
+    pub(super) fn rows(&self) -> ReleaseRefusal {
+        self.examples.refuse(
+            "This shows rows about single people. Outside the secure environment a statement must end in an aggregate \
+             over people: count, sum, avg, stddev or var, with or without GROUP BY.",
+            Instead::Count,
+        )
+    }
+
+    fn table(&mut self, scan: &TableScan, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        let source = scan.source.as_ref();
+        let roles: Vec<ColumnRole> =
+            source.schema().fields().iter().map(|field| self.roles.role(source, field.name())).collect();
+        let people = self.roles.has_people(source) || roles.iter().any(|role| *role != ColumnRole::Value);
+        let name = table_name(&scan.table_name);
+        let shown: Vec<ColumnRole> = match &scan.projection {
+            None => roles,
+            Some(kept) => kept.iter().map(|i| roles.get(*i).copied().unwrap_or(ColumnRole::Key)).collect(),
+        };
+        if !scan.filters.is_empty() {
+            return Err(self.unsupported("filters inside a table"));
+        }
+        if !people {
+            return Ok(Part::Reference(plan.clone()));
+        }
+        if scan.fetch.is_some() {
+            return Err(self.limited(at));
+        }
+        match shown.iter().filter(|role| **role == ColumnRole::Person).count() {
+            1 => {}
+            0 => {
+                let reason = format!(
+                    "Table {name} holds rows about people, but its person column isn't among the columns that this \
+                     project may see, so people can't be counted. Ask the controller to grant the person column."
+                );
+                return Err(self.examples.refuse(reason, Instead::Count));
+            }
+            _ => {
+                let reason = format!(
+                    "Table {name} has several columns of people, and the release rules can only count one of them."
+                );
+                return Err(self.examples.refuse(reason, Instead::Count));
+            }
+        }
+        let who = PersonId(self.fresh());
+        let columns = shown
+            .into_iter()
+            .map(|role| match role {
+                ColumnRole::Value => PersonColumn::VALUE,
+                ColumnRole::Key => PersonColumn::seen(Carries::Key),
+                ColumnRole::Person => PersonColumn::seen(Carries::Person { who, always: true }),
+            })
+            .collect();
+        Ok(Part::People(People { plan: plan.clone(), columns, anchored: BTreeSet::new() }))
+    }
+
+    fn projection(&mut self, node: &Projection, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        match self.visit(&node.input, at)? {
+            Part::Reference(input) => {
+                self.plain(&node.expr, input.schema(), at, "SELECT")?;
+                Ok(Part::Reference(plan.clone()))
+            }
+            Part::Cells(cells) => {
+                self.plain(&node.expr, cells.plan.schema(), at, "SELECT")?;
+                let projected = cells.project(&node.expr, &node.schema);
+                Ok(Part::Cells(self.built(projected)?))
+            }
+            Part::People(people) => self.project_people(node, &people, at).map(Part::People),
+        }
+    }
+
+    fn project_people(&mut self, node: &Projection, input: &People, at: At<'_>) -> Result<People, ReleaseRefusal> {
+        let schema = Arc::clone(input.plan.schema());
+        let scope = Scope { schema: &schema, columns: &input.columns, outer: at.outer };
+        let mut exprs = node.expr.clone();
+        let mut columns = Vec::with_capacity(exprs.len());
+        for expr in &node.expr {
+            columns.push(match bare(expr) {
+                Expr::Column(column) => {
+                    let at = schema.maybe_index_of_column(column).and_then(|i| input.columns.get(i));
+                    let carries = at.map_or(Carries::Key, |column| column.carries);
+                    PersonColumn::seen(carries)
+                }
+                _ => {
+                    self.value(expr, &scope, "SELECT")?;
+                    PersonColumn::VALUE
+                }
+            });
+        }
+        for who in input.persons() {
+            let kept = columns.iter().any(|column| column.carries == Carries::Person { who, always: true });
+            if let (false, Some(carrier)) = (kept, input.carrier(who)) {
+                exprs.push(column_at(&schema, carrier).alias(self.hidden("person")));
+                columns.push(PersonColumn { carries: Carries::Person { who, always: true }, hidden: true });
+            }
+        }
+        let projected = Projection::try_new(exprs, Arc::new(input.plan.clone()));
+        let plan = LogicalPlan::Projection(self.built(projected)?);
+        Ok(People { plan, columns, anchored: input.anchored.clone() })
+    }
+
+    /// Name of a column that release adds.
+    pub(super) fn hidden(&mut self, what: &str) -> String {
+        format!("{}{what}_{}", super::RESERVED, self.fresh())
+    }
+
+    fn filter(&mut self, node: &Filter, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        match self.visit(&node.input, at)? {
+            Part::Reference(input) => {
+                self.plain([&node.predicate], input.schema(), at, "WHERE")?;
+                Ok(Part::Reference(plan.clone()))
+            }
+            Part::Cells(cells) => {
+                self.plain([&node.predicate], cells.plan.schema(), at, "HAVING")?;
+                let filtered = Filter::try_new(node.predicate.clone(), Arc::new(cells.plan.clone()));
+                let filtered = LogicalPlan::Filter(self.built(filtered)?);
+                Ok(Part::Cells(cells.with(filtered)))
+            }
+            Part::People(mut people) => {
+                let schema = Arc::clone(people.plan.schema());
+                let scope = Scope { schema: &schema, columns: &people.columns, outer: at.outer };
+                self.value(&node.predicate, &scope, "WHERE")?;
+                let links = scope.links(&node.predicate);
+                people.hold(&links);
+                let filtered = Filter::try_new(node.predicate.clone(), Arc::new(people.plan));
+                people.plan = LogicalPlan::Filter(self.built(filtered)?);
+                Ok(Part::People(people))
+            }
+        }
+    }
+
+    fn alias(&mut self, node: &SubqueryAlias, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        let renamed = |analysis: &Self, input: LogicalPlan| {
+            let renamed = SubqueryAlias::try_new(Arc::new(input), node.alias.clone());
+            analysis.built(renamed).map(LogicalPlan::SubqueryAlias)
+        };
+        match self.visit(&node.input, at)? {
+            Part::Reference(_) => Ok(Part::Reference(plan.clone())),
+            Part::People(people) => {
+                let plan = renamed(self, people.plan)?;
+                Ok(Part::People(People { plan, ..people }))
+            }
+            Part::Cells(cells) => {
+                let plan = renamed(self, cells.plan.clone())?;
+                Ok(Part::Cells(cells.with(plan)))
+            }
+        }
+    }
+
+    fn sort(&mut self, node: &Sort, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        let keys = || node.expr.iter().map(|key| &key.expr);
+        let sorted = |input: LogicalPlan| {
+            LogicalPlan::Sort(Sort { expr: node.expr.clone(), input: Arc::new(input), fetch: node.fetch })
+        };
+        match self.visit(&node.input, at)? {
+            Part::Reference(input) => {
+                self.plain(keys(), input.schema(), at, "ORDER BY")?;
+                Ok(Part::Reference(plan.clone()))
+            }
+            Part::Cells(cells) => {
+                self.plain(keys(), cells.plan.schema(), at, "ORDER BY")?;
+                let plan = sorted(cells.plan.clone());
+                Ok(Part::Cells(cells.with(plan)))
+            }
+            Part::People(_) if node.fetch.is_some() => Err(self.limited(at)),
+            Part::People(people) => {
+                let scope = Scope { schema: people.plan.schema(), columns: &people.columns, outer: at.outer };
+                for key in keys() {
+                    self.check(key, &scope)?; // an order below an aggregate changes nothing, whatever it is by
+                }
+                let plan = sorted(people.plan);
+                Ok(Part::People(People { plan, ..people }))
+            }
+        }
+    }
+
+    fn window(&mut self, node: &Window, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        match self.visit(&node.input, at)? {
+            Part::Reference(input) => {
+                for expr in &node.window_expr {
+                    self.window_function(expr, &Scope::plain(input.schema(), at, &plain(input.schema())))?;
+                }
+                Ok(Part::Reference(plan.clone()))
+            }
+            Part::Cells(cells) => {
+                let schema = Arc::clone(cells.plan.schema());
+                for expr in &node.window_expr {
+                    self.window_function(expr, &Scope::plain(&schema, at, &plain(&schema)))?;
+                }
+                let windowed = cells.window(&node.window_expr);
+                Ok(Part::Cells(self.built(windowed)?))
+            }
+            Part::People(people) => self.window_people(node, people, at),
+        }
+    }
+
+    fn window_people(&mut self, node: &Window, people: People, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        if !at.counted {
+            return Err(self.rows());
+        }
+        let who = self.one_person(&people)?;
+        let scope = Scope { schema: people.plan.schema(), columns: &people.columns, outer: at.outer };
+        for expr in &node.window_expr {
+            let function = self.window_function(expr, &scope)?;
+            let within = function.params.partition_by.iter().any(|key| match bare(key) {
+                Expr::Column(column) => {
+                    let found = scope.schema.maybe_index_of_column(column).and_then(|i| people.columns.get(i));
+                    found.is_some_and(|column| column.carries == Carries::Person { who, always: true })
+                }
+                _ => false,
+            });
+            if !within {
+                let name = function.fun.name().to_owned();
+                let person = self.name_of(&people, who);
+                let reason = format!(
+                    "{name}() OVER looks at the rows of several people. Below an aggregate a window must stay within one \
+                     person: OVER (PARTITION BY {person} ORDER BY ..)."
+                );
+                return Err(self.examples.refuse(reason, Instead::PerPerson));
+            }
+        }
+        let mut columns = people.columns.clone();
+        columns.extend(node.window_expr.iter().map(|_| PersonColumn::VALUE));
+        let windowed = Window::try_new(node.window_expr.clone(), Arc::new(people.plan));
+        let plan = LogicalPlan::Window(self.built(windowed)?);
+        Ok(Part::People(People { plan, columns, anchored: people.anchored }))
+    }
+
+    /// Checks what a window function looks at; its partition keys may be bare identifiers.
+    fn window_function<'e>(&mut self, expr: &'e Expr, scope: &Scope<'_>) -> Result<&'e WindowFunction, ReleaseRefusal> {
+        let Expr::WindowFunction(function) = bare(expr) else {
+            return Err(self.unsupported("this form of OVER"));
+        };
+        let params = &function.params;
+        match &function.fun {
+            WindowFunctionDefinition::AggregateUDF(aggregate) => {
+                self.arguments(aggregate, &params.args, scope)?;
+            }
+            WindowFunctionDefinition::WindowUDF(ranking) => {
+                self.values(&params.args, scope, &format!("{}()", ranking.name()))?;
+            }
+        }
+        for key in &params.partition_by {
+            self.check(key, scope)?;
+        }
+        self.values(params.order_by.iter().map(|key| &key.expr), scope, "ORDER BY of a window")?;
+        self.values(params.filter.as_deref(), scope, "FILTER")?;
+        Ok(function)
+    }
+
+    fn aggregate(&mut self, node: &Aggregate, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        match self.visit(&node.input, at.below_aggregate())? {
+            Part::Reference(input) => {
+                let columns = plain(input.schema());
+                let scope = Scope::plain(input.schema(), at, &columns);
+                for expr in &node.group_expr {
+                    match expr {
+                        Expr::GroupingSet(sets) => self.values(sets.distinct_expr(), &scope, "GROUP BY")?,
+                        expr => self.value(expr, &scope, "GROUP BY")?,
+                    }
+                }
+                for expr in &node.aggr_expr {
+                    self.aggregate_function(expr, &scope)?;
+                }
+                Ok(Part::Reference(plan.clone()))
+            }
+            Part::Cells(_) => Err(self.aggregate_of_cells()),
+            Part::People(people) => self.count_people(node, people, at),
+        }
+    }
+
+    fn aggregate_of_cells(&self) -> ReleaseRefusal {
+        self.examples.refuse(
+            "This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate \
+             the people once, at the level that you want to see; count(DISTINCT ..) counts how many values there are.",
+            Instead::Count,
+        )
+    }
+
+    fn distinct(&mut self, input: &LogicalPlan, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
+        match self.visit(input, at.below_aggregate())? {
+            Part::Reference(_) => Ok(Part::Reference(plan.clone())),
+            Part::Cells(cells) => Ok(cells.over(|input| LogicalPlan::Distinct(Distinct::All(input)))),
+            Part::People(people) => self.distinct_people(people),
+        }
+    }
+
+    /// Checks expressions over rows that hold nothing that identifies.
+    pub(super) fn plain<'e>(
+        &mut self,
+        exprs: impl IntoIterator<Item = &'e Expr>,
+        schema: &DFSchema,
+        at: At<'_>,
+        place: &str,
+    ) -> Result<(), ReleaseRefusal> {
+        let columns = plain(schema);
+        self.values(exprs, &Scope::plain(schema, at, &columns), place)
+    }
+}
+
+/// Columns of which none identifies.
+pub(super) fn plain(schema: &DFSchema) -> Vec<PersonColumn> {
+    vec![PersonColumn::VALUE; schema.fields().len()]
+}
+
+impl<'s> Scope<'s> {
+    pub(super) fn plain(schema: &'s DFSchema, at: At<'s>, columns: &'s [PersonColumn]) -> Self {
+        Self { schema, columns, outer: at.outer }
+    }
+}

@@ -1,0 +1,160 @@
+//! `hub sql`: statements from a terminal or a script, over Flight SQL like every other client.
+
+mod client;
+mod print;
+mod prompt;
+
+pub use client::{Client, ClientError, Connect};
+pub use print::Format;
+
+use arrow_flight::FlightInfo;
+use print::Printer;
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    time::Instant,
+};
+
+/// What `hub sql` was asked to do.
+#[derive(Debug, Clone)]
+pub struct SqlOptions {
+    /// which hub, as whom
+    pub connect: Connect,
+    /// how answers are written
+    pub format: Option<Format>,
+    /// statements to run instead of a prompt
+    pub command: Option<String>,
+    /// a file of statements to run instead of a prompt
+    pub file: Option<std::path::PathBuf>,
+}
+
+/// Exit codes of `hub sql`, as `--help` lists them.
+mod exit {
+    pub(super) const USAGE: u8 = 2;
+    pub(super) const CONNECT: u8 = 3;
+    pub(super) const DENIED: u8 = 4;
+    pub(super) const STATEMENT: u8 = 5;
+    pub(super) const FAILED: u8 = 6;
+    pub(super) const CANCELLED: u8 = 130;
+}
+
+/// Why a statement gave no whole answer.
+#[derive(Debug)]
+enum Outcome {
+    Said(ClientError),
+    Output(std::io::Error),
+    Cancelled,
+}
+
+impl Outcome {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Said(error) => error.exit_code(),
+            Self::Output(_) => exit::FAILED,
+            Self::Cancelled => exit::CANCELLED,
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Said(error) => write!(f, "{error}"),
+            Self::Output(error) => write!(f, "the answer can't be written: {error}"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// Runs `hub sql`.
+pub async fn run(options: SqlOptions) -> ExitCode {
+    let script = match (&options.command, &options.file) {
+        (Some(command), _) => Some(command.clone()),
+        (None, Some(file)) => match std::fs::read_to_string(file) {
+            Ok(text) => Some(text),
+            Err(error) => return failed(&format!("{}: {error}", file.display()), exit::USAGE),
+        },
+        (None, None) if !std::io::stdin().is_terminal() => match std::io::read_to_string(std::io::stdin()) {
+            Ok(text) => Some(text),
+            Err(error) => return failed(&format!("standard input: {error}"), exit::USAGE),
+        },
+        (None, None) => None,
+    };
+    let format = options.format.unwrap_or(Format::Table);
+    if format == Format::Arrow && std::io::stdout().is_terminal() {
+        return failed("Arrow data are bytes: send them to a file, as in `hub sql --format arrow -c '..' > answer.arrow`", exit::USAGE);
+    }
+    let mut client = match Client::connect(&options.connect).await {
+        Ok(client) => client,
+        Err(error) => return failed(&error.to_string(), error.exit_code()),
+    };
+    match script {
+        Some(text) => {
+            let statements = prompt::split(&text);
+            if statements.is_empty() {
+                return failed("there is no statement to run", exit::USAGE);
+            }
+            if format == Format::Arrow && statements.len() > 1 {
+                return failed("Arrow data hold one answer: run one statement at a time", exit::USAGE);
+            }
+            for statement in statements {
+                if let Err(outcome) = answer(&mut client, &statement, format, false).await {
+                    return failed(&outcome.to_string(), outcome.code());
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        None => prompt::run(client, format).await,
+    }
+}
+
+fn failed(message: &str, code: u8) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(code)
+}
+
+/// Runs one statement and writes its answer; Ctrl-C cancels it, here and at the spokes.
+async fn answer(client: &mut Client, sql: &str, format: Format, timing: bool) -> Result<(), Outcome> {
+    let started = Instant::now();
+    let fetched = async {
+        let info: FlightInfo = client.announce(sql).await.map_err(Outcome::Said)?;
+        let mut rows = 0;
+        let out = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut printer = None;
+        let mut out = Some(out);
+        for endpoint in &info.endpoint {
+            let Some(ticket) = endpoint.ticket.clone() else { continue };
+            let mut stream = client.fetch(ticket).await.map_err(Outcome::Said)?;
+            while let Some(batch) = stream.next().await.map_err(Outcome::Said)? {
+                rows += batch.num_rows();
+                if printer.is_none()
+                    && let Some(out) = out.take()
+                {
+                    printer = Some(Printer::new(out, format, &batch.schema()).map_err(Outcome::Output)?);
+                }
+                if let Some(printer) = printer.as_mut() {
+                    printer.write(&batch).map_err(Outcome::Output)?;
+                }
+            }
+            if printer.is_none()
+                && let (Some(schema), Some(out)) = (stream.schema(), out.take())
+            {
+                printer = Some(Printer::new(out, format, schema).map_err(Outcome::Output)?);
+            }
+        }
+        match printer {
+            Some(printer) => printer.finish().map_err(Outcome::Output)?,
+            None => std::io::stdout().flush().map_err(Outcome::Output)?,
+        }
+        Ok(rows)
+    };
+    let rows = tokio::select! {
+        rows = fetched => rows?,
+        _ = tokio::signal::ctrl_c() => return Err(Outcome::Cancelled),
+    };
+    if timing {
+        let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+        eprintln!("{rows}, {:.2} s", started.elapsed().as_secs_f64());
+    }
+    Ok(())
+}

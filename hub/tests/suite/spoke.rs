@@ -1,0 +1,326 @@
+//! A spoke that answers from memory, over the real link.
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
+    encode::FlightDataEncoderBuilder,
+    error::FlightError,
+    flight_service_server::{FlightService, FlightServiceServer},
+};
+use datafusion::{
+    datasource::{MemTable, provider_as_source},
+    execution::context::SessionContext,
+    logical_expr::TableSource,
+};
+use futures::{StreamExt, stream::BoxStream};
+use proto::{
+    envelope::{CATALOGUE_ACTION, catalogue_request},
+    fragment::{self, Limits, Literals},
+    plan::{Tables, decode},
+    refusal::{Kind, Refusal},
+    schema, wire,
+};
+use prost::Message;
+use runtime::tls::{self, Tls};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::Notify};
+use tonic::{Request, Response, Status, Streaming};
+
+/// How the spoke behaves when it is asked for rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    Answers,
+    /// gives this many batches, then nothing for ever
+    Stalls(usize),
+    /// gives another schema than planned
+    AnotherSchema,
+    /// gives bytes that are no Arrow data
+    Garbage,
+    /// fails the first time as a lost connection does, then answers
+    LostOnce,
+    /// refuses
+    Refuses(Kind),
+}
+
+#[derive(Clone)]
+pub struct Table {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+}
+
+#[derive(Default)]
+pub struct Seen {
+    pub scans: Mutex<Vec<wire::ScanRequest>>,
+    pub catalogues: AtomicUsize,
+    /// answers that run now
+    pub running: AtomicUsize,
+    pub dropped: Notify,
+}
+
+#[derive(Clone)]
+pub struct Spoke {
+    pub controller: String,
+    /// tables by project
+    pub offers: BTreeMap<String, BTreeMap<String, Table>>,
+    pub manner: Arc<Mutex<Manner>>,
+    pub zone: wire::Zone,
+    pub garbage_catalogue: bool,
+    pub seen: Arc<Seen>,
+}
+
+impl Spoke {
+    pub fn new(controller: &str) -> Self {
+        Self {
+            controller: controller.to_owned(),
+            offers: BTreeMap::new(),
+            manner: Arc::new(Mutex::new(Manner::Answers)),
+            zone: wire::Zone::Enclave,
+            garbage_catalogue: false,
+            seen: Arc::default(),
+        }
+    }
+
+    pub fn offer(mut self, project: &str, name: &str, batches: Vec<RecordBatch>) -> Self {
+        let table = Table { schema: batches[0].schema(), batches };
+        self.offers.entry(project.to_owned()).or_default().insert(name.to_owned(), table);
+        self
+    }
+
+    pub fn set(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    /// What was asked, as SQL.
+    pub fn asked(&self) -> Vec<String> {
+        let scans = self.seen.scans.lock().unwrap();
+        scans.iter().map(|s| fragment::text(s.fragment.as_ref().unwrap(), Literals::Shown)).collect()
+    }
+
+    pub async fn serve(&self, tls: &Tls) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = FlightServiceServer::new(self.clone());
+        let serving = tls::server().add_service(service).serve_with_incoming(tls::incoming(listener, tls));
+        tokio::spawn(serving);
+        address
+    }
+
+    fn catalogue(&self, body: &[u8]) -> Result<wire::CatalogueReply, Refusal> {
+        self.seen.catalogues.fetch_add(1, Ordering::SeqCst);
+        let envelope = catalogue_request(body)?;
+        let tables = self
+            .offers
+            .get(envelope.project.as_ref())
+            .ok_or_else(|| Refusal::new(Kind::Denied, "no such project for this user here, or its time is over"))?;
+        let tables = tables
+            .iter()
+            .map(|(name, table)| wire::TableEntry {
+                name: name.clone(),
+                rows: table.batches.iter().map(|b| b.num_rows() as u64).sum(),
+                bytes: 1000,
+                arrow_schema: if self.garbage_catalogue {
+                    vec![1, 2, 3].into()
+                } else {
+                    schema::to_bytes(&table.schema).into()
+                },
+                columns: table.schema.fields().iter().map(|f| column(f)).collect(),
+                schema_fingerprint: schema::fingerprint(&table.schema).to_vec().into(),
+                ..Default::default()
+            })
+            .collect();
+        Ok(wire::CatalogueReply { controller: self.controller.clone(), tables, zone: self.zone.into() })
+    }
+
+    async fn answer(&self, request: wire::ScanRequest) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
+        let envelope = request.envelope.clone().unwrap();
+        let tables = self.offers.get(&envelope.project).ok_or_else(|| Refusal::new(Kind::Denied, "no"))?.clone();
+        self.seen.scans.lock().unwrap().push(request.clone());
+        let manner = *self.manner.lock().unwrap();
+        match manner {
+            Manner::Refuses(kind) => return Err(Refusal::new(kind, "that is too much for today")),
+            Manner::LostOnce => {
+                self.set(Manner::Answers);
+                return Err(Refusal::new(Kind::Unavailable, "connection lost"));
+            }
+            Manner::Garbage => {
+                let data = FlightData { data_header: vec![0xff; 64].into(), ..Default::default() };
+                return Ok(futures::stream::iter([Ok(data)]).boxed());
+            }
+            Manner::Answers | Manner::Stalls(_) | Manner::AnotherSchema => {}
+        }
+        let context = SessionContext::new();
+        let plan = decode(request.fragment.as_ref().unwrap(), &Offered(tables), &context.state(), &Limits::default())?;
+        let frame = context.execute_logical_plan(plan).await.unwrap();
+        let mut schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
+        let mut batches = frame.collect().await.unwrap();
+        if manner == Manner::AnotherSchema {
+            schema = Arc::new(Schema::new(vec![Field::new("surprise", DataType::Int32, true)]));
+            batches = vec![RecordBatch::new_empty(Arc::clone(&schema))];
+        }
+        // Small batches, so that there is something to stop in the middle.
+        let rows: Vec<RecordBatch> = batches
+            .iter()
+            .flat_map(|b| (0..b.num_rows()).step_by(1000).map(|at| b.slice(at, 1000.min(b.num_rows() - at))))
+            .collect();
+        let guard = Guard::new(Arc::clone(&self.seen));
+        let batches = futures::stream::iter(rows).map(Ok::<_, FlightError>);
+        let batches = match manner {
+            Manner::Stalls(given) => batches.take(given).chain(futures::stream::pending()).boxed(),
+            _ => batches.boxed(),
+        };
+        let batches = batches.map(move |batch| {
+            let _held = &guard;
+            batch
+        });
+        Ok(FlightDataEncoderBuilder::new().with_schema(schema).build(batches).map(|d| d.map_err(Into::into)).boxed())
+    }
+}
+
+/// Counts an answer as running until its stream is dropped.
+struct Guard(Arc<Seen>);
+
+impl Guard {
+    fn new(seen: Arc<Seen>) -> Self {
+        seen.running.fetch_add(1, Ordering::SeqCst);
+        Self(seen)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.0.dropped.notify_waiters();
+    }
+}
+
+impl Spoke {
+    /// Waits until no answer runs.
+    pub async fn idle(&self) {
+        let waited = async {
+            loop {
+                let dropped = self.seen.dropped.notified();
+                if self.seen.running.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                let _ = tokio::time::timeout(Duration::from_millis(100), dropped).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waited).await.expect("the spoke still works");
+    }
+}
+
+struct Offered(BTreeMap<String, Table>);
+
+impl Tables for Offered {
+    fn table(&self, name: &str) -> Option<Arc<dyn TableSource>> {
+        let table = self.0.get(name)?;
+        let memory = MemTable::try_new(Arc::clone(&table.schema), vec![table.batches.clone()]).unwrap();
+        Some(provider_as_source(Arc::new(memory)))
+    }
+}
+
+fn column(field: &Field) -> wire::ColumnEntry {
+    let role = match field.metadata().get(schema::ROLE).map(String::as_str) {
+        Some(schema::PERSON) => wire::ColumnRole::Person,
+        Some(schema::KEY) => wire::ColumnRole::Key,
+        _ => wire::ColumnRole::Value,
+    };
+    wire::ColumnEntry { name: field.name().clone(), role: role.into(), ..Default::default() }
+}
+
+fn no<T>() -> Result<T, Status> {
+    Err(Refusal::new(Kind::Invalid, "a spoke has no such call").into())
+}
+
+type Out<T> = BoxStream<'static, Result<T, Status>>;
+
+#[tonic::async_trait]
+impl FlightService for Spoke {
+    type HandshakeStream = Out<HandshakeResponse>;
+    type ListFlightsStream = Out<FlightInfo>;
+    type DoGetStream = Out<FlightData>;
+    type DoPutStream = Out<PutResult>;
+    type DoActionStream = Out<arrow_flight::Result>;
+    type ListActionsStream = Out<ActionType>;
+    type DoExchangeStream = Out<FlightData>;
+
+    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
+        no()
+    }
+    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        no()
+    }
+    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        no()
+    }
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        no()
+    }
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        no()
+    }
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        assert_eq!(tls::peer_of(&request).unwrap().to_string(), "eger://hub/main");
+        let scan = fragment::from_bytes(&request.get_ref().ticket, &Limits::default()).map_err(Refusal::from)?;
+        Ok(Response::new(self.answer(scan).await?))
+    }
+    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        no()
+    }
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+        no()
+    }
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        assert_eq!(request.get_ref().r#type, CATALOGUE_ACTION);
+        let reply = self.catalogue(&request.get_ref().body)?;
+        let result = arrow_flight::Result { body: reply.encode_to_vec().into() };
+        Ok(Response::new(futures::stream::iter([Ok(result)]).boxed()))
+    }
+    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        no()
+    }
+}
+
+/// Forwards bytes until it is cut, as a machine that loses its power.
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub cut: tokio_util::sync::CancellationToken,
+}
+
+impl Proxy {
+    pub async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let cut = tokio_util::sync::CancellationToken::new();
+        let end = cut.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut near, _) = tokio::select! {
+                    accepted = listener.accept() => accepted.unwrap(),
+                    () = end.cancelled() => return,
+                };
+                let end = end.clone();
+                tokio::spawn(async move {
+                    let mut far = tokio::net::TcpStream::connect(target).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        () = end.cancelled() => {}
+                    }
+                });
+            }
+        });
+        Self { address, cut }
+    }
+}

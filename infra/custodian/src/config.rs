@@ -1,0 +1,188 @@
+//! The custodian's configuration, `custodian.toml`.
+
+use runtime::{
+    config::{ConfigError, relative_to},
+    seal::{Passphrase, SealError},
+    tls::TlsFiles,
+};
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// `custodian.toml`; relative paths are taken below the file's own folder.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// name of this custodian, as in `eger://custodian/NAME`
+    pub name: String,
+    /// where it listens
+    pub listen: Listen,
+    /// its own certificate and the authority of its clients
+    pub tls: TlsFiles,
+    /// the linkage key and what opens it
+    pub keys: Keys,
+    /// what it bears
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// `[listen]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// `ip:port`; port 0 takes a free one
+    pub address: SocketAddr,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// the sealed linkage key
+    pub linkage: PathBuf,
+    /// the sealed private key of the custodian's own certificate authority
+    pub authority: PathBuf,
+    /// file with the passphrase, readable by its owner alone
+    #[serde(default)]
+    pub passphrase_file: Option<PathBuf>,
+    /// name of a systemd credential that holds the passphrase (then no file is needed)
+    #[serde(default)]
+    pub credential: Option<String>,
+}
+
+/// `[limits]`; every value has a default that fits one ordinary server.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// elements in one batch
+    pub max_batch: usize,
+    /// batches of one stream that are evaluated or wait at the same time
+    pub batches_in_flight: usize,
+    /// evaluation streams open at the same time, over all spokes
+    pub streams: usize,
+    /// evaluations at the same time, over all streams; 0: one for each core
+    pub threads: usize,
+    /// at the end: how long open streams may go on
+    pub drain_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_batch: 4096, batches_in_flight: 8, streams: 64, threads: 0, drain_seconds: 10 }
+    }
+}
+
+impl Limits {
+    /// Evaluations at the same time.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            n => n,
+        }
+    }
+
+    /// How long open streams may go on after a signal.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// When it can't be read, or a field is unknown, missing or out of range; the error names it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = runtime::config::load(path)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        config.checked(base, &path.display().to_string())
+    }
+
+    fn checked(mut self, base: &Path, name: &str) -> Result<Self, ConfigError> {
+        let wrong = |message: String| ConfigError::Invalid { name: name.to_owned(), line: 1, column: 1, message };
+        runtime::tls::Peer::custodian(&self.name).map_err(|e| wrong(format!("field `name`: {e}")))?;
+        let ranges = [
+            ("max_batch", self.limits.max_batch, 1, 65_535),
+            ("batches_in_flight", self.limits.batches_in_flight, 1, 256),
+            ("streams", self.limits.streams, 1, 10_000),
+            ("threads", self.limits.threads, 0, 1_024),
+        ];
+        for (field, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                return Err(wrong(format!("field `limits.{field}`: {value} is not within {low} to {high}")));
+            }
+        }
+        if self.keys.passphrase_file.is_none() && self.keys.credential.is_none() {
+            return Err(wrong("give `keys.passphrase_file` or `keys.credential`".to_owned()));
+        }
+        self.tls = self.tls.below(base);
+        self.keys.linkage = relative_to(base, &self.keys.linkage);
+        self.keys.authority = relative_to(base, &self.keys.authority);
+        self.keys.passphrase_file = self.keys.passphrase_file.map(|file| relative_to(base, &file));
+        Ok(self)
+    }
+
+    /// The passphrase, from the systemd credential when one is named, else from its file.
+    ///
+    /// # Errors
+    /// When it is missing, empty or readable by others.
+    pub fn passphrase(&self) -> Result<Passphrase, SealError> {
+        let path = match (&self.keys.credential, &self.keys.passphrase_file) {
+            (Some(name), _) => {
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
+                Path::new(&folder).join(name)
+            }
+            (None, Some(file)) => file.clone(),
+            (None, None) => PathBuf::from("passphrase"),
+        };
+        Passphrase::from_file(&path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const TEXT: &str = r#"
+name = "national"
+[listen]
+address = "127.0.0.1:0"
+[tls]
+cert = "keys/custodian.crt"
+key = "keys/custodian.key"
+ca = "keys/ca.crt"
+[keys]
+linkage = "keys/linkage.key"
+authority = "keys/ca.key"
+passphrase_file = "passphrase"
+"#;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        runtime::config::parse::<Config>(text, "custodian.toml")?.checked(Path::new("/c"), "custodian.toml")
+    }
+
+    #[test]
+    fn paths_are_below_the_files_folder() {
+        let config = read(TEXT).unwrap();
+        assert_eq!(config.keys.linkage, Path::new("/c/keys/linkage.key"));
+        assert_eq!(config.tls.ca, Path::new("/c/keys/ca.crt"));
+        assert!(config.limits.workers() >= 1);
+    }
+
+    #[test]
+    fn wrong_fields_are_named() {
+        let wrong = |change: &str| read(&format!("{TEXT}{change}")).unwrap_err().to_string();
+        assert!(wrong("[limits]\nmax_batch = 70000\n").contains("limits.max_batch"));
+        assert!(wrong("[limits]\nmax_bacth = 7\n").contains("max_bacth"));
+        let none = TEXT.replace("passphrase_file = \"passphrase\"\n", "");
+        assert!(read(&none).unwrap_err().to_string().contains("keys.passphrase_file"));
+        let name = TEXT.replace("\"national\"", "\"Not a name\"");
+        assert!(read(&name).unwrap_err().to_string().contains("`name`"));
+    }
+}

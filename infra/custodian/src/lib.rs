@@ -1,0 +1,15 @@
+//! The custodian: a third organisation that holds the linkage key and evaluates it blindly, so that
+//! every spoke gives a person the same pseudonym without anybody being able to compute one alone.
+//!
+//! INVARIANT: it sees blinded elements only, keeps nothing about a request but counts, and the linkage
+//! key leaves the process in no form other than its sealed file.
+
+pub mod cli;
+pub mod config;
+pub mod evaluate;
+pub mod key;
+pub mod serve;
+pub mod setup;
+
+pub use config::Config;
+pub use serve::{ServeError, ServeOptions, serve};

@@ -1,0 +1,115 @@
+//! The custodian's life: open the key, listen, evaluate, drain, end.
+
+use crate::{
+    config::Config,
+    evaluate::Service,
+    key::{KeyError, LinkageKey},
+};
+use proto::wire::custodian_server::CustodianServer;
+use runtime::{
+    seal::SealError,
+    tls::{self, Tap, Tls, TlsError},
+};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{net::TcpListener, sync::oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// What [`serve`] needs.
+pub struct ServeOptions {
+    /// the configuration
+    pub config: Config,
+    /// listen here instead of where the configuration says
+    pub listen: Option<SocketAddr>,
+    /// told the bound address once connections are accepted
+    pub ready: Option<oneshot::Sender<SocketAddr>>,
+    /// sees the plaintext of every connection; for tests
+    pub tap: Option<Arc<dyn Tap>>,
+    /// ends it
+    pub shutdown: CancellationToken,
+}
+
+/// Why the custodian can't serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The linkage key can't be opened.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The passphrase can't be had.
+    #[error("passphrase: {0}")]
+    Passphrase(#[from] SealError),
+    /// The certificate can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address can't be listened on.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// which address
+        address: SocketAddr,
+        /// what the operating system said
+        source: std::io::Error,
+    },
+    /// The certificate is of somebody else.
+    #[error("the certificate is of {found}, the configuration is of eger://custodian/{expected}. Run: custodian renew")]
+    Identity {
+        /// the certificate's name
+        found: String,
+        /// the configuration's name
+        expected: String,
+    },
+    /// The server ended by itself.
+    #[error("the server failed: {0}")]
+    Server(tonic::transport::Error),
+}
+
+/// Serves until `shutdown`, then lets open streams go on for the drain time and cuts the rest.
+///
+/// # Errors
+/// When the key, certificate or address can't be used.
+pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
+    let ServeOptions { config, listen, ready, tap, shutdown } = options;
+    let mut tls = Tls::load(&config.tls)?;
+    if tls.peer().name != config.name || tls.peer().role != tls::Role::Custodian {
+        return Err(ServeError::Identity { found: tls.peer().to_string(), expected: config.name });
+    }
+    if let Some(tap) = tap {
+        tls = tls.with_tap(tap);
+    }
+    let pass = config.passphrase()?;
+    let key = LinkageKey::load(&config.keys.linkage, &pass)?;
+    drop(pass);
+    let address = listen.unwrap_or(config.listen.address);
+    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
+    let bound = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    tracing::info!(name = %config.name, address = %bound, link_kid = %key.link_kid(), "custodian serves");
+
+    let limits = config.limits;
+    let cut = CancellationToken::new();
+    let _cut_whatever_happens = cut.clone().drop_guard();
+    let service = CustodianServer::new(Service::new(key, limits, cut.clone()))
+        .max_decoding_message_size(limits.max_batch * crate::key::ELEMENT + 1024)
+        .max_encoding_message_size(limits.max_batch * crate::key::ELEMENT + 1024);
+    let server = tls::server()
+        .add_service(service)
+        .serve_with_incoming_shutdown(tls::incoming(listener, &tls), shutdown.clone().cancelled_owned());
+    if let Some(ready) = ready {
+        // Nobody waiting any more is no error.
+        let _ = ready.send(bound);
+    }
+    let overtime = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(limits.drain()).await;
+        tracing::warn!(seconds = limits.drain_seconds, "drain time is over, open streams are cut");
+        cut.cancel();
+        // Time for the last words to reach the spokes.
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    };
+    tokio::select! {
+        done = server => done.map_err(ServeError::Server)?,
+        () = overtime => {}
+    }
+    tracing::info!("custodian stopped");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

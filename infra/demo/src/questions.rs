@@ -1,0 +1,153 @@
+//! Five questions that no single controller can answer.
+//!
+//! Each is one SQL statement, the same for the platform and for the oracle. At the top stand only counts, sums and
+//! averages over people; minima and maxima are taken per person only. Every answer has a column `people`, so that
+//! small cells can be told, and is ordered by its keys, so that two answers compare cell by cell.
+
+/// A question.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Short name, for files and messages.
+    pub id: &'static str,
+    /// What is asked.
+    pub title: &'static str,
+    /// Why it takes several controllers, and which.
+    pub explanation: &'static str,
+    /// The statement.
+    pub sql: &'static str,
+    /// How many columns at the front name the cell; the others are statistics.
+    pub keys: usize,
+}
+
+/// Name of the statistic that counts the people of a cell.
+pub const PEOPLE: &str = "people";
+
+/// The five, simplest first.
+pub const QUESTIONS: [Question; 5] = [
+    Question {
+        id: "diabetes-by-sex-and-age",
+        title: "How many people have type 2 diabetes, by sex and age?",
+        explanation: "Sex and age stand in the population register (dst), diagnoses in the national patient register (sds). \
+                      Refuted diagnoses do not count.",
+        sql: "\
+SELECT CASE WHEN b.koen = 1 THEN 'men' ELSE 'women' END AS sex,
+       (2024 - date_part('year', b.foed_dag)) / 10 * 10 AS age_from,
+       COUNT(DISTINCT b.pnr) AS people
+FROM dst.bef b
+JOIN sds.lpr_a_diagnose d ON d.pnr = b.pnr
+WHERE b.year = 2024
+  AND d.diag_kode LIKE 'DE11%'
+  AND d.senere_afkraeftet = 'Nej'
+GROUP BY 1, 2
+ORDER BY 1, 2",
+        keys: 2,
+    },
+    Question {
+        id: "hba1c-around-metformin",
+        title: "What does long-term blood sugar do in the months around the first metformin?",
+        explanation: "The first prescription stands in the prescription register (sds), HbA1c in each region's laboratory \
+                      (region-h, region-m). People already treated in 2019 are left out: their first one is not known.",
+        sql: "\
+SELECT l.region,
+       12 * (date_part('year', l.samplingdate) - date_part('year', m.first_date))
+         + date_part('month', l.samplingdate) - date_part('month', m.first_date) AS month,
+       COUNT(DISTINCT m.pnr) AS people,
+       COUNT(l.value) AS tests,
+       ROUND(AVG(l.value), 1) AS mean_hba1c
+FROM (SELECT pnr, MIN(eksd) AS first_date
+      FROM sds.lmdb
+      WHERE atc = 'A10BA02'
+      GROUP BY pnr) m
+JOIN (SELECT pnr, samplingdate, value, 'Hovedstaden' AS region
+      FROM \"region-h\".lab_forsker
+      WHERE analysiscode = 'NPU27300'
+      UNION ALL
+      SELECT pnr, samplingdate, value, 'Midtjylland' AS region
+      FROM \"region-m\".lab_forsker
+      WHERE analysiscode = 'NPU27300') l ON l.pnr = m.pnr
+WHERE m.first_date >= DATE '2020-01-01'
+  AND l.samplingdate >= m.first_date - INTERVAL '6 months'
+  AND l.samplingdate <= m.first_date + INTERVAL '12 months'
+GROUP BY 1, 2
+ORDER BY 1, 2",
+        keys: 2,
+    },
+    Question {
+        id: "metformin-by-municipality",
+        title: "How many people took metformin in 2024, by municipality?",
+        explanation: "Prescriptions (sds) know no address, the population register (dst) does. Small islands have few \
+                      patients: their cells are suppressed when the answer leaves the platform.",
+        sql: "\
+SELECT b.kom_navn AS municipality,
+       COUNT(DISTINCT b.pnr) AS people,
+       SUM(l.packs) AS packs
+FROM dst.bef b
+JOIN (SELECT pnr, SUM(apk) AS packs
+      FROM sds.lmdb
+      WHERE atc = 'A10BA02' AND eksd >= DATE '2024-01-01'
+      GROUP BY pnr) l ON l.pnr = b.pnr
+WHERE b.year = 2024
+GROUP BY 1
+ORDER BY 1",
+        keys: 1,
+    },
+    Question {
+        id: "contacts-of-people-with-diabetes",
+        title: "How often do people on diabetes drugs go to hospital in a year, by region and age?",
+        explanation: "Residence and age from dst, drugs and hospital contacts from sds. People without any contact count \
+                      too, with none.",
+        sql: "\
+SELECT b.region,
+       CASE WHEN date_part('year', b.foed_dag) > 1963 THEN 'under 60' ELSE '60 and over' END AS age,
+       COUNT(DISTINCT b.pnr) AS people,
+       SUM(COALESCE(k.contacts, 0)) AS contacts,
+       ROUND(AVG(COALESCE(k.contacts, 0)), 2) AS per_person
+FROM dst.bef b
+JOIN (SELECT pnr
+      FROM sds.lmdb
+      WHERE atc LIKE 'A10%' AND eksd BETWEEN DATE '2023-01-01' AND DATE '2023-12-31'
+      GROUP BY pnr) u ON u.pnr = b.pnr
+LEFT JOIN (SELECT pnr, COUNT(*) AS contacts
+           FROM sds.lpr_a_kontakt
+           WHERE kont_starttidspunkt >= TIMESTAMP '2023-01-01 00:00:00'
+             AND kont_starttidspunkt < TIMESTAMP '2024-01-01 00:00:00'
+           GROUP BY pnr) k ON k.pnr = b.pnr
+WHERE b.year = 2023
+GROUP BY 1, 2
+ORDER BY 1, 2",
+        keys: 2,
+    },
+    Question {
+        id: "tested-within-90-days",
+        title: "How many of the newly diagnosed have their long-term blood sugar measured within 90 days?",
+        explanation: "The first diagnosis comes from contacts and diagnoses (sds, joined by the contact's key), the test from \
+                      the laboratories (region-h, region-m), the region of residence from dst: all four controllers.",
+        sql: "\
+SELECT b.region,
+       date_part('year', d.found) AS year_found,
+       COUNT(DISTINCT d.pnr) AS people,
+       SUM(d.tested) AS tested,
+       ROUND(AVG(100 * d.tested), 1) AS percent_tested
+FROM (SELECT f.pnr, f.found,
+             MAX(CASE WHEN l.samplingdate > f.found AND l.samplingdate <= f.found + INTERVAL '90 days'
+                      THEN 1 ELSE 0 END) AS tested
+      FROM (SELECT k.pnr, MIN(CAST(k.kont_starttidspunkt AS DATE)) AS found
+            FROM sds.lpr_a_kontakt k
+            JOIN sds.lpr_a_diagnose d ON d.dw_ek_kontakt = k.dw_ek_kontakt AND d.pnr = k.pnr
+            WHERE d.diag_kode LIKE 'DE11%' AND d.senere_afkraeftet = 'Nej'
+            GROUP BY k.pnr) f
+      LEFT JOIN (SELECT pnr, samplingdate FROM \"region-h\".lab_forsker WHERE analysiscode = 'NPU27300'
+                 UNION ALL
+                 SELECT pnr, samplingdate FROM \"region-m\".lab_forsker WHERE analysiscode = 'NPU27300') l
+             ON l.pnr = f.pnr
+      GROUP BY f.pnr, f.found) d
+JOIN dst.bef b ON b.pnr = d.pnr
+WHERE b.year = 2024
+  AND b.region IN ('Region Hovedstaden', 'Region Midtjylland')
+  AND d.found >= DATE '2021-01-01'
+  AND d.found < DATE '2024-10-01'
+GROUP BY 1, 2
+ORDER BY 1, 2",
+        keys: 2,
+    },
+];

@@ -1,0 +1,16 @@
+//! What every process of the platform needs around its own work: configuration, logging, TLS with
+//! named peers, sealed key files, execution profiles and an orderly end.
+//!
+//! INVARIANT: nothing in here knows of projects, tables or people.
+
+pub mod ca;
+pub mod config;
+pub mod crypto;
+pub mod peer;
+pub mod profile;
+pub mod ready;
+pub mod seal;
+pub mod shutdown;
+pub mod size;
+pub mod telemetry;
+pub mod tls;

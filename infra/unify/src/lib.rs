@@ -1,0 +1,1 @@
+//! Holds nothing: its manifest gives every crate of the workspace the same features of each dependency.

@@ -1,0 +1,197 @@
+//! Ids as types of their own: parsed once at the edge, trusted afterwards.
+//!
+//! INVARIANT: an error never repeats the rejected value; somebody may have typed a person number.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A value that is not an id of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {kind}: {rule}")]
+pub struct IdError {
+    kind: &'static str,
+    rule: &'static str,
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $valid:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&text) {
+                    Ok(Self(text))
+                } else {
+                    Err(IdError { kind: $kind, rule: $rule })
+                }
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = IdError;
+            fn try_from(text: &str) -> Result<Self, IdError> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// `^[a-z][a-z0-9 extra]{0,62}$`
+fn name_with(text: &str, extra: &[u8]) -> bool {
+    let bytes = text.as_bytes();
+    let lower = |b: &u8| b.is_ascii_lowercase();
+    bytes.len() <= 63
+        && bytes.first().is_some_and(lower)
+        && bytes
+            .iter()
+            .all(|b| lower(b) || b.is_ascii_digit() || extra.contains(b))
+}
+
+text_id! {
+    /// A data controller: the name of its spoke and of its schema in SQL.
+    ControllerId, "controller id", |t| name_with(t, b"_-"),
+    "1 to 63 characters, a to z first, then a to z, 0 to 9, '_' and '-'"
+}
+text_id! {
+    /// A project: the name of its catalog in SQL.
+    ProjectId, "project id", |t| name_with(t, b"_-"),
+    "1 to 63 characters, a to z first, then a to z, 0 to 9, '_' and '-'"
+}
+text_id! {
+    /// A published table.
+    TableName, "table name", |t| name_with(t, b"_"),
+    "1 to 63 characters, a to z first, then a to z, 0 to 9 and '_'"
+}
+text_id! {
+    /// Who asks: an e-mail address or a short name.
+    UserId, "user id",
+    |t| (1..=128).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+-".contains(&b)),
+    "1 to 128 characters of A to Z, a to z, 0 to 9, '.', '_', '@', '+' and '-'"
+}
+
+/// One query, the same on every side and in every log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct QueryId(Uuid);
+
+impl QueryId {
+    /// A new id; ids sort by the time they were made.
+    #[allow(clippy::new_without_default)] // each call gives another id: that is not a default
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl FromStr for QueryId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        // one spelling only, so that a log is searched with one text
+        match Uuid::try_parse(text) {
+            Ok(id) if id.get_version_num() == 7 && id.to_string() == text => Ok(Self(id)),
+            _ => Err(IdError {
+                kind: "query id",
+                rule: "a UUID of version 7, lower case, with hyphens",
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for QueryId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<QueryId> for String {
+    fn from(id: QueryId) -> String {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for QueryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn names_follow_their_rule() {
+        for good in ["a", "region-h", "a1_b", &"a".repeat(63)] {
+            assert_eq!(good.parse::<ControllerId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "1a", "A", "a b", "æ", "a/..", "-a", &"a".repeat(64)] {
+            assert!(bad.parse::<ProjectId>().is_err(), "{bad}");
+        }
+        assert!("region-h".parse::<TableName>().is_err());
+        assert!("anna@example.org".parse::<UserId>().is_ok());
+        assert!("anna example".parse::<UserId>().is_err());
+    }
+
+    #[test]
+    fn errors_do_not_repeat_the_value() {
+        let error = "0101011234".parse::<ProjectId>().unwrap_err();
+        assert!(!error.to_string().contains("0101011234"), "{error}");
+    }
+
+    #[test]
+    fn query_ids_sort_by_time_and_read_back() {
+        let (first, second) = (QueryId::new(), QueryId::new());
+        assert!(first <= second);
+        assert_eq!(first.to_string().parse::<QueryId>().unwrap(), first);
+        assert!("67e55044-10b1-426f-9247-bb680e5fe0c8".parse::<QueryId>().is_err());
+        assert!(first.to_string().to_uppercase().parse::<QueryId>().is_err());
+    }
+
+    #[test]
+    fn serde_parses_instead_of_trusting() {
+        assert!(serde_json::from_str::<TableName>("\"lmdb\"").is_ok());
+        assert!(serde_json::from_str::<TableName>("\"../x\"").is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! A fragment as a logical plan, bound to the tables of one request.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchema;
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::logical_plan::TableScanBuilder;
+use datafusion::logical_expr::{
+    Aggregate, Expr, ExprSchemable, Filter, Limit, LogicalPlan, Projection, Sort, SortExpr, lit,
+};
+use datafusion::common::TableReference;
+
+use super::Tables;
+use super::decode_expr::{Binder, shown};
+use super::measure::decode_measure;
+use crate::fragment::{self, FragmentError, Limits};
+use crate::wire::{self, NamedExpr, Rel, rel};
+
+type Decoded<T> = Result<T, FragmentError>;
+
+/// Checks a fragment and binds it. The plan is neither analysed nor optimised yet.
+pub fn decode(
+    f: &wire::Fragment,
+    tables: &dyn Tables,
+    functions: &dyn FunctionRegistry,
+    limits: &Limits,
+) -> Result<LogicalPlan, FragmentError> {
+    fragment::check(f, limits)?; // bounds the recursion below
+    let decoder = Decoder { tables, functions };
+    decoder.rel(f.root.as_ref())
+}
+
+struct Decoder<'a> {
+    tables: &'a dyn Tables,
+    functions: &'a dyn FunctionRegistry,
+}
+
+impl Decoder<'_> {
+    fn rel(&self, rel: Option<&Rel>) -> Decoded<LogicalPlan> {
+        let kind = rel.and_then(|rel| rel.kind.as_ref());
+        match kind.ok_or(FragmentError::Missing("Rel.kind"))? {
+            rel::Kind::Read(read) => self.read(read),
+            rel::Kind::Filter(filter) => {
+                let input = self.rel(filter.input.as_deref())?;
+                let predicate = self.bind(&input).expr(filter.predicate.as_ref())?;
+                typed(&predicate, &input, "Filter")?;
+                let filter = Filter::try_new(predicate, Arc::new(input));
+                filter.map(LogicalPlan::Filter).map_err(|_| FragmentError::Mismatch("Filter"))
+            }
+            rel::Kind::Project(project) => {
+                let input = self.rel(project.input.as_deref())?;
+                let exprs = self.named(&project.exprs, &input, "Project")?;
+                let projection = Projection::try_new(exprs, Arc::new(input));
+                projection
+                    .map(LogicalPlan::Projection)
+                    .map_err(|_| FragmentError::Mismatch("Project"))
+            }
+            rel::Kind::Aggregate(aggregate) => self.aggregate(aggregate),
+            rel::Kind::SortLimit(sort) => self.sort_limit(sort),
+        }
+    }
+
+    fn bind<'a>(&'a self, input: &'a LogicalPlan) -> Binder<'a> {
+        Binder {
+            schema: input.schema(),
+            functions: self.functions,
+        }
+    }
+
+    fn read(&self, read: &wire::Read) -> Decoded<LogicalPlan> {
+        let source = self.tables.table(&read.table);
+        let source = source.ok_or_else(|| FragmentError::Table(read.table.clone()))?;
+        let schema = source.schema();
+        let column = |name: &String| {
+            schema.index_of(name).map_err(|_| FragmentError::Column(shown(name)))
+        };
+        let projection = read.columns.iter().map(column).collect::<Decoded<Vec<_>>>()?;
+        // `bare` takes the name as it is: no dots are split, no case is folded
+        TableScanBuilder::new(TableReference::bare(read.table.as_str()), source)
+            .with_projection(Some(projection))
+            .build()
+            .map(LogicalPlan::TableScan)
+            .map_err(|_| FragmentError::Mismatch("Read"))
+    }
+
+    fn named(
+        &self,
+        exprs: &[NamedExpr],
+        input: &LogicalPlan,
+        node: &'static str,
+    ) -> Decoded<Vec<Expr>> {
+        let binder = self.bind(input);
+        let named = exprs.iter().map(|named| {
+            let expr = binder.expr(named.expr.as_ref())?;
+            typed(&expr, input, node)?;
+            Ok(rename(expr, &named.name))
+        });
+        named.collect()
+    }
+
+    fn aggregate(&self, aggregate: &wire::Aggregate) -> Decoded<LogicalPlan> {
+        let mismatch = || FragmentError::Mismatch("Aggregate");
+        let input = self.rel(aggregate.input.as_deref())?;
+        let groups = self.named(&aggregate.groups, &input, "Aggregate")?;
+        let binder = self.bind(&input);
+        let mut measures = Vec::with_capacity(aggregate.measures.len());
+        for named in &aggregate.measures {
+            let measure = named.measure.as_ref();
+            let measure = measure.ok_or(FragmentError::Missing("NamedMeasure.measure"))?;
+            let optional = |e: Option<&wire::Expr>| e.map(|e| binder.expr(Some(e))).transpose();
+            let argument = optional(measure.argument.as_ref())?;
+            let filter = optional(measure.filter.as_ref())?;
+            if let Some(filter) = &filter
+                && !boolean(filter, input.schema())?
+            {
+                return Err(mismatch());
+            }
+            let expr = decode_measure(measure, argument, filter, self.functions)?;
+            typed(&expr, &input, "Aggregate")?;
+            measures.push(rename(expr, &named.name));
+        }
+        Aggregate::try_new(Arc::new(input), groups, measures)
+            .map(LogicalPlan::Aggregate)
+            .map_err(|_| mismatch())
+    }
+
+    fn sort_limit(&self, sort: &wire::SortLimit) -> Decoded<LogicalPlan> {
+        let mut plan = self.rel(sort.input.as_deref())?;
+        if !sort.keys.is_empty() {
+            let binder = self.bind(&plan);
+            let mut keys = Vec::with_capacity(sort.keys.len());
+            for key in &sort.keys {
+                let expr = binder.expr(key.expr.as_ref())?;
+                typed(&expr, &plan, "SortLimit")?;
+                keys.push(SortExpr::new(expr, !key.descending, key.nulls_first));
+            }
+            plan = LogicalPlan::Sort(Sort {
+                expr: keys,
+                input: Arc::new(plan),
+                fetch: None,
+            });
+        }
+        if sort.limit.is_none() && sort.offset == 0 {
+            return Ok(plan);
+        }
+        let rows = |n: u64| match i64::try_from(n) {
+            Ok(n) => Ok(Box::new(lit(n))),
+            Err(_) => Err(FragmentError::Mismatch("SortLimit")),
+        };
+        Ok(LogicalPlan::Limit(Limit {
+            skip: (sort.offset > 0).then(|| rows(sort.offset)).transpose()?,
+            fetch: sort.limit.map(rows).transpose()?,
+            input: Arc::new(plan),
+        }))
+    }
+}
+
+/// Refuses an expression that has no type over its input. The engine's own message is not passed on: it
+/// repeats the expression with its constants.
+fn typed(expr: &Expr, input: &LogicalPlan, node: &'static str) -> Decoded<()> {
+    match expr.get_type(input.schema()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(FragmentError::Mismatch(node)),
+    }
+}
+
+fn boolean(expr: &Expr, schema: &DFSchema) -> Decoded<bool> {
+    use datafusion::arrow::datatypes::DataType::{Boolean, Null};
+    let t = expr.get_type(schema).map_err(|_| FragmentError::Mismatch("Aggregate"))?;
+    Ok(matches!(t, Boolean | Null))
+}
+
+/// Gives the expression the name of its column, unless that is its name anyway.
+fn rename(expr: Expr, name: &str) -> Expr {
+    let same = match &expr {
+        Expr::Column(column) => column.name == name,
+        other => other.schema_name().to_string() == name,
+    };
+    if same { expr } else { expr.alias(name) }
+}

@@ -1,0 +1,98 @@
+//! Aggregate functions <-> measures of the wire.
+
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
+
+use super::Unsayable;
+use super::constant::constant;
+use super::encode_expr::expr;
+use crate::fragment::FragmentError;
+use crate::wire::{Measure, MeasureKind};
+
+/// Says an aggregate, or names the option that cannot be said.
+pub(super) fn encode_measure(e: &Expr) -> Result<Measure, Unsayable> {
+    let f = match e {
+        Expr::Alias(alias) => return encode_measure(&alias.expr),
+        Expr::AggregateFunction(f) => f,
+        other => return Err(Unsayable::new(format!("aggregate {}", other.variant_name()))),
+    };
+    let AggregateFunction { func, params } = f;
+    let name = func.name();
+    let cannot = |what: &str| Err(Unsayable::new(format!("aggregate {name} {what}")));
+    if !params.order_by.is_empty() {
+        return cannot("with ORDER BY");
+    }
+    if params.null_treatment.is_some() {
+        return cannot("with IGNORE NULLS or RESPECT NULLS");
+    }
+    let kind = match (name, params.distinct) {
+        ("count", false) => MeasureKind::Count,
+        ("count", true) => MeasureKind::CountDistinct,
+        // a value twice changes neither the smallest nor the largest
+        ("min", _) => MeasureKind::Min,
+        ("max", _) => MeasureKind::Max,
+        ("sum" | "avg" | "var" | "var_pop" | "stddev" | "stddev_pop", true) => {
+            return cannot("with DISTINCT");
+        }
+        ("sum", false) => MeasureKind::Sum,
+        ("avg", false) => MeasureKind::Avg,
+        ("var", false) => MeasureKind::VarSamp,
+        ("var_pop", false) => MeasureKind::VarPop,
+        ("stddev", false) => MeasureKind::StddevSamp,
+        ("stddev_pop", false) => MeasureKind::StddevPop,
+        (other, _) => return Err(Unsayable::new(format!("aggregate {other}"))),
+    };
+    let argument = match params.args.as_slice() {
+        // counting a constant that is not NULL is counting rows
+        [argument] if kind == MeasureKind::Count && is_value(argument) => None,
+        [argument] => Some(expr(argument, 0)?),
+        args => return cannot(&format!("with {} arguments", args.len())),
+    };
+    Ok(Measure {
+        kind: kind.into(),
+        argument,
+        filter: params.filter.as_ref().map(|f| expr(f, 0)).transpose()?,
+    })
+}
+
+fn is_value(e: &Expr) -> bool {
+    constant(e).is_some_and(|value| !value.is_null())
+}
+
+/// The aggregate of a measure that was checked, over decoded argument and filter.
+pub(super) fn decode_measure(
+    measure: &Measure,
+    argument: Option<Expr>,
+    filter: Option<Expr>,
+    functions: &dyn FunctionRegistry,
+) -> Result<Expr, FragmentError> {
+    let unknown = || FragmentError::Unknown {
+        what: "MeasureKind",
+        value: measure.kind,
+    };
+    let kind = MeasureKind::try_from(measure.kind).map_err(|_| unknown())?;
+    let name = match kind {
+        MeasureKind::Unspecified => return Err(unknown()),
+        MeasureKind::Count | MeasureKind::CountDistinct => "count",
+        MeasureKind::Sum => "sum",
+        MeasureKind::Min => "min",
+        MeasureKind::Max => "max",
+        MeasureKind::Avg => "avg",
+        MeasureKind::VarSamp => "var",
+        MeasureKind::VarPop => "var_pop",
+        MeasureKind::StddevSamp => "stddev",
+        MeasureKind::StddevPop => "stddev_pop",
+    };
+    let function = functions.udaf(name).map_err(|_| FragmentError::Function(name.to_owned()))?;
+    let argument = argument.unwrap_or(Expr::Literal(COUNT_STAR_EXPANSION, None));
+    Ok(Expr::AggregateFunction(AggregateFunction::new_udf(
+        function,
+        vec![argument],
+        kind == MeasureKind::CountDistinct,
+        filter.map(Box::new),
+        Vec::new(),
+        None,
+    )))
+}

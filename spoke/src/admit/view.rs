@@ -1,0 +1,195 @@
+//! A table as one project sees it: granted columns, granted rows, the project's pseudonyms.
+//!
+//! INVARIANT: the schema of a view holds granted columns only, so that no filter, expression or projection can name
+//! another one. The row filter is the first condition of every read.
+
+use super::{
+    filters::{Columns, on_stored},
+    keys::ProjectKeys,
+    row_filter,
+};
+use crate::{
+    pseudonym::Recoder,
+    publish::Snapshot,
+    scan::{
+        permuted::{PermutedScan, Project},
+        source::{Pinned, Reading},
+    },
+};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::{
+    catalog::Session,
+    common::{DFSchema, DataFusionError, Result, Statistics, stats::Precision},
+    datasource::{TableProvider, TableType},
+    execution::SessionState,
+    logical_expr::{Expr, TableProviderFilterPushDown},
+    physical_expr::PhysicalExpr,
+    physical_plan::ExecutionPlan,
+};
+use policies::grant::TableGrant;
+use proto::{ids::TableName, schema};
+use std::{collections::HashMap, fmt, sync::Arc};
+
+/// Something in a grant that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("table '{table}', field {field}: {message}")]
+pub(crate) struct GrantProblem {
+    /// which table of the grant
+    pub(crate) table: TableName,
+    /// which field
+    pub(crate) field: &'static str,
+    /// what is wrong
+    pub(crate) message: String,
+}
+
+/// See the module.
+pub(crate) struct PermittedTable {
+    pinned: Pinned,
+    schema: SchemaRef,
+    /// for each granted column, its place in the stored schema
+    stored: Vec<usize>,
+    stored_names: DFSchema,
+    linking: HashMap<String, Arc<Recoder>>,
+    row_filter: Option<Arc<dyn PhysicalExpr>>,
+    keys: Arc<ProjectKeys>,
+}
+
+impl PermittedTable {
+    pub(crate) fn new(
+        pinned: Pinned,
+        granted: &TableGrant,
+        keys: &Arc<ProjectKeys>,
+        state: &SessionState,
+    ) -> Result<Self, GrantProblem> {
+        let raw = Arc::clone(&pinned.snapshot.schema);
+        let problem =
+            |field, message| GrantProblem { table: granted.name.clone(), field, message };
+        let mut fields = Vec::new();
+        let mut stored = Vec::new();
+        let mut linking = HashMap::new();
+        for name in &granted.columns {
+            let (index, field) = raw
+                .column_with_name(name)
+                .ok_or_else(|| problem("columns", format!("the published table has no column '{name}'")))?;
+            match field.metadata().get(schema::ROLE).map(String::as_str) {
+                None => {}
+                Some(schema::PERSON) => drop(linking.insert(name.clone(), Arc::clone(&keys.person))),
+                Some(schema::KEY) => drop(linking.insert(name.clone(), Arc::clone(&keys.key))),
+                Some(other) => {
+                    return Err(problem("columns", format!("column '{name}' has a role not known here: '{other}'")));
+                }
+            }
+            fields.push(Field::clone(field));
+            stored.push(index);
+        }
+        let row_filter = granted
+            .row_filter
+            .as_ref()
+            .map(|text| row_filter::compile(text, &granted.name, &raw, state))
+            .transpose()?;
+        let stored_names = DFSchema::try_from(raw.as_ref().clone())
+            .map_err(|error| problem("columns", error.strip_backtrace()))?;
+        Ok(Self {
+            schema: Arc::new(Schema::new(fields)),
+            pinned,
+            stored,
+            stored_names,
+            linking,
+            row_filter,
+            keys: Arc::clone(keys),
+        })
+    }
+
+    /// The granted columns.
+    pub(crate) fn columns(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The pinned snapshot.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.pinned.snapshot
+    }
+
+    fn on_stored(&self, filter: &Expr) -> Option<Expr> {
+        on_stored(filter, &Columns { stored: &self.pinned.snapshot.schema, linking: &self.linking })
+    }
+
+    fn statistics(&self, schema: &Schema) -> Statistics {
+        let snapshot = &self.pinned.snapshot;
+        // Never exact: with an exact count, COUNT(*) would be answered without reading, past the row filter.
+        Statistics {
+            num_rows: Precision::Inexact(usize::try_from(snapshot.rows).unwrap_or(usize::MAX)),
+            total_byte_size: Precision::Inexact(usize::try_from(snapshot.bytes).unwrap_or(usize::MAX)),
+            column_statistics: Statistics::unknown_column(schema),
+        }
+    }
+}
+
+impl fmt::Debug for PermittedTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PermittedTable").field("table", &self.pinned.snapshot.table).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TableProvider for PermittedTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(filters
+            .iter()
+            .map(|filter| match self.on_stored(filter) {
+                Some(_) => TableProviderFilterPushDown::Exact,
+                None => TableProviderFilterPushDown::Unsupported,
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let wanted: Vec<usize> = projection.map_or_else(|| (0..self.stored.len()).collect(), Clone::clone);
+        let schema = Arc::new(self.schema.project(&wanted)?);
+        let columns = wanted
+            .iter()
+            .map(|&column| self.stored.get(column).copied())
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| DataFusionError::Internal("a column outside the view".to_owned()))?;
+        let mut conditions: Vec<Arc<dyn PhysicalExpr>> = self.row_filter.iter().cloned().collect();
+        for filter in filters {
+            let filter = self
+                .on_stored(filter)
+                .ok_or_else(|| DataFusionError::Internal("a filter that can't be evaluated here".to_owned()))?;
+            conditions.push(session.create_physical_expr(filter, &self.stored_names)?);
+        }
+        let reading = Reading {
+            columns,
+            conditions,
+            order: &self.keys.order,
+            parts: session.config().target_partitions(),
+        };
+        let reader =
+            self.pinned.reader(reading, session.runtime_env(), session.config_options()).await?;
+        let recoders =
+            schema.fields().iter().map(|field| self.linking.get(field.name()).cloned()).collect();
+        let snapshot = &self.pinned.snapshot;
+        let project = Project {
+            order: Arc::clone(&self.keys.order),
+            recoders,
+            label: format!("{}@{}", snapshot.table, snapshot.version),
+        };
+        let statistics = self.statistics(&schema);
+        Ok(Arc::new(PermutedScan::new(reader, schema, project, limit, statistics)))
+    }
+}

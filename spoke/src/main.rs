@@ -1,0 +1,10 @@
+//! The `spoke` program; everything is in the library.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    spoke::cli::main(std::env::args_os())
+}

@@ -1,0 +1,140 @@
+//! The spoke's whole surface towards the hub: Arrow Flight's `DoGet` with a question as ticket, and the action
+//! `eger.v1.catalogue`. Every other method of Flight refuses.
+//!
+//! INVARIANT: the caller's certificate is checked in every method before anything else is looked at.
+
+use super::Question;
+use crate::{admit::Admission, reply, scan};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket, flight_service_server::FlightService,
+};
+use futures::{StreamExt, stream, stream::BoxStream};
+use prost::Message;
+use proto::{
+    envelope::{self, CATALOGUE_ACTION},
+    refusal::{Kind, Refusal},
+};
+use runtime::{peer::Peer, tls::peer_of};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
+
+/// Answers the hub.
+pub(crate) struct Surface {
+    /// the only one who may ask
+    pub(crate) hub: Peer,
+    /// who decides
+    pub(crate) admission: Arc<Admission>,
+    /// cancelled when running answers have to end
+    pub(crate) stop: CancellationToken,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Surface {
+    fn check<T>(&self, request: &Request<T>) -> Result<(), Refusal> {
+        match peer_of(request) {
+            Some(peer) if peer == self.hub => Ok(()),
+            Some(peer) => {
+                tracing::warn!(%peer, expected = %self.hub, "refused a caller");
+                Err(Refusal::new(Kind::Denied, "only this controller's own hub may ask here"))
+            }
+            None => Err(Refusal::new(Kind::Unauthenticated, "only a caller with a link certificate may ask here")),
+        }
+    }
+
+    fn nothing<T, R>(&self, request: &Request<T>) -> Answer<R> {
+        self.check(request)?;
+        Err(Refusal::new(
+            Kind::Invalid,
+            format!("a spoke answers DoGet and the action {CATALOGUE_ACTION}, nothing else"),
+        )
+        .into())
+    }
+
+    async fn answer(&self, ticket: &[u8]) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
+        let question = Question::from_ticket(ticket, self.admission.fragment_limits()).inspect_err(|refusal| {
+            tracing::warn!(reason = %refusal, "refused a malformed question");
+        })?;
+        let query = question.envelope.query_id;
+        let span = tracing::info_span!(
+            "query", %query, project = %question.envelope.project,
+            trace = %question.envelope.traceparent
+        );
+        let admission = Arc::clone(&self.admission);
+        let running = async move {
+            // Large futures: kept on the heap, not in the connection's task.
+            let admitted = Box::pin(admission.admit(question)).await.inspect_err(|refusal| {
+                tracing::info!(%query, reason = %refusal, "refused");
+            })?;
+            Box::pin(scan::run(admitted)).await
+        }
+        .instrument(span.clone())
+        .await?;
+        Ok(reply::stream(running, self.stop.clone(), span))
+    }
+}
+
+#[tonic::async_trait]
+impl FlightService for Surface {
+    type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
+    type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
+    type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
+    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
+    type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
+
+    async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        self.check(&request)?;
+        let ticket = request.into_inner().ticket;
+        Ok(Response::new(self.answer(&ticket).await?))
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        self.check(&request)?;
+        let action = request.into_inner();
+        if action.r#type != CATALOGUE_ACTION {
+            return Err(Refusal::new(Kind::Invalid, format!("the only action here is {CATALOGUE_ACTION}")).into());
+        }
+        let envelope = envelope::catalogue_request(&action.body).map_err(Refusal::from)?;
+        let span = tracing::info_span!("catalogue", query = %envelope.query_id, project = %envelope.project);
+        let reply = Box::pin(self.admission.catalogue(&envelope)).instrument(span).await?;
+        let result = arrow_flight::Result { body: reply.encode_to_vec().into() };
+        Ok(Response::new(stream::iter([Ok(result)]).boxed()))
+    }
+
+    async fn list_actions(&self, request: Request<Empty>) -> Answer<Self::ListActionsStream> {
+        self.nothing(&request)
+    }
+
+    async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Answer<Self::HandshakeStream> {
+        self.nothing(&request)
+    }
+
+    async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
+        self.nothing(&request)
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        self.nothing(&request)
+    }
+
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<PollInfo> {
+        self.nothing(&request)
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Answer<SchemaResult> {
+        self.nothing(&request)
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
+        self.nothing(&request)
+    }
+
+    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {
+        self.nothing(&request)
+    }
+}

@@ -1,0 +1,158 @@
+//! The rows of a running query under its limits: rows, bytes, time, and the end of the process.
+
+use crate::{
+    admit::Context,
+    scan::{Running, Work, failure},
+};
+use arrow::{array::Array, record_batch::RecordBatch};
+use datafusion::error::DataFusionError;
+use futures::{Stream, StreamExt, stream::BoxStream};
+use proto::refusal::{Kind, Refusal};
+use std::{
+    pin::Pin,
+    task::{Context as Poller, Poll, ready},
+    time::Instant,
+};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Sleep, sleep_until},
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tracing::Span;
+
+/// See the module. Dropping it stops the query.
+pub(crate) struct Bounded {
+    rows: Option<BoxStream<'static, Result<RecordBatch, DataFusionError>>>,
+    deadline: Pin<Box<Sleep>>,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    context: Context,
+    account: Account,
+    span: Span,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// What was sent, written to the log at the end.
+struct Account {
+    query: proto::ids::QueryId,
+    work: Work,
+    started: Instant,
+    rows: u64,
+    bytes: u64,
+    ended: bool,
+}
+
+impl Bounded {
+    pub(crate) fn new(running: Running, stop: CancellationToken, span: Span) -> Self {
+        let Running { context, rows, slot, work, schema: _ } = running;
+        Self {
+            rows: Some(rows),
+            deadline: Box::pin(sleep_until(context.deadline)),
+            stop: Box::pin(stop.cancelled_owned()),
+            account: Account {
+                query: context.query,
+                work,
+                started: Instant::now(),
+                rows: 0,
+                bytes: 0,
+                ended: false,
+            },
+            context,
+            span,
+            _slot: slot,
+        }
+    }
+
+    fn poll_rows(&mut self, poller: &mut Poller<'_>) -> Poll<Option<Result<RecordBatch, Refusal>>> {
+        let Some(rows) = self.rows.as_mut() else { return Poll::Ready(None) };
+        if self.deadline.as_mut().poll(poller).is_ready() {
+            return Poll::Ready(Some(Err(self.refuse(
+                Kind::Deadline,
+                "was not done in the time allowed for it; filter more, or allow more time",
+            ))));
+        }
+        if self.stop.as_mut().poll(poller).is_ready() {
+            return Poll::Ready(Some(Err(
+                self.refuse(Kind::Unavailable, "was ended because the spoke is being stopped; ask again later")
+            )));
+        }
+        match ready!(rows.poll_next_unpin(poller)) {
+            None => {
+                self.rows = None;
+                self.account.ended = true;
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                self.rows = None;
+                self.account.ended = true;
+                Poll::Ready(Some(Err(failure::refusal(&error, &self.context.query))))
+            }
+            Some(Ok(batch)) => Poll::Ready(Some(self.count(batch))),
+        }
+    }
+
+    fn count(&mut self, batch: RecordBatch) -> Result<RecordBatch, Refusal> {
+        self.account.rows += batch.num_rows() as u64;
+        self.account.bytes += size(&batch);
+        if self.account.rows > self.context.max_rows {
+            return Err(self.refuse(
+                Kind::TooLarge,
+                &format!("has more than {} rows; filter or aggregate more", self.context.max_rows),
+            ));
+        }
+        if self.account.bytes > self.context.max_bytes {
+            return Err(self.refuse(
+                Kind::TooLarge,
+                &format!("has more than {} bytes; filter, aggregate or ask for fewer columns", self.context.max_bytes),
+            ));
+        }
+        Ok(batch)
+    }
+
+    fn refuse(&mut self, kind: Kind, why: &str) -> Refusal {
+        // The query stops here and now, even if nobody polls again.
+        self.rows = None;
+        self.account.ended = true;
+        tracing::info!(kind = ?kind, "ended early");
+        Refusal::new(kind, format!("the answer to query {} {why}", self.context.query))
+    }
+}
+
+impl Stream for Bounded {
+    type Item = Result<RecordBatch, Refusal>;
+
+    fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
+        let span = self.span.clone();
+        let _in = span.enter();
+        self.poll_rows(poller)
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let effort = self.work.effort();
+        tracing::info!(
+            query = %self.query,
+            outcome = if self.ended { "ended" } else { "the caller went away" },
+            rows = self.rows,
+            bytes = self.bytes,
+            ms = millis(self.started.elapsed()),
+            scanned_bytes = effort.bytes_scanned,
+            groups_pruned = effort.row_groups_pruned,
+            groups_read = effort.row_groups_matched,
+            pseudonym_ms = millis(effort.pseudonym),
+            shuffle_ms = millis(effort.shuffle),
+            scan_ms = millis(effort.scan),
+            "answered"
+        );
+    }
+}
+
+/// Bytes of a batch's own rows, also when its columns are slices of larger ones.
+fn size(batch: &RecordBatch) -> u64 {
+    let columns = batch.columns().iter();
+    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

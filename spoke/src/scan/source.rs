@@ -1,0 +1,181 @@
+//! Reading the pinned files: DataFusion's own Parquet source over a fixed list of files and row ranges.
+//!
+//! INVARIANT: no folder is listed here; what is not in the snapshot is not read.
+
+use super::pieces::{FileRows, Piece};
+use crate::{pseudonym::OrderKey, publish::Snapshot};
+use datafusion::{
+    common::{DataFusionError, Result, config::TableParquetOptions},
+    datasource::{
+        listing::PartitionedFile,
+        physical_plan::{
+            FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
+            parquet::{
+                CachedParquetFileReaderFactory, ParquetAccessPlan, RowGroupAccess, metadata::DFParquetMetadata,
+            },
+        },
+        source::DataSourceExec,
+        table_schema::TableSchema,
+    },
+    execution::{object_store::ObjectStoreUrl, runtime_env::RuntimeEnv},
+    physical_expr::{PhysicalExpr, conjunction},
+    physical_plan::{ExecutionPlan, filter::FilterExecBuilder, filter_pushdown::PushedDown},
+};
+use object_store::{ObjectMeta, ObjectStore};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use std::sync::Arc;
+
+/// The published table, as one query sees it to its end.
+#[derive(Debug, Clone)]
+pub(crate) struct Pinned {
+    /// which files
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// where they lie
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// its address
+    pub(crate) url: ObjectStoreUrl,
+}
+
+/// What is to be read.
+pub(crate) struct Reading<'a> {
+    /// columns of the snapshot's schema, in the order wanted
+    pub(crate) columns: Vec<usize>,
+    /// conditions on the snapshot's columns, in the order in which they are evaluated
+    pub(crate) conditions: Vec<Arc<dyn PhysicalExpr>>,
+    /// the project's order
+    pub(crate) order: &'a OrderKey,
+    /// how many readers side by side
+    pub(crate) parts: usize,
+}
+
+impl Pinned {
+    fn meta(&self, file: &crate::publish::DataFile) -> ObjectMeta {
+        ObjectMeta {
+            location: file.location.clone(),
+            // Published files never change, so that the cached footer is good for ever.
+            last_modified: chrono::DateTime::UNIX_EPOCH,
+            size: file.size,
+            e_tag: None,
+            version: None,
+        }
+    }
+
+    async fn rows(&self, runtime: &RuntimeEnv) -> Result<Vec<FileRows>> {
+        let cache = runtime.cache_manager.get_file_metadata_cache();
+        let mut files = Vec::with_capacity(self.snapshot.files.len());
+        for file in &self.snapshot.files {
+            let meta = self.meta(file);
+            let footer = DFParquetMetadata::new(&self.store, &meta)
+                .with_file_metadata_cache(Some(Arc::clone(&cache)))
+                .fetch_metadata()
+                .await?;
+            let groups = footer
+                .row_groups()
+                .iter()
+                .map(|group| usize::try_from(group.num_rows()))
+                .collect::<Result<_, _>>()
+                .map_err(|_| DataFusionError::Internal("a row group's number of rows is negative".to_owned()))?;
+            files.push(FileRows { name: file.location.to_string(), groups });
+        }
+        Ok(files)
+    }
+
+    /// An operator that reads raw rows; S stands in them.
+    ///
+    /// # Errors
+    /// When a file's footer can't be read, or a condition does not fit the schema.
+    pub(crate) async fn reader(
+        &self,
+        reading: Reading<'_>,
+        runtime: &RuntimeEnv,
+        options: &datafusion::config::ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let files = self.rows(runtime).await?;
+        let pieces = super::pieces::in_order(&files, reading.order);
+        let groups: Vec<FileGroup> = super::pieces::deal(pieces, reading.parts)
+            .into_iter()
+            .map(|part| FileGroup::new(part.iter().filter_map(|piece| self.file(*piece, &files)).collect()))
+            .collect();
+
+        let mut parquet = TableParquetOptions::default();
+        parquet.global.pushdown_filters = true;
+        parquet.global.enable_page_index = true;
+        parquet.global.bloom_filter_on_read = true;
+        parquet.global.pruning = true;
+        // The order of conditions is part of the promise: a grant's row filter comes first.
+        parquet.global.reorder_filters = false;
+        let factory = CachedParquetFileReaderFactory::new(
+            Arc::clone(&self.store),
+            runtime.cache_manager.get_file_metadata_cache(),
+        );
+        let source = ParquetSource::new(TableSchema::from(Arc::clone(&self.snapshot.schema)))
+            .with_table_parquet_options(parquet)
+            .with_parquet_file_reader_factory(Arc::new(factory));
+        let (source, rest) = push(source, reading.conditions, options)?;
+        // Columns that only the remaining conditions need are read too, and dropped again below.
+        let mut read = reading.columns.clone();
+        for condition in &rest {
+            for column in datafusion::physical_expr::utils::collect_columns(condition) {
+                if !read.contains(&column.index()) {
+                    read.push(column.index());
+                }
+            }
+        }
+        let config = FileScanConfigBuilder::new(self.url.clone(), source)
+            .with_file_groups(groups)
+            // Without this, idle readers would take files from one another and the order were one of chance.
+            .with_preserve_order(true)
+            .with_projection_indices(Some(read.clone()))?
+            .build();
+        let reader: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        if rest.is_empty() {
+            return Ok(reader);
+        }
+        let condition = datafusion::physical_expr::utils::reassign_expr_columns(conjunction(rest), &reader.schema())?;
+        let filter = FilterExecBuilder::new(condition, reader)
+            .apply_projection(Some((0..reading.columns.len()).collect()))?
+            .build()?;
+        Ok(Arc::new(filter))
+    }
+
+    fn file(&self, piece: Piece, files: &[FileRows]) -> Option<PartitionedFile> {
+        let file = self.snapshot.files.get(piece.file)?;
+        let groups = &files.get(piece.file)?.groups;
+        let rows = *groups.get(piece.group)?;
+        let mut access = vec![RowGroupAccess::Skip; groups.len()];
+        *access.get_mut(piece.group)? = if piece.rows == rows {
+            RowGroupAccess::Scan
+        } else {
+            RowGroupAccess::Selection(RowSelection::from(vec![
+                RowSelector::skip(piece.start),
+                RowSelector::select(piece.rows),
+                RowSelector::skip(rows - piece.start - piece.rows),
+            ]))
+        };
+        Some(PartitionedFile::new_from_meta(self.meta(file)).with_extension(ParquetAccessPlan::new(access)))
+    }
+}
+
+/// Gives the source the conditions that it can evaluate while decoding; returns the others.
+///
+/// Once a condition is left over, all that follow are left over too, so that none overtakes it.
+fn push(
+    source: ParquetSource,
+    conditions: Vec<Arc<dyn PhysicalExpr>>,
+    options: &datafusion::config::ConfigOptions,
+) -> Result<(Arc<dyn FileSource>, Vec<Arc<dyn PhysicalExpr>>)> {
+    let mut source: Arc<dyn FileSource> = Arc::new(source);
+    let mut rest = Vec::new();
+    for condition in conditions {
+        if rest.is_empty() {
+            let result = source.try_pushdown_filters(vec![Arc::clone(&condition)], options)?;
+            let taken = result.filters.iter().all(|f| matches!(f, PushedDown::Yes));
+            if let (true, Some(with)) = (taken, result.updated_node) {
+                source = with;
+                continue;
+            }
+        }
+        rest.push(condition);
+    }
+    Ok((source, rest))
+}

@@ -1,0 +1,9 @@
+//! The path of a query through the spoke, over published files and real TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod admission;
+mod filtering;
+mod fixture;
+mod limits;
+mod link;
+mod order;

@@ -1,0 +1,188 @@
+//! What a grant shows, and that nothing else exists.
+
+use super::fixture::{
+    Fixture, LMDB, count, direct, envelope, filtered, numbers, question, read, read_of, request,
+};
+use datafusion::prelude::{col, lit};
+use proto::{
+    plan,
+    refusal::Kind,
+    schema,
+    wire::{ColumnRole, Zone},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogue_shows_the_grant_and_nothing_else() {
+    let spoke = Fixture::new().await;
+    spoke.publish("secret", 3_000, 3_000).await;
+    let server = spoke.serve().await;
+    let reply = spoke.hub(&server).catalogue(envelope()).await.unwrap();
+    assert_eq!(reply.controller, "region-h");
+    assert_eq!(reply.zone(), Zone::Enclave);
+    assert_eq!(reply.tables.len(), 1);
+    let table = &reply.tables[0];
+    assert_eq!((table.name.as_str(), table.rows, table.event_date.as_str()), ("lmdb", 48_000, "eksd"));
+    assert_eq!(table.description.as_ref().unwrap().da, "Medicin");
+    let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["pnr", "kontakt", "eksd", "atc", "row"]);
+    let roles: Vec<_> = table.columns.iter().map(|column| column.role()).collect();
+    use ColumnRole::{Key, Person, Value};
+    assert_eq!(roles, [Person, Key, Value, Value, Value]);
+    assert_eq!(table.columns[3].code_system, "ATC");
+    let columns = schema::from_bytes(&table.arrow_schema).unwrap();
+    assert_eq!(columns.fields().len(), 5);
+    assert_eq!(schema::fingerprint(&columns).to_vec(), table.schema_fingerprint);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_granted_does_not_exist() {
+    let spoke = Fixture::new().await;
+    spoke.publish("secret", 3_000, 3_000).await;
+    let admission = spoke.admission();
+    let mut said = Vec::new();
+    for table in ["secret", "nowhere"] {
+        let refusal = direct(&admission, question("diabetes", read_of(table, &["row"]))).await.unwrap_err();
+        assert_eq!(refusal.kind, Kind::NotFound);
+        said.push(refusal.message.replace(table, "T"));
+    }
+    assert_eq!(said[0], said[1]);
+    for column in ["volume", "nowhere"] {
+        for root in [read(&["row", column]), filtered(&["row"], &col(column).gt(lit(1.0)))] {
+            let refusal = direct(&admission, question("diabetes", root)).await.unwrap_err();
+            assert_eq!(refusal.kind, Kind::NotFound);
+            assert_eq!(refusal.message, format!("column {column} does not exist here"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_reason_for_a_no_reads_the_same() {
+    let spoke = Fixture::new().await;
+    spoke.grant("cancer", "open", &["anna@example.org"], LMDB);
+    let expired = std::fs::read_to_string(spoke.config.grants_dir().join("diabetes.toml"))
+        .unwrap()
+        .replace("2999", "2021")
+        .replace("diabetes", "old");
+    std::fs::write(spoke.config.grants_dir().join("old.toml"), expired).unwrap();
+    let server = spoke.serve().await;
+    let mut hub = spoke.hub(&server);
+    let mut said = Vec::new();
+    for (project, user, zone) in [
+        ("unknown", "anna@example.org", Zone::Enclave),
+        ("diabetes", "bo@example.org", Zone::Enclave),
+        ("old", "anna@example.org", Zone::Enclave),
+        // An open grant does not cover the enclave.
+        ("cancer", "anna@example.org", Zone::Enclave),
+    ] {
+        let mut asked = request(read(&["row"]));
+        let envelope = asked.envelope.as_mut().unwrap();
+        envelope.project = project.to_owned();
+        envelope.user = user.to_owned();
+        envelope.zone = zone.into();
+        said.push(hub.catalogue(envelope.clone()).await.unwrap_err());
+        said.push(hub.ask(&asked).await.unwrap_err());
+    }
+    assert_eq!(said[0].kind, Kind::Denied);
+    assert!(said.iter().all(|refusal| *refusal == said[0]), "{said:?}");
+    let mut asked = request(read(&["row"]));
+    asked.envelope.as_mut().unwrap().project = "cancer".to_owned();
+    asked.envelope.as_mut().unwrap().zone = Zone::Open.into();
+    assert_eq!(count(&hub.ask(&asked).await.unwrap()), 48_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_filter_holds_whatever_is_asked() {
+    let spoke = Fixture::new().await;
+    let filtered_grant = format!("{LMDB}row_filter = \"volume < 1000 and atc = 'A00'\"\n");
+    spoke.grant("diabetes", "enclave", &["anna@example.org"], &filtered_grant);
+    let admission = spoke.admission();
+    // Rows whose number ends in 0 have no volume, and a row without volume does not fulfil the condition.
+    let expected: Vec<i64> = (0..1000).filter(|row| row % 10 != 0).collect();
+    for root in [
+        read(&["row"]),
+        filtered(&["row"], &col("row").gt_eq(lit(0_i64)).or(col("atc").not_eq(lit("A00")))),
+        filtered(&["row"], &lit(true)),
+        filtered(&["row"], &col("pnr").is_null().or(col("pnr").is_not_null())),
+    ] {
+        let (rows, _) = direct(&admission, question("diabetes", root)).await.unwrap();
+        let mut numbers = numbers(&rows);
+        numbers.sort_unstable();
+        assert_eq!(numbers, expected);
+    }
+    let root = plan::aggregate(
+        read(&["row"]),
+        Vec::new(),
+        vec![plan::measure("n", proto::wire::MeasureKind::Count, None)],
+    );
+    let (rows, _) = direct(&admission, question("diabetes", root)).await.unwrap();
+    let shown = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
+    assert!(shown.contains("900"), "{shown}");
+    // A condition that fails on a row outside the grant must not tell that there is one.
+    let root = filtered(&["row"], &(lit(1_i64) / (col("row") - lit(5_000_i64))).gt(lit(100_i64)));
+    let (rows, _) = direct(&admission, question("diabetes", root)).await.unwrap();
+    assert_eq!(count(&rows), 0);
+    let root = filtered(&["row"], &(lit(1_i64) / (col("row") - lit(501_i64))).gt(lit(100_i64)));
+    let refusal = direct(&admission, question("diabetes", root)).await.unwrap_err();
+    assert!(refusal.message.contains("division by zero"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_filter_refuses_its_project_only() {
+    let spoke = Fixture::new().await;
+    let admission = spoke.admission();
+    for wrong in [
+        "nosuch = 1",
+        "pnr is not null",
+        "volume",
+        "volume <",
+        "volume in (select volume from lmdb)",
+        "count(*) > 1",
+        "random() > 0.5",
+    ] {
+        let tables = format!("{LMDB}row_filter = \"{wrong}\"\n");
+        spoke.grant("cancer", "enclave", &["anna@example.org"], &tables);
+        let refusal = direct(&admission, question("cancer", read(&["row"]))).await.unwrap_err();
+        assert_eq!(refusal.kind, Kind::Unavailable, "{wrong}: {refusal}");
+        assert!(refusal.message.contains("grant"), "{refusal}");
+        assert!(!refusal.message.contains("volume"), "{refusal}");
+    }
+    assert!(direct(&admission, question("diabetes", read(&["row"]))).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_grant_and_a_removed_key_count_from_the_next_question_on() {
+    let spoke = Fixture::new().await;
+    let server = spoke.serve().await;
+    let mut hub = spoke.hub(&server);
+    let asked = || request(plan::limit(read(&["row"]), 1));
+    assert!(hub.ask(&asked()).await.is_ok());
+    let grant = spoke.config.grants_dir().join("diabetes.toml");
+    let text = std::fs::read_to_string(&grant).unwrap();
+    std::fs::remove_file(&grant).unwrap();
+    assert_eq!(hub.ask(&asked()).await.unwrap_err().kind, Kind::Denied);
+    std::fs::write(&grant, text.replace("anna@", "other@")).unwrap();
+    assert_eq!(hub.ask(&asked()).await.unwrap_err().kind, Kind::Denied);
+    std::fs::write(&grant, &text).unwrap();
+    assert!(hub.ask(&asked()).await.is_ok());
+    std::fs::write(&grant, format!("{text}\nnonsense = 1\n")).unwrap();
+    assert_eq!(hub.ask(&asked()).await.unwrap_err().kind, Kind::Denied);
+    std::fs::write(&grant, &text).unwrap();
+    std::fs::remove_file(spoke.config.project_key(&"diabetes".parse().unwrap())).unwrap();
+    let refusal = hub.ask(&asked()).await.unwrap_err();
+    assert!(refusal.message.contains("project-key import"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_table_is_noticed() {
+    let spoke = Fixture::new().await;
+    let server = spoke.serve().await;
+    let mut hub = spoke.hub(&server);
+    let told = hub.catalogue(envelope()).await.unwrap().tables.remove(0);
+    let mut asked = request(plan::limit(read(&["row"]), 1));
+    asked.schema_fingerprint = told.schema_fingerprint;
+    assert!(hub.ask(&asked).await.is_ok());
+    spoke.grant("diabetes", "enclave", &["anna@example.org"], &LMDB.replace("\"atc\", ", ""));
+    asked.envelope = Some(envelope());
+    let refusal = hub.ask(&asked).await.unwrap_err();
+    assert!(refusal.message.contains("plan it again"), "{refusal}");
+}

@@ -1,0 +1,394 @@
+//! A spoke with two projects and published tables, and a hub that asks it.
+
+use crate::{
+    admit::Admission,
+    config::SpokeConfig,
+    declare::{Mode, Text},
+    init::{self, InitOptions},
+    pseudonym::{
+        ProjectKey, Recoder, Role, StoreKey,
+        identity::Identity,
+        project_key::{self, Own},
+    },
+    publish::{Commit, NewFile, Store},
+    receive::Question,
+    scan::{self, Effort},
+    serve::{self, ServeError, ServeOptions},
+};
+use arrow::{
+    array::{
+        ArrayRef, AsArray, Date32Array, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    },
+    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
+};
+use arrow_flight::{
+    Action, Ticket, decode::FlightRecordBatchStream, error::FlightError,
+    flight_service_client::FlightServiceClient,
+};
+use datafusion::logical_expr::Expr;
+use futures::{StreamExt, TryStreamExt};
+use parquet::{
+    arrow::ArrowWriter,
+    file::properties::{EnabledStatistics, WriterProperties},
+};
+use prost::Message;
+use proto::{
+    ids::{QueryId, TableName},
+    plan,
+    refusal::{Kind, Refusal},
+    schema,
+    wire::{CatalogueReply, CatalogueRequest, Envelope, Fragment, Rel, ScanRequest, Zone},
+};
+use runtime::{ca::Authority, peer::Peer, seal, tls::{self, Tls, TlsFiles}};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+/// Rows of `lmdb`, in six row groups.
+pub(super) const ROWS: usize = 48_000;
+/// Rows of a row group of `lmdb`.
+pub(super) const GROUP: usize = 8_000;
+/// People in every table; each has as many rows as any other.
+pub(super) const PEOPLE: usize = 3_000;
+/// First day in `lmdb`; one day more every 100 rows.
+pub(super) const FIRST_DAY: i32 = 18_000;
+
+pub(super) struct Fixture {
+    folder: TempDir,
+    pub(super) config: SpokeConfig,
+    pub(super) authority: Authority,
+    /// S of every person, in the order of the file
+    pub(super) stored: Vec<[u8; 16]>,
+    pub(super) store_key: StoreKey,
+}
+
+impl Fixture {
+    pub(super) async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// `more` is appended to `spoke.toml`, whose `[serve]` section is empty.
+    pub(super) async fn with(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = InitOptions {
+            folder: folder.path().to_owned(),
+            controller: "region-h".parse().unwrap(),
+            title_da: String::new(),
+            title_en: String::new(),
+            listen: "127.0.0.1:0".to_owned(),
+            hub: "main".to_owned(),
+            custodian: "127.0.0.1:1".to_owned(),
+            custodian_name: "national".to_owned(),
+        };
+        init::run(&options).unwrap();
+        let path = folder.path().join("spoke.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (text, _) = text.split_once("[serve]").unwrap();
+        std::fs::write(&path, format!("{text}[serve]\nthreads = 2\n{more}")).unwrap();
+        let config = SpokeConfig::load(&path).unwrap();
+        let authority = Authority::create("test hub").unwrap();
+        let pass = config.passphrase().unwrap();
+        let identity = Identity::load(&config.identity_key(), &pass).unwrap();
+        let projects = config.projects_dir();
+        let own = Own { controller: &config.controller, identity: &identity, projects: &projects, pass: &pass };
+        for project in ["diabetes", "cancer"] {
+            project_key::create(&project.parse().unwrap(), own, &[], folder.path(), false).unwrap();
+        }
+        let store_key = StoreKey::load(&config.store_key(), &pass).unwrap();
+        let mut stored: Vec<[u8; 16]> = (0..PEOPLE)
+            .map(|person| store_key.stored_person(&(person as u128 * 7919 + 1).to_be_bytes()))
+            .collect();
+        stored.sort_unstable();
+        let fixture = Self { folder, config, authority, stored, store_key };
+        fixture.issue(&Peer::spoke("region-h").unwrap(), "keys/link");
+        fixture.publish("lmdb", ROWS, GROUP).await;
+        fixture.grant("diabetes", "enclave", &["anna@example.org"], LMDB);
+        fixture
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A certificate for `who`, as files whose names start with `stem`.
+    pub(super) fn issue(&self, who: &Peer, stem: &str) -> TlsFiles {
+        issue_from(&self.authority, who, &self.path().join(stem))
+    }
+
+    pub(super) fn grant(&self, project: &str, zone: &str, users: &[&str], tables: &str) {
+        let text = format!(
+            "project = \"{project}\"\nzone = \"{zone}\"\nvalid_from = 2020-01-01\nvalid_to = 2999-12-31\nusers = {users:?}\n{tables}"
+        );
+        let path = self.config.grants_dir().join(format!("{project}.toml"));
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Publishes a table of `rows` rows sorted by person; `row` is each row's place in the file.
+    pub(super) async fn publish(&self, table: &str, rows: usize, group: usize) {
+        let table: TableName = table.parse().unwrap();
+        let schema = raw_schema();
+        let batch = self.rows(&schema, rows);
+        let name = format!("part-{}.parquet", QueryId::new());
+        let path = self.path().join("data").join(table.as_str()).join(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(group))
+            .set_data_page_row_count_limit(2_000)
+            .set_write_batch_size(1_000)
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_column_bloom_filter_enabled("pnr".into(), true)
+            .set_column_dictionary_enabled("pnr".into(), false)
+            .build();
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let size = std::fs::metadata(&path).unwrap().len();
+        let file =
+            NewFile { name, size, rows: rows as u64, row_groups: u32::try_from(rows.div_ceil(group)).unwrap() };
+        let commit = Commit {
+            ingest: QueryId::new().to_string(),
+            mode: Mode::Replace,
+            schema,
+            files: vec![file],
+            link_kid: "link".to_owned(),
+            store_kid: self.store_key.kid().to_owned(),
+            description: Text { da: "Medicin".to_owned(), en: "Prescriptions".to_owned() },
+            event_date: Some("eksd".to_owned()),
+        };
+        Store::open(&self.config).unwrap().commit(&table, &commit).await.unwrap();
+    }
+
+    fn rows(&self, schema: &SchemaRef, rows: usize) -> RecordBatch {
+        let each = rows / PEOPLE;
+        let person = |row: usize| self.stored[(row / each).min(PEOPLE - 1)];
+        let pnr = FixedSizeBinaryArray::try_from_iter((0..rows).map(person)).unwrap();
+        let contact =
+            FixedSizeBinaryArray::try_from_iter((0..rows).map(|row| self.store_key.stored_key(&(row as u128 / 2).to_be_bytes())))
+                .unwrap();
+        let day = Date32Array::from_iter_values((0..rows).map(|row| FIRST_DAY + i32::try_from(row / 100).unwrap()));
+        let code = StringArray::from_iter_values((0..rows).map(|row| format!("A{:02}", row / GROUP)));
+        let volume = Float64Array::from_iter((0..rows).map(|row| (row % 10 != 0).then_some(row as f64)));
+        let number = Int64Array::from_iter_values((0..rows).map(|row| i64::try_from(row).unwrap()));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(pnr),
+            Arc::new(contact),
+            Arc::new(day),
+            Arc::new(code),
+            Arc::new(volume),
+            Arc::new(number),
+        ];
+        RecordBatch::try_new(Arc::clone(schema), columns).unwrap()
+    }
+
+    /// Stored pseudonyms to a project's.
+    pub(super) fn recoder(&self, project: &str, role: Role) -> Recoder {
+        let pass = self.config.passphrase().unwrap();
+        let key = ProjectKey::load(&self.config.project_key(&project.parse().unwrap()), &pass).unwrap();
+        Recoder::new(&self.store_key, &key, role)
+    }
+
+    /// The project's pseudonym of a person, by place in the file.
+    pub(super) fn pseudonym(&self, project: &str, person: usize) -> [u8; 16] {
+        let column = FixedSizeBinaryArray::try_from_iter([self.stored[person]].into_iter()).unwrap();
+        self.recoder(project, Role::Person).forward(&column).unwrap().value(0).try_into().unwrap()
+    }
+
+    pub(super) fn admission(&self) -> Admission {
+        let runtime = serve::engine(&self.config.serve, &self.config.spill_dir()).unwrap();
+        Admission::new(&self.config, Store::open(&self.config).unwrap(), runtime).unwrap()
+    }
+
+    pub(super) async fn serve(&self) -> Server {
+        let (ready, bound) = oneshot::channel();
+        let shutdown = CancellationToken::new();
+        let options = ServeOptions {
+            config: self.config.clone(),
+            listen: None,
+            ready: Some(ready),
+            tap: None,
+            shutdown: shutdown.clone(),
+        };
+        let task = tokio::spawn(serve::run(options));
+        Server { address: bound.await.unwrap(), shutdown, task }
+    }
+
+    /// A client that holds a certificate for `who`.
+    pub(super) fn client(&self, server: &Server, who: &Peer) -> Hub {
+        let files = self.issue(who, &format!("client-{}", who.name));
+        Hub::connect(server.address, &files)
+    }
+
+    pub(super) fn hub(&self, server: &Server) -> Hub {
+        self.client(server, &Peer::hub("main").unwrap())
+    }
+}
+
+pub(super) fn issue_from(authority: &Authority, who: &Peer, stem: &Path) -> TlsFiles {
+    let at = |end: &str| PathBuf::from(format!("{}{end}", stem.display()));
+    let issued = authority.issue(who, 30).unwrap();
+    let files = TlsFiles { cert: at(".crt"), key: at(".key"), ca: at("-ca.crt") };
+    std::fs::write(&files.cert, &issued.cert_pem).unwrap();
+    seal::write_private(&files.key, issued.key_pem.as_bytes()).unwrap();
+    std::fs::write(&files.ca, authority.cert_pem()).unwrap();
+    files
+}
+
+/// The usual grant: all columns of `lmdb` but `volume`.
+pub(super) const LMDB: &str = "[[table]]\nname = \"lmdb\"\ncolumns = [\"pnr\", \"kontakt\", \"eksd\", \"atc\", \"row\"]\n";
+
+fn raw_schema() -> SchemaRef {
+    let role = |name: &str, role: &str| {
+        Field::new(name, DataType::FixedSizeBinary(16), true)
+            .with_metadata(HashMap::from([(schema::ROLE.to_owned(), role.to_owned())]))
+    };
+    let code = HashMap::from([
+        (schema::CODES.to_owned(), "ATC".to_owned()),
+        (schema::EN.to_owned(), "What was dispensed".to_owned()),
+    ]);
+    Arc::new(Schema::new(vec![
+        role("pnr", schema::PERSON),
+        role("kontakt", schema::KEY),
+        Field::new("eksd", DataType::Date32, true),
+        Field::new("atc", DataType::Utf8, true).with_metadata(code),
+        Field::new("volume", DataType::Float64, true),
+        Field::new("row", DataType::Int64, true),
+    ]))
+}
+
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) shutdown: CancellationToken,
+    pub(super) task: JoinHandle<Result<(), ServeError>>,
+}
+
+/// Who asks a spoke.
+#[derive(Clone)]
+pub(super) struct Hub {
+    pub(super) flight: FlightServiceClient<Channel>,
+}
+
+impl Hub {
+    pub(super) fn connect(address: SocketAddr, files: &TlsFiles) -> Self {
+        let tls = Tls::load(files).unwrap();
+        let channel = tls::channel(&address.to_string(), Peer::spoke("region-h").unwrap(), &tls);
+        Self { flight: FlightServiceClient::new(channel).max_decoding_message_size(tls::MAX_MESSAGE) }
+    }
+
+    pub(super) async fn start(&mut self, ticket: Vec<u8>) -> Result<FlightRecordBatchStream, Refusal> {
+        let answer = self.flight.do_get(Ticket { ticket: ticket.into() }).await?;
+        Ok(FlightRecordBatchStream::new_from_flight_data(
+            answer.into_inner().map_err(|status| FlightError::Tonic(Box::new(status))),
+        ))
+    }
+
+    pub(super) async fn ticket(&mut self, ticket: Vec<u8>) -> Result<Vec<RecordBatch>, Refusal> {
+        let mut rows = self.start(ticket).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await {
+            batches.push(batch.map_err(refusal)?);
+        }
+        Ok(batches)
+    }
+
+    pub(super) async fn ask(&mut self, request: &ScanRequest) -> Result<Vec<RecordBatch>, Refusal> {
+        self.ticket(request.encode_to_vec()).await
+    }
+
+    pub(super) async fn catalogue(&mut self, envelope: Envelope) -> Result<CatalogueReply, Refusal> {
+        let body = CatalogueRequest { envelope: Some(envelope) }.encode_to_vec();
+        let action = Action { r#type: "eger.v1.catalogue".to_owned(), body: body.into() };
+        let mut reply = self.flight.do_action(action).await?.into_inner();
+        let result = reply.next().await.unwrap()?;
+        Ok(CatalogueReply::decode(result.body).unwrap())
+    }
+}
+
+pub(super) fn refusal(error: FlightError) -> Refusal {
+    match error {
+        FlightError::Tonic(status) => Refusal::from(*status),
+        other => Refusal::new(Kind::Internal, other.to_string()),
+    }
+}
+
+pub(super) fn envelope() -> Envelope {
+    Envelope {
+        version: 1,
+        query_id: QueryId::new().to_string(),
+        project: "diabetes".to_owned(),
+        user: "anna@example.org".to_owned(),
+        deadline_unix_ms: 0,
+        max_rows: 0,
+        max_bytes: 0,
+        traceparent: String::new(),
+        zone: Zone::Enclave.into(),
+    }
+}
+
+pub(super) fn request(root: Rel) -> ScanRequest {
+    ScanRequest { envelope: Some(envelope()), fragment: Some(plan::fragment(root)), schema_fingerprint: Vec::new() }
+}
+
+pub(super) fn read(columns: &[&str]) -> Rel {
+    read_of("lmdb", columns)
+}
+
+pub(super) fn read_of(table: &str, columns: &[&str]) -> Rel {
+    let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+    plan::read(&table.parse().unwrap(), &columns)
+}
+
+pub(super) fn filtered(columns: &[&str], predicate: &Expr) -> Rel {
+    plan::filter(read(columns), plan::encode_expr(predicate).unwrap())
+}
+
+pub(super) fn question(project: &str, root: Rel) -> Question {
+    let mut envelope = envelope();
+    envelope.project = project.to_owned();
+    Question {
+        envelope: (&envelope).try_into().unwrap(),
+        fragment: Fragment { version: 1, root: Some(root) },
+        fingerprint: None,
+    }
+}
+
+/// Asks without a link in between.
+pub(super) async fn direct(
+    admission: &Admission,
+    question: Question,
+) -> Result<(Vec<RecordBatch>, Effort), Refusal> {
+    let running = scan::run(admission.admit(question).await?).await?;
+    let work = running.work.clone();
+    let rows = running.rows.try_collect().await.map_err(|error| scan::failure::refusal(&error, &running.context.query))?;
+    Ok((rows, work.effort()))
+}
+
+pub(super) fn count(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
+}
+
+/// The values of column `row`, in the order in which they came.
+pub(super) fn numbers(batches: &[RecordBatch]) -> Vec<i64> {
+    batches
+        .iter()
+        .flat_map(|batch| batch.column_by_name("row").unwrap().as_primitive::<Int64Type>().values().to_vec())
+        .collect()
+}
+
+/// The pseudonyms in a column, in the order in which they came.
+pub(super) fn pseudonyms(batches: &[RecordBatch], column: &str) -> Vec<[u8; 16]> {
+    batches
+        .iter()
+        .flat_map(|batch| {
+            let column = batch.column_by_name(column).unwrap().as_fixed_size_binary();
+            column.iter().map(|value| value.unwrap().try_into().unwrap()).collect::<Vec<[u8; 16]>>()
+        })
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! Benchmarks over real processes: `cargo run --release -p tests --bin bench`. Prints medians, the machine and its load.
+//!
+//! This binary plays every role itself, so that everything measured is built the same way.
+
+mod ingest;
+mod report;
+mod scan;
+mod setup;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use std::{path::PathBuf, process::ExitCode};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(name = "bench", after_help = "Examples:
+  cargo run --release -p tests --bin bench
+  cargo run --release -p tests --bin bench -- --rows 1000000 --people 100000 --runs 3")]
+struct Options {
+    /// Rows of the table
+    #[arg(long, default_value_t = 10_000_000)]
+    rows: u64,
+    /// People in it
+    #[arg(long, default_value_t = 1_000_000)]
+    people: u32,
+    /// Runs of which the median is printed
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Only this part
+    #[arg(long)]
+    only: Option<Part>,
+    /// Folder for files; kept and used again
+    #[arg(long, default_value = "target/bench")]
+    dir: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// CSV to published table
+    Ingest,
+    /// Published table to client
+    Scan,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = demo::role::play(std::env::args_os()) {
+        return code;
+    }
+    let options = Options::parse();
+    runtime::crypto::install();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        report::machine();
+        let mut platform = setup::platform(options).await?;
+        if options.only != Some(Part::Scan) {
+            ingest::measure(&platform, options).await?;
+        }
+        if options.only != Some(Part::Ingest) {
+            scan::measure(&mut platform, options).await?;
+        }
+        platform.stop().await?;
+        report::machine();
+        Ok(())
+    })
+}

@@ -1,0 +1,9 @@
+//! End-to-end tests: the whole platform as processes on loopback, asked by real clients, broken in real ways.
+
+mod adbc;
+mod answers;
+mod faults;
+mod fixture;
+mod malformed;
+mod s3;
+mod secrets;
