@@ -2,18 +2,12 @@
 
 use std::error::Error;
 
-const FILES: [&str; 3] = [
-    "eger/v1/fragment.proto",
-    "eger/v1/spoke.proto",
-    "eger/v1/custodian.proto",
-];
+const FILES: [&str; 3] = ["eger/v1/fragment.proto", "eger/v1/spoke.proto", "eger/v1/custodian.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build.rs");
     let descriptors = protox::compile(FILES, ["proto"])?;
-    tonic_prost_build::configure()
-        .emit_rerun_if_changed(false)
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(descriptors)?;
     Ok(())
 }

@@ -29,7 +29,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Makes a hub's folder: configuration, link authority and certificate, ticket key
-    #[command(after_help = "Example:\n  hub init /srv/eger/hub\n\nExit codes: 0 made, 2 there is a hub already, or the folder can't be written")]
+    #[command(
+        after_help = "Example:\n  hub init /srv/eger/hub\n\nExit codes: 0 made, 2 there is a hub already, or the folder can't be written"
+    )]
     Init {
         /// the folder to make
         dir: PathBuf,
@@ -38,10 +40,14 @@ enum Command {
         name: String,
     },
     /// Serves Flight SQL until it is told to stop (SIGTERM, Ctrl-C)
-    #[command(after_help = "Example:\n  hub serve --config /srv/eger/hub/hub.toml --profile laptop.toml\n\nExit codes: 0 stopped in order, 1 serving failed, 2 configuration, 130 ended by a second signal")]
+    #[command(
+        after_help = "Example:\n  hub serve --config /srv/eger/hub/hub.toml --profile laptop.toml\n\nExit codes: 0 stopped in order, 1 serving failed, 2 configuration, 130 ended by a second signal"
+    )]
     Serve(ServeArgs),
     /// Asks a hub from the terminal
-    #[command(after_help = "Examples:\n  EGER_TOKEN=eger_.. hub sql --project diabetes\n  hub sql -c 'SELECT count(*) FROM dst.bef' --format csv\n  hub sql -f question.sql --format arrow > answer.arrow\n\nWithout -c, -f or piped input there is a prompt; \\? lists its commands.\n\nExit codes: 0 answered, 2 usage, 3 can't connect, 4 token or project refused, 5 the statement is wrong or refused,\n6 no whole answer (a spoke is away, a limit was reached), 130 cancelled")]
+    #[command(
+        after_help = "Examples:\n  EGER_TOKEN=eger_.. hub sql --project diabetes\n  hub sql -c 'SELECT count(*) FROM dst.bef' --format csv\n  hub sql -f question.sql --format arrow > answer.arrow\n\nWithout -c, -f or piped input there is a prompt; \\? lists its commands.\n\nExit codes: 0 answered, 2 usage, 3 can't connect, 4 token or project refused, 5 the statement is wrong or refused,\n6 no whole answer (a spoke is away, a limit was reached), 130 cancelled"
+    )]
     Sql(SqlArgs),
     /// The operator's commands
     #[command(subcommand)]
@@ -115,13 +121,17 @@ struct Folder {
 #[derive(Subcommand)]
 enum Ca {
     /// Makes the authority (hub init did so already)
-    #[command(after_help = "Example:\n  hub admin ca init --config hub.toml\n\nExit codes: 0 made, 2 there is one already, or it can't be written")]
+    #[command(
+        after_help = "Example:\n  hub admin ca init --config hub.toml\n\nExit codes: 0 made, 2 there is one already, or it can't be written"
+    )]
     Init {
         #[command(flatten)]
         folder: Folder,
     },
     /// Issues link.crt, link.key and link-ca.crt for a spoke or hub
-    #[command(after_help = "Example:\n  hub admin ca issue spoke region-h --out certificates/region-h\n\nExit codes: 0 issued, 2 usage, no authority, or the files can't be written")]
+    #[command(
+        after_help = "Example:\n  hub admin ca issue spoke region-h --out certificates/region-h\n\nExit codes: 0 issued, 2 usage, no authority, or the files can't be written"
+    )]
     Issue {
         #[command(flatten)]
         folder: Folder,
@@ -142,7 +152,9 @@ enum Ca {
 #[derive(Subcommand)]
 enum Token {
     /// Makes a token and prints it; it can't be shown again
-    #[command(after_help = "Example:\n  hub admin token create anna@example.org --days 30 --project diabetes\n\nExit codes: 0 made, 2 usage or configuration")]
+    #[command(
+        after_help = "Example:\n  hub admin token create anna@example.org --days 30 --project diabetes\n\nExit codes: 0 made, 2 usage or configuration"
+    )]
     Create {
         #[command(flatten)]
         folder: Folder,
@@ -156,13 +168,17 @@ enum Token {
         project: Option<ProjectId>,
     },
     /// Lists tokens, without their secrets
-    #[command(after_help = "Example:\n  hub admin token list --config hub.toml\n\nExit codes: 0 listed, 2 configuration")]
+    #[command(
+        after_help = "Example:\n  hub admin token list --config hub.toml\n\nExit codes: 0 listed, 2 configuration"
+    )]
     List {
         #[command(flatten)]
         folder: Folder,
     },
     /// Takes a token back at once
-    #[command(after_help = "Example:\n  hub admin token revoke 0123456789abcdef\n\nExit codes: 0 revoked, 2 there is no such token, or configuration")]
+    #[command(
+        after_help = "Example:\n  hub admin token revoke 0123456789abcdef\n\nExit codes: 0 revoked, 2 there is no such token, or configuration"
+    )]
     Revoke {
         #[command(flatten)]
         folder: Folder,
@@ -174,7 +190,9 @@ enum Token {
 #[derive(Subcommand)]
 enum ProfileCommand {
     /// Prints this machine's profile as TOML, within the limits of this process
-    #[command(after_help = "Example:\n  hub profile detect > machine.toml && hub serve --profile machine.toml\n\nExit codes: 0 printed, 1 failed")]
+    #[command(
+        after_help = "Example:\n  hub profile detect > machine.toml && hub serve --profile machine.toml\n\nExit codes: 0 printed, 1 failed"
+    )]
     Detect,
 }
 
@@ -202,7 +220,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     runtime::crypto::install();
-    let executor = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let executor = match serve::executor() {
         Ok(executor) => executor,
         Err(error) => {
             eprintln!("error: no threads: {error}");
@@ -312,7 +330,11 @@ async fn token(command: Token) -> Result<(), Failure> {
             let token = admin::create(&config, &user, project.as_ref(), days).await.map_err(usage)?;
             // The token alone on standard output, for scripts.
             println!("{}", token.text);
-            eprintln!("id {}, good until {}. It can't be shown again", token.id, token.expires.format("%Y-%m-%d %H:%M UTC"));
+            eprintln!(
+                "id {}, good until {}. It can't be shown again",
+                token.id,
+                token.expires.format("%Y-%m-%d %H:%M UTC")
+            );
         }
         Token::List { folder } => {
             let config = HubConfig::load(&folder.config).map_err(usage)?;
@@ -325,7 +347,11 @@ async fn token(command: Token) -> Result<(), Failure> {
                 };
                 let project = token.project.map_or_else(|| "any".to_owned(), |p| p.to_string());
                 let until = token.expires.format("%Y-%m-%d %H:%M");
-                println!("{:<16}  {:<32}  {project:<24}  {until:<16}  {state}", token.id.to_string(), token.user.to_string());
+                println!(
+                    "{:<16}  {:<32}  {project:<24}  {until:<16}  {state}",
+                    token.id.to_string(),
+                    token.user.to_string()
+                );
             }
         }
         Token::Revoke { folder, id } => {

@@ -259,7 +259,11 @@ impl HubConfig {
         let mut spokes = BTreeMap::new();
         for spoke in file.spokes {
             let field = |name: &str| format!("spoke.{name} of controller '{}'", spoke.controller);
-            if !spoke.address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+            if !spoke
+                .address
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+            {
                 return Err(wrong(field("address"), format!("'{}' is not host:port", spoke.address)));
             }
             if spokes.insert(spoke.controller.clone(), SpokeAddress { address: spoke.address }).is_some() {
@@ -361,10 +365,8 @@ address = "127.0.0.1:7101"
 
     #[test]
     fn a_folder_loads_and_membership_is_asked_by_user() {
-        let dir = folder(
-            HUB,
-            &[("a.toml", "project = \"a\"\nmembers = [\"anna@example.org\"]\ncontrollers = [\"sds\"]\n")],
-        );
+        let dir =
+            folder(HUB, &[("a.toml", "project = \"a\"\nmembers = [\"anna@example.org\"]\ncontrollers = [\"sds\"]\n")]);
         let config = HubConfig::load(&dir.path().join("hub.toml")).unwrap();
         assert_eq!(config.link.cert, dir.path().join("keys/link.crt"));
         assert_eq!(config.query.timeout_seconds, 300);

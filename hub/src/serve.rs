@@ -32,6 +32,18 @@ const RELOAD: Duration = Duration::from_secs(5);
 /// The largest message taken from a client: statements and bound values.
 const MAX_REQUEST: usize = 4 << 20;
 
+/// A thread's stack: statements are walked by recursion, as deep as their longest chain of operators. Only what is used
+/// is taken from memory.
+const STACK: usize = 32 << 20;
+
+/// The threads that a hub runs on.
+///
+/// # Errors
+/// When the system gives none.
+pub fn executor() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build()
+}
+
 /// Where the hub listens.
 #[derive(Debug, Clone, Copy)]
 pub struct Listening {
@@ -127,9 +139,10 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let core = Arc::new(Core::new(config, Identify::new(tokens), planner, sealer)?);
 
     let reload = tokio::spawn(reload(Arc::clone(&core), projects, shutdown.clone()));
-    let open = server(&core, Zone::Open).serve_with_incoming_shutdown(listeners.open, shutdown.clone().cancelled_owned());
-    let enclave =
-        server(&core, Zone::Enclave).serve_with_incoming_shutdown(listeners.enclave, shutdown.clone().cancelled_owned());
+    let open =
+        server(&core, Zone::Open).serve_with_incoming_shutdown(listeners.open, shutdown.clone().cancelled_owned());
+    let enclave = server(&core, Zone::Enclave)
+        .serve_with_incoming_shutdown(listeners.enclave, shutdown.clone().cancelled_owned());
     let serving = async { tokio::try_join!(open, enclave) };
     tokio::pin!(serving);
     tracing::info!(open = %addresses.open, enclave = %addresses.enclave, "serving");

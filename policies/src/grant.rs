@@ -67,12 +67,12 @@ pub enum GrantError {
         message: String,
     },
     /// The folder or a file can't be read.
-    #[error("{}: can't be read: {source}", path.display())]
+    #[error("{}: can't be read: {cause}", path.display())]
     Unreadable {
         /// which one
         path: PathBuf,
         /// what the operating system said
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
@@ -95,7 +95,7 @@ impl Grants {
     /// # Errors
     /// When the folder itself can't be listed.
     pub fn load(folder: &Path) -> Result<Self, GrantError> {
-        let unreadable = |source| GrantError::Unreadable { path: folder.to_owned(), source };
+        let unreadable = |cause| GrantError::Unreadable { path: folder.to_owned(), cause };
         let mut files = Vec::new();
         match std::fs::read_dir(folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -173,7 +173,7 @@ impl Grant {
     /// When it can't be read or used.
     pub fn load(path: &Path) -> Result<Self, GrantError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| GrantError::Unreadable { path: path.to_owned(), source })?;
+            .map_err(|cause| GrantError::Unreadable { path: path.to_owned(), cause })?;
         let grant: Self = toml::from_str(&text).map_err(|error| GrantError::Invalid {
             path: path.to_owned(),
             line: error.span().and_then(|s| text.get(..s.start)).map_or(1, |b| b.matches('\n').count() + 1),

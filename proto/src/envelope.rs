@@ -121,10 +121,7 @@ fn deadline(unix_ms: i64) -> Result<Option<SystemTime>, EnvelopeError> {
     match u64::try_from(unix_ms) {
         Err(_) => Err(wrong),
         Ok(0) => Ok(None),
-        Ok(ms) => SystemTime::UNIX_EPOCH
-            .checked_add(Duration::from_millis(ms))
-            .map(Some)
-            .ok_or(wrong),
+        Ok(ms) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)).map(Some).ok_or(wrong),
     }
 }
 
@@ -187,10 +184,7 @@ mod tests {
 
     #[test]
     fn a_catalogue_request_with_unknown_fields_is_refused() {
-        let mut bytes = wire::CatalogueRequest {
-            envelope: Some(good()),
-        }
-        .encode_to_vec();
+        let mut bytes = wire::CatalogueRequest { envelope: Some(good()) }.encode_to_vec();
         assert!(catalogue_request(&bytes).is_ok());
         bytes.extend([0x7a, 0x01, b'x']); // field 15
         assert_eq!(catalogue_request(&bytes), Err(EnvelopeError::Malformed));

@@ -82,9 +82,7 @@ fn name_with(text: &str, extra: &[u8]) -> bool {
     let lower = |b: &u8| b.is_ascii_lowercase();
     bytes.len() <= 63
         && bytes.first().is_some_and(lower)
-        && bytes
-            .iter()
-            .all(|b| lower(b) || b.is_ascii_digit() || extra.contains(b))
+        && bytes.iter().all(|b| lower(b) || b.is_ascii_digit() || extra.contains(b))
 }
 
 text_id! {
@@ -129,10 +127,7 @@ impl FromStr for QueryId {
         // one spelling only, so that a log is searched with one text
         match Uuid::try_parse(text) {
             Ok(id) if id.get_version_num() == 7 && id.to_string() == text => Ok(Self(id)),
-            _ => Err(IdError {
-                kind: "query id",
-                rule: "a UUID of version 7, lower case, with hyphens",
-            }),
+            _ => Err(IdError { kind: "query id", rule: "a UUID of version 7, lower case, with hyphens" }),
         }
     }
 }

@@ -59,9 +59,7 @@ impl Kind {
             Code::Unavailable | Code::Aborted => Kind::Unavailable,
             Code::DeadlineExceeded => Kind::Deadline,
             Code::Cancelled => Kind::Cancelled,
-            Code::Ok | Code::Unknown | Code::AlreadyExists | Code::DataLoss | Code::Internal => {
-                Kind::Internal
-            }
+            Code::Ok | Code::Unknown | Code::AlreadyExists | Code::DataLoss | Code::Internal => Kind::Internal,
         }
     }
 }
@@ -78,10 +76,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 
     /// Whether the same request may succeed a little later.

@@ -4,6 +4,15 @@
 //!
 //! INVARIANT: no secret stands in here, only the paths of files that hold one.
 
+mod field;
+mod size;
+
+pub use size::{ByteSize, ByteSizeError};
+
+use field::{
+    at_least_one, at_least_one_second, custodian_ca, custodian_cert, custodian_key, custodian_public, host_and_port,
+    national, peer_name, share, socket_address,
+};
 use proto::ids::{ControllerId, ProjectId};
 use runtime::{
     config::{ConfigError, relative_to},
@@ -11,12 +20,10 @@ use runtime::{
     seal::{Passphrase, SealError},
     tls::TlsFiles,
 };
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
@@ -228,7 +235,7 @@ impl SpokeConfig {
     /// # Errors
     /// When the file can't be read or a field is unknown, missing or wrong; the error names file and line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
         let path = std::path::absolute(path).map_err(unreadable)?;
         let mut config: Self = runtime::config::load(&path)?;
         config.settle(path.parent().unwrap_or(Path::new("/")));
@@ -387,195 +394,5 @@ impl ServeLimits {
     }
 }
 
-/// A number of bytes, written `512MiB`, `4GiB`, `64KiB`, `1000` or with decimal units (`10MB`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ByteSize(pub u64);
-
-/// A text that is no number of bytes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a size: write a whole number and a unit, such as \"512MiB\" or \"4GiB\"")]
-pub struct ByteSizeError(String);
-
-impl ByteSize {
-    /// So many MiB.
-    #[must_use]
-    pub const fn mib(n: u64) -> Self {
-        Self(n << 20)
-    }
-
-    /// As `usize`; what does not fit is as much as there is.
-    #[must_use]
-    pub fn as_usize(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
-}
-
-impl FromStr for ByteSize {
-    type Err = ByteSizeError;
-
-    fn from_str(text: &str) -> Result<Self, ByteSizeError> {
-        let wrong = || ByteSizeError(text.chars().take(40).collect());
-        let trimmed = text.trim();
-        let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
-        let (number, unit) = trimmed.split_at(digits);
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "kib" => 1 << 10,
-            "mib" => 1 << 20,
-            "gib" => 1 << 30,
-            "tib" => 1 << 40,
-            "kb" => 1_000,
-            "mb" => 1_000_000,
-            "gb" => 1_000_000_000,
-            "tb" => 1_000_000_000_000,
-            _ => return Err(wrong()),
-        };
-        number.checked_mul(factor).map(Self).ok_or_else(wrong)
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-        match units.iter().find(|(shift, _)| self.0 > 0 && self.0.trailing_zeros() >= *shift) {
-            Some((shift, unit)) => write!(f, "{}{unit}", self.0 >> shift),
-            None => write!(f, "{}", self.0),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a size such as \"512MiB\"")]
-        enum Written {
-            Number(u64),
-            Text(String),
-        }
-        match Written::deserialize(from)? {
-            Written::Number(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
-        }
-    }
-}
-
-fn national() -> String {
-    "national".to_owned()
-}
-
-fn custodian_cert() -> PathBuf {
-    "keys/custodian-link.crt".into()
-}
-
-fn custodian_key() -> PathBuf {
-    "keys/custodian-link.key".into()
-}
-
-fn custodian_ca() -> PathBuf {
-    "keys/custodian-ca.crt".into()
-}
-
-fn custodian_public() -> PathBuf {
-    "keys/custodian.pub".into()
-}
-
-fn socket_address<'de, D: Deserializer<'de>>(from: D) -> Result<std::net::SocketAddr, D::Error> {
-    let text = String::deserialize(from)?;
-    text.parse().map_err(|_| {
-        serde::de::Error::custom(format!("'{text}' is no address to listen on: write IP:PORT, such as 127.0.0.1:7101"))
-    })
-}
-
-fn host_and_port<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let text = String::deserialize(from)?;
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text),
-        _ => Err(serde::de::Error::custom(format!("'{text}' is no address: write HOST:PORT"))),
-    }
-}
-
-fn peer_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let text = String::deserialize(from)?;
-    Peer::hub(&text).map_err(|_| {
-        serde::de::Error::custom(format!("'{text}' is no name: use lower-case letters, digits, '-' or '_'"))
-    })?;
-    Ok(text)
-}
-
-fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    let share = f64::deserialize(from)?;
-    if (0.0..=1.0).contains(&share) {
-        Ok(share)
-    } else {
-        Err(serde::de::Error::custom(format!("{share} is no share: write a number from 0 to 1")))
-    }
-}
-
-fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    match usize::deserialize(from)? {
-        0 => Err(serde::de::Error::custom("must be at least 1")),
-        n => Ok(n),
-    }
-}
-
-fn at_least_one_second<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    match u64::deserialize(from)? {
-        0 => Err(serde::de::Error::custom("must be at least 1")),
-        n => Ok(n),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_and_shown() {
-        for (text, bytes) in
-            [("512MiB", 512 << 20), ("4 GiB", 4 << 30), ("0", 0), ("64kib", 65_536), ("10MB", 10_000_000)]
-        {
-            assert_eq!(text.parse::<ByteSize>().unwrap().0, bytes, "{text}");
-        }
-        for text in ["", "MiB", "-1", "1.5GiB", "12 parsecs", "99999999999TiB"] {
-            assert!(text.parse::<ByteSize>().is_err(), "{text}");
-        }
-        assert_eq!(ByteSize::mib(512).to_string(), "512MiB");
-        assert_eq!(ByteSize(1000).to_string(), "1000");
-        assert_eq!(ByteSize(0).to_string(), "0");
-    }
-
-    #[test]
-    fn little_is_needed_and_paths_become_absolute() {
-        let config = SpokeConfig::parse("controller = \"region-h\"\n", "spoke.toml", Path::new("/srv/h")).unwrap();
-        assert_eq!(config.link.cert, Path::new("/srv/h/keys/link.crt"));
-        assert_eq!(config.store.url, "/srv/h/data");
-        assert_eq!(config.serve.max_scans, 8);
-        assert_eq!(config.hub_peer().to_string(), "eger://hub/main");
-        assert!(config.custodian.is_none());
-        let text = "controller = \"x\"\n[store]\nurl = \"s3://b/p\"\n[custodian]\naddress = \"c:7100\"\n";
-        let config = SpokeConfig::parse(text, "spoke.toml", Path::new("/srv/h")).unwrap();
-        assert_eq!(config.store.url, "s3://b/p");
-        let custodian = config.custodian.unwrap();
-        assert_eq!(custodian.public_key, Path::new("/srv/h/keys/custodian.pub"));
-        assert_eq!(custodian.peer().to_string(), "eger://custodian/national");
-    }
-
-    #[test]
-    fn errors_name_the_line_and_say_what_to_write() {
-        for (text, line, says) in [
-            ("controller = \"x\"\n[ingest]\nmemory = \"lots\"\n", 3, "512MiB"),
-            ("controller = \"x\"\n[ingest]\nmax_reject_share = 2.0\n", 3, "from 0 to 1"),
-            ("controller = \"x\"\n[listen]\naddress = \"here\"\n", 3, "IP:PORT"),
-            ("controller = \"x\"\n[link]\nhub = \"The Hub\"\n", 3, "lower-case"),
-            ("controller = \"x\"\n[serve]\nmax_scans = 0\n", 3, "at least 1"),
-            ("controller = \"x\"\n[serve]\nmax_scan = 1\n", 3, "unknown field `max_scan`"),
-            ("controller = \"Region H\"\n", 1, "Region H"),
-        ] {
-            let error = SpokeConfig::parse(text, "spoke.toml", Path::new("/")).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("spoke.toml, line {line},")), "{error}");
-            assert!(error.contains(says), "{error}");
-        }
-    }
-}
+mod tests;

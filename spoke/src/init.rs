@@ -201,12 +201,8 @@ mod tests {
         assert_eq!(first.new.len(), 8);
         let config = SpokeConfig::load(&options.folder.join("spoke.toml")).unwrap();
         assert_eq!(config.title.da, "Region \"H\"");
-        let secrets = [
-            config.keys.passphrase_file.clone(),
-            config.store_key(),
-            config.cache_key(),
-            config.identity_key(),
-        ];
+        let secrets =
+            [config.keys.passphrase_file.clone(), config.store_key(), config.cache_key(), config.identity_key()];
         let before: Vec<_> = secrets.iter().map(|path| std::fs::read(path).unwrap()).collect();
         for path in &secrets {
             let mode = std::fs::metadata(path).unwrap().permissions().mode();

@@ -109,11 +109,12 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let largest = admission.fragment_limits().max_bytes.saturating_mul(2);
     let service = FlightServiceServer::new(surface).max_decoding_message_size(largest);
     let drain = shutdown.clone();
-    let server = tokio::spawn(
-        tls::server().add_service(service).serve_with_incoming_shutdown(tls::incoming(listener, &link), async move {
+    let server = tokio::spawn(tls::server().add_service(service).serve_with_incoming_shutdown(
+        tls::incoming(listener, &link),
+        async move {
             drain.cancelled().await;
-        }),
-    );
+        },
+    ));
     tracing::info!(controller = %config.controller, address = %bound, hub = %config.hub_peer(), "serving");
     if let Some(ready) = ready {
         // Nobody waits any more: nothing to tell.

@@ -87,18 +87,24 @@ with connect(task["open"]) as connection:
         assert all(status is not None for status in answer["release_status"].to_pylist())
     refused(connection, "SELECT * FROM dst.bef", "SELECT")
 
-answers = set()
-for token, project in [
-    ("eger_nobody_nothing", task["project"]),
-    (task["token"][:-1] + ("a" if task["token"][-1] != "a" else "b"), task["project"]),
-    (task["token"], "another"),
-]:
+
+
+def let_in(token, project):
     try:
         with connect(task["open"], token, project) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT COUNT(*) FROM dst.bef")
     except adbc_driver_manager.Error as error:
-        answers.add(str(error).split("[FlightSQL]")[-1].split("(")[0].strip())
-    else:
-        raise AssertionError("let in")
-assert len(answers) == 1, f"a refusal tells which part was wrong: {answers}"
+        return str(error).split("[FlightSQL]")[-1].split("(")[0].strip()
+    raise AssertionError("let in")
+
+
+last = task["token"][-1]
+tokens = {
+    let_in(token, task["project"])
+    for token in ["eger_nobody_nothing", "", task["token"][:-1] + ("a" if last != "a" else "b"), task["revoked"]]
+}
+assert len(tokens) == 1, f"a refusal tells what was wrong with the token: {tokens}"
+# `foreign` exists and is another user's; `nosuch` doesn't exist.
+projects = {let_in(task["unbound"], project).replace(project, "PROJECT") for project in ["foreign", "nosuch"]}
+assert len(projects) == 1, f"a refusal tells which projects exist: {projects}"
 print("ok")

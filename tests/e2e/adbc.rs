@@ -1,8 +1,8 @@
 //! The ordinary Python driver, unchanged, against the hub.
 
-use crate::fixture::start;
+use crate::fixture::{hub_admin, start, token};
 use anyhow::{Context, Result, ensure};
-use demo::{oracle::Oracle, questions::QUESTIONS};
+use demo::{oracle::Oracle, platform::Part, questions::QUESTIONS};
 use std::{path::Path, process::Command};
 
 /// Python with `adbc_driver_flightsql`; `tests/setup` installs it and `tests/run` says where.
@@ -16,7 +16,18 @@ pub(crate) fn python() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn adbc_lists_asks_and_sees_clear_errors() -> Result<()> {
-    let running = start(1_000).await?;
+    let mut running = start(1_000).await?;
+    let unbound = token(&running.platform, &[]).await?;
+    let revoked = token(&running.platform, &[]).await?;
+    let id = revoked.split('_').nth(1).context("eger_ID_SECRET")?;
+    hub_admin(&running.platform, &["token", "revoke", id]).await?;
+    // A project of somebody else.
+    let projects = running.platform.hub_dir().join("projects");
+    std::fs::write(
+        projects.join("foreign.toml"),
+        "project = \"foreign\"\ntitle = \"x\"\nmembers = [\"bo@example.org\"]\ncontrollers = [\"dst\"]\n",
+    )?;
+    running.platform.restart(Part::Hub).await?;
     let oracle = Oracle::open(&running.platform.registers_dir())?;
     let mut questions = Vec::new();
     for question in QUESTIONS {
@@ -31,6 +42,8 @@ async fn adbc_lists_asks_and_sees_clear_errors() -> Result<()> {
         "enclave": format!("grpc://{}", running.platform.enclave().context("runs")?),
         "open": format!("grpc://{}", running.platform.open().context("runs")?),
         "token": running.platform.token(),
+        "unbound": unbound,
+        "revoked": revoked,
         "project": demo::platform::PROJECT,
         "questions": questions,
     });

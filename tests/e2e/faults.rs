@@ -14,6 +14,8 @@ use std::{path::Path, process::Command, time::Duration};
 const COUNT: &str = "SELECT COUNT(*) FROM sds.lmdb";
 /// Large enough that an answer outlasts the windows of HTTP/2 while nobody reads.
 const PEOPLE: u32 = 2_000;
+/// How often each prescription stands there when the disk is to overflow.
+const COPIES: i64 = 8;
 const WAIT: Duration = Duration::from_secs(60);
 
 /// Asks until the links stand again after a restart; the first answer counts.
@@ -224,11 +226,13 @@ async fn a_full_disk_while_ingesting_is_said_and_leaves_the_tables_as_they_were(
     running.platform.start_part(Part::Spoke("sds")).await?;
     assert_eq!(count(&running).await?, before);
 
-    // More of the same: every prescription twice.
+    // More of the same: every prescription many times.
     let source = running.platform.registers_dir().join("sds/lmdb");
     for entry in std::fs::read_dir(&source)?.collect::<Result<Vec<_>, _>>()? {
-        let name = format!("lmdb9{}", entry.file_name().to_string_lossy().trim_start_matches("lmdb"));
-        std::fs::copy(entry.path(), source.join(name))?;
+        for copy in 1..COPIES {
+            let name = format!("lmdb9{copy}{}", entry.file_name().to_string_lossy().trim_start_matches("lmdb"));
+            std::fs::copy(entry.path(), source.join(name))?;
+        }
     }
     let full = running.platform.ingest("sds", &["lmdb"]).await?;
     assert_eq!(full.code, Some(6), "{}", full.text);
@@ -245,7 +249,7 @@ async fn a_full_disk_while_ingesting_is_said_and_leaves_the_tables_as_they_were(
     running.platform.start_part(Part::Spoke("sds")).await?;
     let done = running.platform.ingest("sds", &["lmdb"]).await?;
     ensure!(done.success(), "{}", done.text);
-    assert_eq!(count(&running).await?, 2 * before);
+    assert_eq!(count(&running).await?, COPIES * before);
     orphans(&running, "sds")?;
     running.platform.stop().await?;
     Ok(())

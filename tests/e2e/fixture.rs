@@ -9,7 +9,7 @@ use arrow::{
 };
 use demo::{
     client::Client,
-    platform::{Options, PROJECT, Platform},
+    platform::{Options, PROJECT, Part, Platform, USER},
 };
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -52,6 +52,22 @@ impl Running {
     pub(crate) fn data_dir(&self, controller: &str) -> PathBuf {
         self.platform.spoke_dir(controller).join("data")
     }
+}
+
+/// Runs a command of the hub's operator and gives what it printed.
+pub(crate) async fn hub_admin(platform: &Platform, args: &[&str]) -> Result<String> {
+    let mut all: Vec<PathBuf> = std::iter::once("admin").chain(args.iter().copied()).map(PathBuf::from).collect();
+    all.extend(["--config".into(), platform.config(Part::Hub)]);
+    let said = platform.run("hub", &all).await?;
+    anyhow::ensure!(said.success(), "hub admin {args:?}: {}", said.text);
+    Ok(said.stdout)
+}
+
+/// A new access token of the researcher; `more` are further arguments.
+pub(crate) async fn token(platform: &Platform, more: &[&str]) -> Result<String> {
+    let said = hub_admin(platform, &[&["token", "create", USER], more].concat()).await?;
+    let token = said.split_whitespace().find(|word| word.starts_with("eger_")).context("a token")?;
+    Ok(token.to_owned())
 }
 
 /// Rows as text, each cell for itself; NULL is `NULL`. Whole numbers read the same in every width.

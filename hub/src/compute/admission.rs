@@ -49,10 +49,7 @@ impl Admission {
         let ahead = self.waiting.fetch_add(1, Ordering::AcqRel);
         let _waiting = Waiting(Arc::clone(&self.waiting));
         if ahead >= self.queue {
-            return Err(Refusal::new(
-                Kind::Exhausted,
-                "the hub is busy and its queue is full. Try again in a minute",
-            ));
+            return Err(Refusal::new(Kind::Exhausted, "the hub is busy and its queue is full. Try again in a minute"));
         }
         match tokio::time::timeout(patience, Arc::clone(&self.slots).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Slot(permit)),

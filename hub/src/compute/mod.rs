@@ -145,11 +145,7 @@ impl Drop for SpillFolder {
 struct NoStores;
 
 impl ObjectStoreRegistry for NoStores {
-    fn register_store(
-        &self,
-        _url: &url::Url,
-        _store: Arc<dyn ObjectStore>,
-    ) -> Option<Arc<dyn ObjectStore>> {
+    fn register_store(&self, _url: &url::Url, _store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
         None
     }
 

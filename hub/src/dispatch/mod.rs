@@ -4,8 +4,8 @@
 
 use crate::{permit::Permitted, registry::Links};
 use arrow_flight::{FlightData, Ticket, flight_service_client::FlightServiceClient};
-use proto::wire;
 use prost::Message;
+use proto::wire;
 use tonic::Streaming;
 
 /// Why an answer did not come, or not whole.
@@ -26,7 +26,7 @@ pub async fn send(question: &Permitted<wire::Fragment>, links: &Links) -> Result
     let request = wire::ScanRequest {
         envelope: Some(question.context().envelope()),
         fragment: Some(question.get().clone()),
-        schema_fingerprint: question.offer().fingerprint.clone().into(),
+        schema_fingerprint: question.offer().fingerprint.clone(),
     };
     let mut client = FlightServiceClient::new(link.channel()).max_decoding_message_size(runtime::tls::MAX_MESSAGE);
     let answer = client.do_get(Ticket { ticket: request.encode_to_vec().into() }).await.map_err(Broken::Said)?;

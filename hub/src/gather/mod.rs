@@ -81,8 +81,13 @@ struct Gather {
 
 enum State {
     /// Not asked yet; `again`: may be asked once more when it breaks.
-    Ask { again: bool },
-    Answer { decoder: Box<FlightDataDecoder>, again: bool },
+    Ask {
+        again: bool,
+    },
+    Answer {
+        decoder: Box<FlightDataDecoder>,
+        again: bool,
+    },
 }
 
 impl Gather {
@@ -106,7 +111,7 @@ impl Gather {
                 Err(_) => return Err(trouble::late(&self.question)),
             };
             let refusal = trouble::refusal(&self.question, &error, matches!(self.state, State::Answer { .. }));
-            if !(again && refusal.retryable() && trouble::is_connection(&error)) {
+            if !(again && refusal.retryable()) {
                 return Err(refusal);
             }
             self.state = State::Ask { again: false };
@@ -130,7 +135,11 @@ impl Gather {
                 Some(Ok(message)) => match message.payload {
                     DecodedPayload::None => Ok(Step::On),
                     DecodedPayload::Schema(sent) => {
-                        if same(&self.schema, &sent) { Ok(Step::On) } else { Err(Trouble::Garbage("another schema")) }
+                        if same(&self.schema, &sent) {
+                            Ok(Step::On)
+                        } else {
+                            Err(Trouble::Garbage("another schema"))
+                        }
                     }
                     DecodedPayload::RecordBatch(batch) => {
                         if !same(&self.schema, batch.schema_ref()) {

@@ -1,13 +1,17 @@
 //! What is said when an answer doesn't come, or not whole.
 
 use super::Trouble;
-use crate::{dispatch::Broken, permit::Permitted, registry::unreachable};
+use crate::{
+    dispatch::Broken,
+    permit::Permitted,
+    registry::{lost, unreachable},
+};
 use arrow_flight::error::FlightError;
 use proto::{
     refusal::{Kind, Refusal},
     wire,
 };
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// The spoke has not answered in time.
 pub(super) fn late(question: &Permitted<wire::Fragment>) -> Refusal {
@@ -23,24 +27,14 @@ pub(super) fn late(question: &Permitted<wire::Fragment>) -> Refusal {
     )
 }
 
-/// Whether the trouble is with the connection, so that asking again may help.
-pub(super) fn is_connection(trouble: &Trouble) -> bool {
+/// Whether the trouble is with the connection, not something that the spoke said.
+fn is_connection(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::Broken(Broken::NoLink) | Trouble::Garbage(_) => false,
         Trouble::Broken(Broken::Said(status)) => lost(status),
         Trouble::Flight(FlightError::Tonic(status)) => lost(status),
         Trouble::Flight(FlightError::ProtocolError(_)) => true,
         Trouble::Flight(_) => false,
-    }
-}
-
-/// A spoke never says `Unknown` or `Cancelled` itself: these come from a connection that is gone. `Internal` with a
-/// source is HTTP/2's own complaint.
-fn lost(status: &Status) -> bool {
-    match status.code() {
-        Code::Unavailable | Code::Unknown | Code::Cancelled => true,
-        Code::Internal => std::error::Error::source(status).is_some(),
-        _ => false,
     }
 }
 
@@ -69,7 +63,9 @@ pub(super) fn refusal(question: &Permitted<wire::Fragment>, trouble: &Trouble, s
         Trouble::Flight(FlightError::Tonic(status)) => said(question, status),
         Trouble::Flight(_) => Refusal::new(
             Kind::Internal,
-            format!("'{controller}' answered with something that is no Arrow data. Tell the hub's operator (query {query})"),
+            format!(
+                "'{controller}' answered with something that is no Arrow data. Tell the hub's operator (query {query})"
+            ),
         ),
     }
 }

@@ -129,15 +129,17 @@ impl TokenStore {
         let (id, secret) = (hex::encode(id), hex::encode(secret));
         let now = Utc::now();
         let expires = now + chrono::Duration::days(i64::from(days));
-        sqlx::query("INSERT INTO token (id, secret_hash, user, project, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)")
-            .bind(&id)
-            .bind(hash(&secret).to_vec())
-            .bind(user.to_string())
-            .bind(project.map(ToString::to_string))
-            .bind(now.timestamp())
-            .bind(expires.timestamp())
-            .execute(&self.pool)
-            .await?;
+        sqlx::query(
+            "INSERT INTO token (id, secret_hash, user, project, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&id)
+        .bind(hash(&secret).to_vec())
+        .bind(user.to_string())
+        .bind(project.map(ToString::to_string))
+        .bind(now.timestamp())
+        .bind(expires.timestamp())
+        .execute(&self.pool)
+        .await?;
         Ok(NewToken { text: format!("eger_{id}_{secret}"), id: TokenId(id), expires })
     }
 

@@ -39,11 +39,8 @@ impl OneProject {
             .iter()
             .filter(|(_, offer)| !matches!(offer, Offer::Nothing))
             .map(|(controller, offer)| {
-                let schema = ControllerSchema {
-                    offer: offer.clone(),
-                    links: Arc::clone(links),
-                    context: Arc::clone(context),
-                };
+                let schema =
+                    ControllerSchema { offer: offer.clone(), links: Arc::clone(links), context: Arc::clone(context) };
                 (controller.to_string(), Arc::new(schema))
             })
             .collect();

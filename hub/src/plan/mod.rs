@@ -12,6 +12,7 @@ mod roles;
 mod run;
 mod scan;
 mod session;
+mod size;
 mod statement;
 mod table;
 mod trouble;
@@ -135,8 +136,7 @@ impl Planner {
     ) -> Result<Planned, Refusal> {
         let fail = |error| trouble::planning(&error, &context.query);
         let zone: Zone = context.caller.zone;
-        let analysed =
-            state.analyzer().execute_and_check(logical, state.config_options(), |_, _| {}).map_err(fail)?;
+        let analysed = state.analyzer().execute_and_check(logical, state.config_options(), |_, _| {}).map_err(fail)?;
         let plan = release::analyse(analysed, zone, &roles::SessionRoles)
             .map_err(|refusal| Refusal::new(Kind::Denied, refusal.to_string()))?;
         let schema = match manner {

@@ -123,8 +123,7 @@ impl Planner {
         let (state, logical) = self.bind(context, &reading, None).await?;
         let wanted = count(&logical)?;
         let mut types = logical.get_parameter_types().map_err(|e| trouble::planning(&e, &context.query))?;
-        let types: Vec<Option<DataType>> =
-            (1..=wanted).map(|n| types.remove(&format!("${n}")).flatten()).collect();
+        let types: Vec<Option<DataType>> = (1..=wanted).map(|n| types.remove(&format!("${n}")).flatten()).collect();
         let fields: Vec<Field> = types
             .iter()
             .enumerate()

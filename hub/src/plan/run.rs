@@ -51,7 +51,9 @@ impl Planned {
                     .map_err(|error| trouble::running(&error, &query))?;
                 let announced = Arc::clone(&schema);
                 let batches = stream
-                    .map(move |batch| batch.map_err(|error| trouble::running(&error, &query)).and_then(|b| fit(&b, &announced)))
+                    .map(move |batch| {
+                        batch.map_err(|error| trouble::running(&error, &query)).and_then(|b| fit(&b, &announced))
+                    })
                     .boxed();
                 Ok(Answer { schema, batches })
             }

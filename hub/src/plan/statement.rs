@@ -36,22 +36,28 @@ pub struct Reading {
 /// Parses `sql`, which must be one statement that reads.
 ///
 /// # Errors
-/// When it can't be parsed, is more than one statement, or does anything but read.
+/// When it can't be parsed, is too long a chain, is more than one statement, or does anything but read.
 pub fn parse(sql: &str) -> Result<Reading, Refusal> {
+    super::size::check(sql)?;
     let invalid = |message: String| Refusal::new(Kind::Invalid, message);
     let mut statements = DFParserBuilder::new(sql)
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(DEPTH)
         .build()
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| invalid(format!("the statement can't be read: {}", super::trouble::plain(&error))))?;
+        .map_err(|error| {
+            let said = super::trouble::plain(&error);
+            let hint = if said.contains("found: -") {
+                ". A name with '-' in it is written in double quotes, as in \"region-h\".table"
+            } else {
+                ""
+            };
+            invalid(format!("the statement can't be read: {said}{hint}"))
+        })?;
     let statement = statements.pop_front();
     let statement = statement.ok_or_else(|| invalid("there is no statement: send a SELECT".to_owned()))?;
     if !statements.is_empty() {
-        return Err(invalid(format!(
-            "there are {} statements: send one at a time",
-            statements.len() + 1
-        )));
+        return Err(invalid(format!("there are {} statements: send one at a time", statements.len() + 1)));
     }
     match statement {
         Statement::Explain(explain) => {
@@ -86,7 +92,7 @@ fn reads(statement: &Statement) -> Result<(), Refusal> {
         },
         Statement::Explain(explain) => reads(&explain.statement),
         Statement::CopyTo(_) => Err(refused("COPY")),
-        Statement::CreateExternalTable(_) => Err(refused("CREATE EXTERNAL TABLE")),
+        Statement::CreateExternalTable(_) => Err(refused_name("CREATE EXTERNAL TABLE")),
         Statement::Reset(_) => Err(refused("RESET")),
     }
 }
@@ -115,22 +121,26 @@ fn refused(text: &str) -> Refusal {
     // The first word names it; the rest may hold values.
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
     let first = words.next().unwrap_or("this statement").to_ascii_uppercase();
-    let name = match first.as_str() {
-        "SELECT" => "SELECT INTO".to_owned(),
+    match first.as_str() {
+        "SELECT" => refused_name("SELECT INTO"),
         "CREATE" | "DROP" | "ALTER" => match words.next() {
-            Some(second) => format!("{first} {}", second.to_ascii_uppercase()),
-            None => first,
+            Some(second) => refused_name(&format!("{first} {}", second.to_ascii_uppercase())),
+            None => refused_name(&first),
         },
-        _ => first,
-    };
-    let hint = match name.as_str() {
+        name => refused_name(name),
+    }
+}
+
+fn refused_name(name: &str) -> Refusal {
+    let hint = match name {
         "SET" | "RESET" => ". The project is chosen by session option 'catalog' or header 'x-eger-project'",
         "SHOW" => ". Use SHOW TABLES, SHOW COLUMNS FROM table, or information_schema",
         "PREPARE" | "EXECUTE" | "DEALLOCATE" => ". Prepare statements through your driver",
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => ". There are no transactions",
         _ => "",
     };
-    Refusal::new(Kind::Invalid, format!("{name} is refused: this service only reads (SELECT, EXPLAIN, SHOW TABLES, DESCRIBE){hint}"))
+    let message = format!("{name} is refused: this service only reads (SELECT, EXPLAIN, SHOW TABLES, DESCRIBE){hint}");
+    Refusal::new(Kind::Invalid, message)
 }
 
 /// Numbers the `?` of a statement: `?` becomes `$1`, `$2` and so on, except in strings, quoted names and comments.
@@ -246,7 +256,9 @@ mod tests {
     #[test]
     fn question_marks_are_numbered_where_they_are_placeholders() {
         assert_eq!(
-            number_placeholders("SELECT '?', \"a?\", a FROM t -- ?\n WHERE a = ? /* ? */ AND b IN (?, ?) AND c = 'it''s ?'"),
+            number_placeholders(
+                "SELECT '?', \"a?\", a FROM t -- ?\n WHERE a = ? /* ? */ AND b IN (?, ?) AND c = 'it''s ?'"
+            ),
             "SELECT '?', \"a?\", a FROM t -- ?\n WHERE a = $1 /* ? */ AND b IN ($2, $3) AND c = 'it''s ?'"
         );
         assert_eq!(number_placeholders("SELECT $1"), "SELECT $1");

@@ -72,7 +72,10 @@ impl SpokeTable {
         let fragment = plan::fragment(rel);
         // Each filter is small enough; all of them together may not be.
         proto::fragment::check(&fragment, &Limits::default()).map_err(|error| {
-            let message = format!("too much is asked of '{}' at once: {error}. Use fewer or shorter conditions", self.offer.controller);
+            let message = format!(
+                "too much is asked of '{}' at once: {error}. Use fewer or shorter conditions",
+                self.offer.controller
+            );
             DataFusionError::External(Box::new(Refusal::new(Kind::TooLarge, message)))
         })?;
         Ok(fragment)

@@ -35,7 +35,9 @@ fn inside(error: &DataFusionError) -> Option<Refusal> {
                     return inside(deeper);
                 }
             }
-            Some(DataFusionError::Context(_, deeper) | DataFusionError::Diagnostic(_, deeper)) => return inside(deeper),
+            Some(DataFusionError::Context(_, deeper) | DataFusionError::Diagnostic(_, deeper)) => {
+                return inside(deeper);
+            }
             Some(DataFusionError::Collection(all)) => return all.iter().find_map(inside),
             Some(DataFusionError::ArrowError(arrow, _)) => {
                 if let ArrowError::ExternalError(external) = arrow.as_ref() {
@@ -67,8 +69,7 @@ pub(super) fn plain(error: &DataFusionError) -> String {
         }
         DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => {
-                let shown: Vec<String> =
-                    valid_fields.iter().take(NAMED).map(|f| f.flat_name().to_string()).collect();
+                let shown: Vec<String> = valid_fields.iter().take(NAMED).map(|f| f.flat_name().to_string()).collect();
                 let more = if valid_fields.len() > NAMED { ", .." } else { "" };
                 format!("there is no column {}. There are: {}{more}", field.flat_name(), shown.join(", "))
             }
@@ -94,7 +95,9 @@ pub(super) fn planning(error: &DataFusionError, query: &QueryId) -> Refusal {
             tracing::error!(query_id = %query, kind = kind_of(error), "a statement could not be planned");
             Refusal::new(
                 Kind::Internal,
-                format!("the statement can't be planned because of a fault in the hub. Tell its operator (query {query})"),
+                format!(
+                    "the statement can't be planned because of a fault in the hub. Tell its operator (query {query})"
+                ),
             )
         }
         DataFusionError::ResourcesExhausted(_) => exhausted(query),
@@ -193,20 +196,21 @@ pub(super) fn no_table(named: &str, catalogue: &Catalogue) -> Refusal {
         .tables()
         .map(|t| format!("{}.{}", quote_identifier(t.controller.as_ref()), quote_identifier(t.name.as_ref())))
         .collect();
-    let mut message = format!("there is no table {named} in project {}.", catalogue.project);
-    if all.is_empty() {
-        message.push_str(" No controller offers a table to it here; is this the right zone, and are its grants in force?");
-    } else {
-        let more = if all.len() > NAMED { ", .." } else { "" };
-        let shown = all.get(..all.len().min(NAMED)).unwrap_or_default().join(", ");
-        message.push_str(&format!(" There are: {shown}{more}"));
-    }
     let down: Vec<&str> = catalogue
         .offers
         .iter()
         .filter(|(_, offer)| matches!(offer, Offer::Down(_)))
         .map(|(controller, _)| controller.as_ref())
         .collect();
+    let mut message = format!("there is no table {named} in project {}", catalogue.project);
+    if !all.is_empty() {
+        let more = if all.len() > NAMED { ", .." } else { "" };
+        let shown = all.get(..all.len().min(NAMED)).unwrap_or_default().join(", ");
+        message.push_str(&format!(". There are: {shown}{more}"));
+    } else if down.is_empty() {
+        message
+            .push_str(". No controller offers it a table here: is this the right zone, and are its grants in force?");
+    }
     if !down.is_empty() {
         message.push_str(&format!(". Can't be reached at the moment: {}", down.join(", ")));
     }

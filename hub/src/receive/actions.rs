@@ -56,7 +56,8 @@ impl Service {
                     .ok()
                     .and_then(|request| request.info)
                     .ok_or_else(|| Refusal::new(Kind::Invalid, "CancelFlightInfo needs the FlightInfo to cancel"))?;
-                let status = if self.cancel(&caller, &info)? { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
+                let status =
+                    if self.cancel(&caller, &info)? { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
                 Ok(CancelFlightInfoResult::new(status).encode_to_vec())
             }
             other => {
@@ -98,7 +99,8 @@ impl Service {
 
     /// Cancels the statement that `info` announced. False when it doesn't run.
     pub(super) fn cancel(&self, caller: &Caller, info: &FlightInfo) -> Result<bool, Refusal> {
-        let no_ticket = || Refusal::new(Kind::Invalid, "there is no ticket in it: send the FlightInfo of the statement");
+        let no_ticket =
+            || Refusal::new(Kind::Invalid, "there is no ticket in it: send the FlightInfo of the statement");
         let mut cancelled = false;
         for endpoint in &info.endpoint {
             let ticket = endpoint.ticket.as_ref().ok_or_else(no_ticket)?;

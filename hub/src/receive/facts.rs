@@ -1,11 +1,8 @@
 //! What this service tells drivers about itself: it only reads, and these are its types.
 
-use arrow_flight::{
-    error::FlightError,
-    sql::{
-        Nullable, Searchable, SqlInfo, SqlSupportedTransaction, XdbcDataType, XdbcDatetimeSubcode,
-        metadata::{SqlInfoData, SqlInfoDataBuilder, XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder},
-    },
+use arrow_flight::sql::{
+    Nullable, Searchable, SqlInfo, SqlSupportedTransaction, XdbcDataType, XdbcDatetimeSubcode,
+    metadata::{SqlInfoData, SqlInfoDataBuilder, XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder},
 };
 use proto::refusal::{Kind, Refusal};
 
@@ -17,11 +14,8 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn new() -> Result<Self, Refusal> {
-        let fail = |_: FlightError| Refusal::new(Kind::Internal, "the service can't be described");
-        Ok(Self {
-            sql: sql_info().build().map_err(|_| Refusal::new(Kind::Internal, "the service can't be described"))?,
-            types: types().build().map_err(|e| fail(e.into()))?,
-        })
+        let fail = || Refusal::new(Kind::Internal, "the service can't be described");
+        Ok(Self { sql: sql_info().build().map_err(|_| fail())?, types: types().build().map_err(|_| fail())? })
     }
 }
 
@@ -121,7 +115,10 @@ fn types() -> XdbcTypeInfoDataBuilder {
         maximum_scale: Some(38),
         ..number("DECIMAL", XdbcDataType::XdbcDecimal, 38, 10)
     });
-    all.append(quoted("'", XdbcTypeInfo { case_sensitive: true, ..plain("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX) }));
+    all.append(quoted(
+        "'",
+        XdbcTypeInfo { case_sensitive: true, ..plain("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX) },
+    ));
     all.append(quoted("X'", plain("VARBINARY", XdbcDataType::XdbcVarbinary, i32::MAX)));
     all.append(quoted("X'", plain("BINARY", XdbcDataType::XdbcBinary, 16)));
     all.append(quoted("DATE '", plain("DATE", XdbcDataType::XdbcDate, 10)));

@@ -2,8 +2,8 @@
 //! "not implemented" without asking.
 
 use arrow_flight::{
-    Action, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PollInfo,
-    SchemaResult, Ticket, flight_service_server::FlightService, sql::server::FlightSqlService,
+    Action, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PollInfo, SchemaResult,
+    Ticket, flight_service_server::FlightService, sql::server::FlightSqlService,
 };
 use tonic::{Request, Response, Status, Streaming};
 

@@ -20,7 +20,7 @@ pub use ticket::{Body, Purpose, Sealer, TicketKeyError};
 use crate::{
     config::{HubConfig, Projects},
     identify::{Caller, Identify, choose},
-    plan::{Parameters, Planned, Planner},
+    plan::{Parameters, Planned, Planner, Prepared},
     request::RequestContext,
 };
 use answer::{Held, Log};
@@ -138,6 +138,15 @@ impl Core {
         };
         let ticket = self.sealer.seal(Purpose::Ticket, &body)?;
         Ok((planned, ticket))
+    }
+
+    /// What a client wants to know of a statement before it binds values.
+    async fn prepare(&self, context: &Arc<RequestContext>, sql: &str) -> Result<Prepared, Refusal> {
+        let prepared = self.planner.prepare(context, sql).await;
+        if let Err(refusal) = &prepared {
+            Log::new(Arc::clone(context)).refused(refusal);
+        }
+        prepared
     }
 
     fn body(

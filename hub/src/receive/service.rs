@@ -1,6 +1,10 @@
 //! Flight SQL, call by call.
 
-use super::{Body, Core, Purpose, actions, answer, metadata::{Chosen, keys}, sessions::Session};
+use super::{
+    Body, Core, Purpose, actions, answer,
+    metadata::{Chosen, keys},
+    sessions::Session,
+};
 use crate::{
     config::Project,
     identify::{Caller, choose},
@@ -12,22 +16,21 @@ use arrow::{
     ipc::writer::IpcWriteOptions,
 };
 use arrow_flight::{
-    Action, ActionType, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
-    HandshakeResponse, IpcMessage, SchemaAsIpc, Ticket,
+    Action, ActionType, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse,
+    IpcMessage, SchemaAsIpc, Ticket,
     decode::FlightRecordBatchStream,
     error::FlightError,
     flight_service_server::FlightService,
     sql::{
         ActionBeginSavepointRequest, ActionBeginSavepointResult, ActionBeginTransactionRequest,
         ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
-        ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-        ActionCreatePreparedStatementResult, ActionCreatePreparedSubstraitPlanRequest,
-        ActionEndSavepointRequest, ActionEndTransactionRequest, CommandGetCatalogs,
-        CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
-        CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
-        CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
-        CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo,
-        TicketStatementQuery,
+        ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
+        ActionCreatePreparedSubstraitPlanRequest, ActionEndSavepointRequest, ActionEndTransactionRequest,
+        CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys,
+        CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables,
+        CommandGetXdbcTypeInfo, CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest,
+        CommandStatementQuery, CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutPreparedStatementResult,
+        ProstMessageExt, SqlInfo, TicketStatementQuery,
         server::{FlightSqlService, PeekableFlightDataStream},
     },
 };
@@ -137,7 +140,10 @@ fn ipc(schema: &Schema) -> Result<bytes::Bytes, Refusal> {
 }
 
 fn refused(what: &str) -> Refusal {
-    Refusal::new(Kind::Invalid, format!("{what} is refused: this service only reads (SELECT, EXPLAIN, SHOW TABLES, DESCRIBE)"))
+    Refusal::new(
+        Kind::Invalid,
+        format!("{what} is refused: this service only reads (SELECT, EXPLAIN, SHOW TABLES, DESCRIBE)"),
+    )
 }
 
 #[tonic::async_trait]
@@ -459,8 +465,10 @@ impl FlightSqlService for Service {
                 async move { if fits { Ok(data) } else { Err(FlightError::NotYetImplemented(String::new())) } }
             },
         );
-        let batches: Vec<RecordBatch> =
-            FlightRecordBatchStream::new_from_flight_data(limited).try_collect().await.map_err(|error| match error {
+        let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(limited)
+            .try_collect()
+            .await
+            .map_err(|error| match error {
                 FlightError::NotYetImplemented(_) => {
                     Refusal::new(Kind::TooLarge, format!("more than {MAX_BOUND} bytes of values are bound"))
                 }
@@ -486,7 +494,7 @@ impl FlightSqlService for Service {
         self.core.check_length(&query.query)?;
         let sql = number_placeholders(&query.query);
         let context = self.core.context(caller, project, QueryId::new());
-        let prepared = self.core.planner.prepare(&context, &sql).await?;
+        let prepared = self.core.prepare(&context, &sql).await?;
         let body = self.core.body(&context, &sql, &Parameters::default(), super::PREPARED)?;
         let handle = self.core.sealer.seal(Purpose::Prepared, &body)?;
         Ok(ActionCreatePreparedStatementResult {

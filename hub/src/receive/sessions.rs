@@ -145,10 +145,8 @@ mod tests {
     #[test]
     fn an_option_is_of_one_connection_and_is_forgotten() {
         let sessions = Sessions::default();
-        let at = |port| Session {
-            token: TokenId::for_tests(),
-            connection: Some(SocketAddr::from(([127, 0, 0, 1], port))),
-        };
+        let at =
+            |port| Session { token: TokenId::for_tests(), connection: Some(SocketAddr::from(([127, 0, 0, 1], port))) };
         sessions.set_catalog(at(1), Some("a".to_owned()));
         assert_eq!(sessions.catalog(&at(1)).as_deref(), Some("a"));
         assert_eq!(sessions.catalog(&at(2)), None);

@@ -12,19 +12,20 @@ pub use offer::{Catalogue, Offer, TableOffer};
 use crate::request::RequestContext;
 use arrow_flight::{Action, flight_service_client::FlightServiceClient};
 use policies::zone::Zone;
+use prost::Message;
 use proto::{
     envelope::CATALOGUE_ACTION,
     ids::{ControllerId, ProjectId, UserId},
     refusal::{Kind, Refusal},
     wire,
 };
-use prost::Message;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
+use tonic::{Code, Status};
 
 /// The largest catalogue taken from a spoke, bytes.
 const MAX_CATALOGUE: usize = 16 << 20;
@@ -111,14 +112,25 @@ impl Registry {
                     tracing::warn!(query_id = %context.query, %controller, what, "a catalogue can't be used");
                     Offer::Down(Refusal::new(
                         Kind::Unavailable,
-                        format!("'{controller}' describes its tables in a way that this hub can't read. Tell the hub's operator"),
+                        format!(
+                            "'{controller}' describes its tables in a way that this hub can't read. Tell the hub's operator"
+                        ),
                     ))
                 }
             },
-            Ok(Err(refusal)) if matches!(refusal.kind, Kind::Denied | Kind::NotFound) => Offer::Nothing,
-            Ok(Err(refusal)) => {
+            Ok(Err(status)) => {
+                let refusal = Refusal::from(status.clone());
+                if matches!(refusal.kind, Kind::Denied | Kind::NotFound) {
+                    return Offer::Nothing;
+                }
                 tracing::warn!(query_id = %context.query, %controller, %refusal, "no catalogue");
-                Offer::Down(unreachable(controller))
+                match refusal.kind {
+                    // It is there, and says why not.
+                    Kind::Unavailable | Kind::Exhausted if !lost(&status) => {
+                        Offer::Down(Refusal::new(refusal.kind, format!("'{controller}': {}", refusal.message)))
+                    }
+                    _ => Offer::Down(unreachable(controller)),
+                }
             }
             Err(_) => {
                 tracing::warn!(query_id = %context.query, %controller, "no catalogue in time");
@@ -139,12 +151,22 @@ pub(crate) fn unreachable(controller: &ControllerId) -> Refusal {
     )
 }
 
-async fn request(link: &Link, context: &RequestContext) -> Result<wire::CatalogueReply, Refusal> {
+/// Whether a status comes from the connection, not from the spoke. A spoke never says `Unknown` or `Cancelled`; a status
+/// with a source was made on this side.
+pub(crate) fn lost(status: &Status) -> bool {
+    match status.code() {
+        Code::Unknown | Code::Cancelled => true,
+        Code::Unavailable | Code::Internal => std::error::Error::source(status).is_some(),
+        _ => false,
+    }
+}
+
+async fn request(link: &Link, context: &RequestContext) -> Result<wire::CatalogueReply, Status> {
     let request = wire::CatalogueRequest { envelope: Some(context.envelope()) };
     let action = Action { r#type: CATALOGUE_ACTION.to_owned(), body: request.encode_to_vec().into() };
     let mut client = FlightServiceClient::new(link.channel()).max_decoding_message_size(MAX_CATALOGUE);
     let mut results = client.do_action(action).await?.into_inner();
-    let unreadable = || Refusal::new(Kind::Unavailable, "the answer is no catalogue");
+    let unreadable = || Status::from(Refusal::new(Kind::Unavailable, "its answer is no catalogue"));
     let first = results.message().await?.ok_or_else(unreadable)?;
     wire::CatalogueReply::decode(first.body).map_err(|_| unreadable())
 }

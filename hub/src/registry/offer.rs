@@ -93,7 +93,7 @@ pub(super) fn tables(
             name: name.clone(),
             rows: entry.rows,
             bytes: entry.bytes,
-            fingerprint: entry.schema_fingerprint.clone().into(),
+            fingerprint: entry.schema_fingerprint.clone(),
         };
         if all.insert(name, Arc::new(offer)).is_some() {
             return Err("a table stands there twice");

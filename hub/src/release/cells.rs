@@ -4,13 +4,7 @@
 //! more than the result does. Beside the statement's own columns travel flags that say which cells were hidden; what is
 //! computed from a hidden cell is NULL too, whatever `coalesce` makes of NULL.
 
-use crate::release::{
-    RESERVED,
-    aggregate::unless,
-    people::column_at,
-    union::united,
-    walk::Part,
-};
+use crate::release::{RESERVED, people::column_at, scope::bare, suppress::unless, union::united, walk::Part};
 use datafusion::{
     common::{DFSchema, Result},
     logical_expr::{Case, Expr, LogicalPlan, Operator, Projection, Union, Window, binary_expr, lit},
@@ -89,12 +83,18 @@ impl Cells {
         })
     }
 
-    /// True where one of the flags is.
-    fn any(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
+    /// True where one of the flags is, else false or NULL. The engine disagrees with itself on whether `IS TRUE` can be
+    /// NULL, so a flag's own column doesn't use it.
+    fn flagged(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
         self.flags()
             .filter(|(_, flag)| flags.contains(flag))
-            .map(|(i, _)| Expr::IsTrue(Box::new(column_at(self.plan.schema(), i))))
+            .map(|(i, _)| column_at(self.plan.schema(), i))
             .reduce(|a, b| binary_expr(a, Operator::Or, b))
+    }
+
+    /// True where one of the flags is, else false.
+    fn any(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
+        self.flagged(flags).map(|flagged| Expr::IsTrue(Box::new(flagged)))
     }
 
     /// Flags of everything that `expr` is computed from.
@@ -102,7 +102,8 @@ impl Cells {
         let schema = self.plan.schema();
         let mut flags = BTreeSet::new();
         for column in expr.column_refs() {
-            if let Some(CellColumn::Shown(own)) = schema.maybe_index_of_column(column).and_then(|i| self.columns.get(i)) {
+            if let Some(CellColumn::Shown(own)) = schema.maybe_index_of_column(column).and_then(|i| self.columns.get(i))
+            {
                 flags.extend(own);
             }
         }
@@ -116,10 +117,9 @@ impl Cells {
         for (i, expr) in exprs.iter().enumerate() {
             let flags = self.hidden_by(expr);
             let (qualifier, field) = shape.qualified_field(i);
-            projected.push(match crate::release::expr::bare(expr) {
+            projected.push(match bare(expr) {
                 Expr::Column(_) => expr.clone(),
-                _ => unless(self.any(&flags), expr.clone().unalias())
-                    .alias_qualified(qualifier.cloned(), field.name()),
+                _ => unless(self.any(&flags), expr.clone().unalias()).alias_qualified(qualifier.cloned(), field.name()),
             });
             columns.push(CellColumn::Shown(flags));
         }
@@ -188,7 +188,7 @@ impl Cells {
             let schema = part.plan.schema();
             let shown = own.get(at).into_iter().flatten().map(|(i, _)| column_at(schema, *i));
             let flags = patterns.iter().enumerate().map(|(place, pattern)| {
-                let any = pattern.get(at).and_then(|flags| part.any(flags)).unwrap_or_else(|| lit(false));
+                let any = pattern.get(at).and_then(|flags| part.flagged(flags)).unwrap_or_else(|| lit(false));
                 any.alias(flag_of(place).name())
             });
             let exprs: Vec<Expr> = shown.chain(flags).collect();

@@ -5,120 +5,21 @@
 //! is every kind of expression that isn't listed here.
 
 use crate::release::{
-    people::{Carries, People, PersonColumn, PersonId},
+    people::{Carries, People},
     refusal::{Instead, ReleaseRefusal},
+    scope::{Scope, Seen, name_of, seen},
     walk::{Analysis, Part},
 };
 use datafusion::{
-    common::{Column, DFSchema},
+    common::Column,
     logical_expr::{
         Expr, Operator, Subquery, Volatility,
         expr::{Case, InSubquery},
-        utils::split_conjunction,
     },
 };
 
-/// The columns that an expression may name: of its own input, and of the statements around it.
-#[derive(Clone, Copy)]
-pub(super) struct Scope<'s> {
-    pub(super) schema: &'s DFSchema,
-    /// as the fields of the schema
-    pub(super) columns: &'s [PersonColumn],
-    pub(super) outer: Option<&'s Scope<'s>>,
-}
-
-/// What an expression stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
-    Value,
-    /// bare column of another identifier
-    Key { name: String },
-    /// bare column of a person; `own` when it belongs to the innermost statement
-    Person { name: String, who: PersonId, always: bool, own: bool },
-}
-
-impl Seen {
-    fn identifies(&self) -> Option<&str> {
-        match self {
-            Self::Value => None,
-            Self::Key { name } | Self::Person { name, .. } => Some(name),
-        }
-    }
-}
-
-/// An equality of two persons that every row fulfils.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Link {
-    /// two columns of the same scope
-    Own(usize, usize),
-    /// a column, and a person of an enclosing statement
-    Outer(usize),
-}
-
-impl Scope<'_> {
-    fn own(&self, column: &Column) -> Option<(usize, Carries)> {
-        let i = self.schema.maybe_index_of_column(column)?;
-        Some((i, self.columns.get(i)?.carries))
-    }
-
-    fn enclosing(&self, column: &Column) -> Option<Carries> {
-        let mut scope = self.outer;
-        while let Some(outer) = scope {
-            if let Some((_, carries)) = outer.own(column) {
-                return Some(carries);
-            }
-            scope = outer.outer;
-        }
-        None
-    }
-
-    /// The person equalities among the conditions that must all hold.
-    pub(super) fn links(&self, predicate: &Expr) -> Vec<Link> {
-        split_conjunction(predicate)
-            .into_iter()
-            .filter_map(|condition| match condition {
-                Expr::BinaryExpr(binary) if binary.op == Operator::Eq => self.link(&binary.left, &binary.right),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// The person equality that `left = right` states.
-    pub(super) fn link(&self, left: &Expr, right: &Expr) -> Option<Link> {
-        match (self.person(left)?, self.person(right)?) {
-            (Some(left), Some(right)) => Some(Link::Own(left, right)),
-            (Some(own), None) | (None, Some(own)) => Some(Link::Outer(own)),
-            (None, None) => None,
-        }
-    }
-
-    /// Position of a person column of this scope, `Some(None)` for a person of an enclosing one.
-    fn person(&self, expr: &Expr) -> Option<Option<usize>> {
-        match bare(expr) {
-            Expr::Column(column) => match self.own(column)? {
-                (i, Carries::Person { .. }) => Some(Some(i)),
-                _ => None,
-            },
-            Expr::OuterReferenceColumn(_, column) => match self.enclosing(column)? {
-                Carries::Person { .. } => Some(None),
-                Carries::Value | Carries::Key => None,
-            },
-            _ => None,
-        }
-    }
-}
-
-/// The expression under its aliases.
-pub(super) fn bare(mut expr: &Expr) -> &Expr {
-    while let Expr::Alias(alias) = expr {
-        expr = &alias.expr;
-    }
-    expr
-}
-
-fn name_of(column: &Column) -> String {
-    column.flat_name()
-}
+/// Longest chain of operators; the engine evaluates it by recursion, on a worker's stack.
+const MAX_CHAIN: usize = 256;
 
 impl Analysis<'_> {
     /// Refuses unless `expr` is a value; `place` says where it stands.
@@ -185,14 +86,12 @@ impl Analysis<'_> {
             | Expr::IsNotFalse(inner)
             | Expr::IsNotUnknown(inner) => self.value(inner, scope, "IS TRUE or IS FALSE")?,
             Expr::Negative(inner) => self.value(inner, scope, "arithmetic")?,
-            Expr::Between(between) => self.values(
-                [between.expr.as_ref(), between.low.as_ref(), between.high.as_ref()],
-                scope,
-                "BETWEEN",
-            )?,
+            Expr::Between(between) => {
+                self.values([between.expr.as_ref(), between.low.as_ref(), between.high.as_ref()], scope, "BETWEEN")?
+            }
             Expr::Case(case) => self.check_case(case, scope)?,
-            Expr::Cast(cast) => self.value(&cast.expr, scope, "a CAST")?,
-            Expr::TryCast(cast) => self.value(&cast.expr, scope, "a TRY_CAST")?,
+            Expr::Cast(cast) => self.value(&cast.expr, scope, "a cast or a comparison with a value")?,
+            Expr::TryCast(cast) => self.value(&cast.expr, scope, "a cast or a comparison with a value")?,
             Expr::ScalarFunction(call) => {
                 if call.func.signature().volatility == Volatility::Volatile {
                     let reason = format!(
@@ -219,8 +118,12 @@ impl Analysis<'_> {
                     ));
                 }
             },
-            Expr::AggregateFunction(call) => return Err(self.unsupported(&format!("{}() in this place", call.func.name()))),
-            Expr::WindowFunction(call) => return Err(self.unsupported(&format!("{} OVER in this place", call.fun.name()))),
+            Expr::AggregateFunction(call) => {
+                return Err(self.unsupported(&format!("{}() in this place", call.func.name())));
+            }
+            Expr::WindowFunction(call) => {
+                return Err(self.unsupported(&format!("{} OVER in this place", call.fun.name())));
+            }
             Expr::ScalarVariable(..) => return Err(self.unsupported("a variable")),
             Expr::SetComparison(_) => return Err(self.unsupported("= ANY (SELECT ..) or ALL")),
             Expr::GroupingSet(_) => return Err(self.unsupported("GROUPING SETS, ROLLUP or CUBE in this place")),
@@ -240,6 +143,12 @@ impl Analysis<'_> {
             rights.push((binary.op, binary.right.as_ref()));
             leftmost = &binary.left;
         }
+        if rights.len() > MAX_CHAIN {
+            return Err(self.examples.refuse(
+                "A condition or computation has too many parts. Use IN (..), or join a list: JOIN (VALUES ..) AS v(code).",
+                Instead::Count,
+            ));
+        }
         let mut left = self.check(leftmost, scope)?;
         for (op, right) in rights.into_iter().rev() {
             let right = self.check(right, scope)?;
@@ -251,10 +160,8 @@ impl Analysis<'_> {
 
     /// The operands of one operator.
     pub(super) fn check_pair(&self, left: &Seen, op: Operator, right: &Seen) -> Result<(), ReleaseRefusal> {
-        let equality = matches!(
-            op,
-            Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom
-        );
+        let equality =
+            matches!(op, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
         match (left, right) {
             (Seen::Value, Seen::Value) => Ok(()),
             (Seen::Person { .. }, Seen::Person { .. }) | (Seen::Key { .. }, Seen::Key { .. }) if equality => Ok(()),
@@ -329,7 +236,11 @@ impl Analysis<'_> {
                 }
             }
             (Seen::Key { .. }, Some(Carries::Key)) | (Seen::Value, Some(Carries::Value)) => {
-                if anchored(&people) { Ok(()) } else { Err(self.unlinked_subquery()) }
+                if anchored(&people) {
+                    Ok(())
+                } else {
+                    Err(self.unlinked_subquery())
+                }
             }
             (Seen::Value, _) => Err(self.unlinked_subquery()),
             (Seen::Key { name } | Seen::Person { name, .. }, _) => {
@@ -353,16 +264,9 @@ impl Analysis<'_> {
 
     /// A kind of expression or statement that the release rules don't know.
     pub(super) fn unsupported(&self, what: &str) -> ReleaseRefusal {
-        let reason = format!("The release rules don't cover {what}, so it isn't answered outside the secure environment.");
+        let reason =
+            format!("The release rules don't cover {what}, so it isn't answered outside the secure environment.");
         self.examples.refuse(reason, Instead::Count)
-    }
-}
-
-fn seen(column: &Column, carries: Carries, own: bool) -> Seen {
-    match carries {
-        Carries::Value => Seen::Value,
-        Carries::Key => Seen::Key { name: name_of(column) },
-        Carries::Person { who, always } => Seen::Person { name: name_of(column), who, always, own },
     }
 }
 

@@ -5,10 +5,10 @@
 
 use crate::release::{
     cells::Cells,
-    expr::{Link, Scope},
     people::{Carries, People, PersonColumn, PersonId, merge, only_where_matched},
     refusal::{Instead, ReleaseRefusal},
-    walk::{Analysis, At, Part, plain},
+    scope::{Link, Scope, plain},
+    walk::{Analysis, At, Part},
 };
 use datafusion::{
     common::{DFSchema, JoinType, NullEquality},
@@ -134,6 +134,13 @@ impl Analysis<'_> {
             Weak::Right => (left.people, right.people),
             Weak::Left => (right.people, left.people),
         };
+        let semi = !matches!(node.join_type, JoinType::Left | JoinType::Right);
+        if !strong_people && semi {
+            return Err(self.examples.refuse(
+                "This selects rows of a table without people by what people have. Count the people per group instead.",
+                Instead::Count,
+            ));
+        }
         if !strong_people {
             return Err(self.examples.refuse(
                 "This keeps rows of a table without people that match nobody, which can't be counted as people. Count the \
@@ -145,7 +152,6 @@ impl Analysis<'_> {
         if weak_people {
             self.weakly_linked(&schema, &mut columns, &links, width, weak)?;
         }
-        let semi = !matches!(node.join_type, JoinType::Left | JoinType::Right);
         let (left_columns, right_columns) = columns.split_at_mut(width);
         let (weak_columns, strong_columns) = match weak {
             Weak::Right => (right_columns, left_columns),

@@ -2,9 +2,10 @@
 //!
 //! Inside the secure environment (`enclave`) a statement runs as it is. Outside (`open`) it must end in an aggregate
 //! over people, and a cell is shown only when at least five different people stand behind it. The rule is applied by
-//! rewriting the analysed, not yet optimised plan: [`walk`] follows the people through the statement, [`aggregate`] adds
-//! hidden counts of people to the last aggregate, hides the small cells and folds small groups into one row, [`cells`]
-//! carries the result through the rest of the statement and says in the last column what happened.
+//! rewriting the analysed, not yet optimised plan: `walk` follows the people through the statement, from the tables
+//! (`table`) through conditions (`expr`, `scope`), `join`, `union` and `window` to the last `aggregate`; `suppress` adds
+//! hidden counts of people to it, hides the small cells and folds small groups into one row; `cells` carries the result
+//! through the rest of the statement and says in the last column what happened.
 //!
 //! INVARIANT: fails closed. A node, an expression, a function or a table that isn't understood is refused, by name.
 //! INVARIANT: [`Released`] is made here only; what hasn't been through [`analyse`] can't be sent to a caller.
@@ -20,8 +21,12 @@ mod people;
 pub mod persons;
 mod refusal;
 mod roles;
+mod scope;
+mod suppress;
+mod table;
 mod union;
 mod walk;
+mod window;
 
 pub use refusal::ReleaseRefusal;
 pub use roles::{ColumnRole, REFERENCE, Roles, SchemaRoles, TABLE_ROLE};
@@ -73,11 +78,7 @@ impl Released<LogicalPlan> {
 ///
 /// # Errors
 /// A statement that can't be released, with the reason and an example that works.
-pub fn analyse(
-    plan: LogicalPlan,
-    zone: Zone,
-    roles: &dyn Roles,
-) -> Result<Released<LogicalPlan>, ReleaseRefusal> {
+pub fn analyse(plan: LogicalPlan, zone: Zone, roles: &dyn Roles) -> Result<Released<LogicalPlan>, ReleaseRefusal> {
     match zone {
         Zone::Enclave => Ok(Released(plan)),
         Zone::Open => open(plan, roles).map(Released),
@@ -105,7 +106,8 @@ fn open(plan: LogicalPlan, roles: &dyn Roles) -> Result<LogicalPlan, ReleaseRefu
 /// The names that release adds must not be in the statement.
 fn reserved_names(plan: &LogicalPlan, examples: &Examples) -> Result<(), ReleaseRefusal> {
     if plan.schema().fields().iter().any(|field| field.name() == STATUS_COLUMN) {
-        let reason = format!("The name {STATUS_COLUMN} is taken by the last column of every result. Choose another name.");
+        let reason =
+            format!("The name {STATUS_COLUMN} is taken by the last column of every result. Choose another name.");
         return Err(examples.refuse(reason, Instead::Count));
     }
     let mut taken = false;

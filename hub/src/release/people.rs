@@ -4,7 +4,7 @@
 //! why a count of distinct persons over the rows of a cell is a count of everybody behind the cell. Whoever adds a
 //! node to [`crate::release::walk`] must keep this true.
 
-use crate::release::expr::Link;
+use crate::release::scope::Link;
 use datafusion::{
     common::{Column, DFSchema},
     logical_expr::{Expr, LogicalPlan},

@@ -5,11 +5,7 @@
 use crate::release::roles::{ColumnRole, Roles};
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{
-        Result, TableReference,
-        tree_node::TreeNodeRecursion,
-        utils::quote_identifier,
-    },
+    common::{Result, TableReference, tree_node::TreeNodeRecursion, utils::quote_identifier},
     logical_expr::{LogicalPlan, TableScan},
 };
 
@@ -84,7 +80,9 @@ impl Examples {
             Instead::Count => count(table),
             Instead::Mean => match &table.number {
                 Some(number) => {
-                    format!("SELECT avg({number}) AS mean, stddev({number}) AS spread, count({number}) AS n FROM {name}")
+                    format!(
+                        "SELECT avg({number}) AS mean, stddev({number}) AS spread, count({number}) AS n FROM {name}"
+                    )
                 }
                 None => count(table),
             },
@@ -107,9 +105,9 @@ impl Examples {
 fn count(table: &Table) -> String {
     let Table { name, person, group, .. } = table;
     match group {
-        Some(group) => format!(
-            "SELECT {group}, count(*) AS n, count(DISTINCT {person}) AS people FROM {name} GROUP BY {group}"
-        ),
+        Some(group) => {
+            format!("SELECT {group}, count(*) AS n, count(DISTINCT {person}) AS people FROM {name} GROUP BY {group}")
+        }
         None => format!("SELECT count(*) AS n, count(DISTINCT {person}) AS people FROM {name}"),
     }
 }
@@ -117,12 +115,7 @@ fn count(table: &Table) -> String {
 fn describe(scan: &TableScan, roles: &dyn Roles) -> Option<Table> {
     let source = scan.source.as_ref();
     let schema = source.schema();
-    let of_role = |role| {
-        schema
-            .fields()
-            .iter()
-            .filter(move |field| roles.role(source, field.name()) == role)
-    };
+    let of_role = |role| schema.fields().iter().filter(move |field| roles.role(source, field.name()) == role);
     let mut people = of_role(ColumnRole::Person);
     let person = quote_identifier(people.next()?.name()).into_owned();
     if people.next().is_some() {

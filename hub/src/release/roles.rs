@@ -27,10 +27,7 @@ pub trait Roles {
     fn has_people(&self, source: &dyn TableSource) -> bool;
 }
 
-/// Schema metadata that tells what a table is; [`REFERENCE`] for a table without people.
-pub const TABLE_ROLE: &str = "eger.table_role";
-/// Value of [`TABLE_ROLE`] for a code list or another table without people.
-pub const REFERENCE: &str = "reference";
+pub use proto::schema::{REFERENCE, TABLE_ROLE};
 
 /// The roles as the spokes write them into the Arrow schema: `eger.role` of a field, and [`TABLE_ROLE`] of the table.
 #[derive(Debug, Clone, Copy, Default)]

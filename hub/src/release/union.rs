@@ -55,9 +55,10 @@ impl Analysis<'_> {
         }
         let mut columns: Vec<PersonColumn> = Vec::with_capacity(width + 1);
         for position in 0..width {
-            let carries = parts.iter().zip(&visible).filter_map(|(part, visible)| {
-                part.columns.get(*visible.get(position)?).map(|column| column.carries)
-            });
+            let carries = parts
+                .iter()
+                .zip(&visible)
+                .filter_map(|(part, visible)| part.columns.get(*visible.get(position)?).map(|column| column.carries));
             columns.push(PersonColumn::seen(in_common(carries, who)));
         }
         let always = Carries::Person { who, always: true };

@@ -4,20 +4,16 @@
 
 use crate::release::{
     cells::Cells,
-    expr::{Scope, bare},
-    people::{Carries, People, PersonColumn, PersonId, column_at},
-    refusal::{Examples, Instead, ReleaseRefusal, table_name},
-    roles::{ColumnRole, Roles},
+    people::{Carries, People, PersonColumn, column_at},
+    refusal::{Examples, Instead, ReleaseRefusal},
+    roles::Roles,
+    scope::{Scope, bare, plain},
 };
 use datafusion::{
     common::DFSchema,
-    logical_expr::{
-        Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, Sort, SubqueryAlias, TableScan, Window,
-        WindowFunctionDefinition,
-        expr::WindowFunction,
-    },
+    logical_expr::{Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, Sort, SubqueryAlias},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 /// Deeper statements are refused; a worker's stack has room for a multiple of it.
 const MAX_DEPTH: usize = 96;
@@ -50,7 +46,7 @@ impl At<'_> {
 
 /// The analysis of one statement.
 pub(super) struct Analysis<'a> {
-    roles: &'a dyn Roles,
+    pub(super) roles: &'a dyn Roles,
     pub(super) examples: Examples,
     next: u32,
     depth: usize,
@@ -70,10 +66,9 @@ impl<'a> Analysis<'a> {
     pub(super) fn deeper(&mut self) -> Result<(), ReleaseRefusal> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.examples.refuse(
-                "The statement is nested too deeply. Split it into several statements.",
-                Instead::Count,
-            ));
+            return Err(self
+                .examples
+                .refuse("The statement is nested too deeply. Split it into several statements.", Instead::Count));
         }
         Ok(())
     }
@@ -145,74 +140,6 @@ impl<'a> Analysis<'a> {
             LogicalPlan::Copy(_) => Err(self.unsupported("COPY")),
             LogicalPlan::Extension(extension) => Err(self.unsupported(extension.node.name())),
         }
-    }
-
-    /// LIMIT over rows of people: which of them would be counted is chance.
-    fn limited(&self, at: At<'_>) -> ReleaseRefusal {
-        if at.counted {
-            self.examples.refuse(
-                "LIMIT below an aggregate counts arbitrary people. Leave it out, or put it after the aggregate.",
-                Instead::Count,
-            )
-        } else {
-            self.rows()
-        }
-    }
-
-    /// The statement would show rows of people.
-    pub(super) fn rows(&self) -> ReleaseRefusal {
-        self.examples.refuse(
-            "This shows rows about single people. Outside the secure environment a statement must end in an aggregate \
-             over people: count, sum, avg, stddev or var, with or without GROUP BY.",
-            Instead::Count,
-        )
-    }
-
-    fn table(&mut self, scan: &TableScan, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
-        let source = scan.source.as_ref();
-        let roles: Vec<ColumnRole> =
-            source.schema().fields().iter().map(|field| self.roles.role(source, field.name())).collect();
-        let people = self.roles.has_people(source) || roles.iter().any(|role| *role != ColumnRole::Value);
-        let name = table_name(&scan.table_name);
-        let shown: Vec<ColumnRole> = match &scan.projection {
-            None => roles,
-            Some(kept) => kept.iter().map(|i| roles.get(*i).copied().unwrap_or(ColumnRole::Key)).collect(),
-        };
-        if !scan.filters.is_empty() {
-            return Err(self.unsupported("filters inside a table"));
-        }
-        if !people {
-            return Ok(Part::Reference(plan.clone()));
-        }
-        if scan.fetch.is_some() {
-            return Err(self.limited(at));
-        }
-        match shown.iter().filter(|role| **role == ColumnRole::Person).count() {
-            1 => {}
-            0 => {
-                let reason = format!(
-                    "Table {name} holds rows about people, but its person column isn't among the columns that this \
-                     project may see, so people can't be counted. Ask the controller to grant the person column."
-                );
-                return Err(self.examples.refuse(reason, Instead::Count));
-            }
-            _ => {
-                let reason = format!(
-                    "Table {name} has several columns of people, and the release rules can only count one of them."
-                );
-                return Err(self.examples.refuse(reason, Instead::Count));
-            }
-        }
-        let who = PersonId(self.fresh());
-        let columns = shown
-            .into_iter()
-            .map(|role| match role {
-                ColumnRole::Value => PersonColumn::VALUE,
-                ColumnRole::Key => PersonColumn::seen(Carries::Key),
-                ColumnRole::Person => PersonColumn::seen(Carries::Person { who, always: true }),
-            })
-            .collect();
-        Ok(Part::People(People { plan: plan.clone(), columns, anchored: BTreeSet::new() }))
     }
 
     fn projection(&mut self, node: &Projection, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
@@ -335,80 +262,6 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn window(&mut self, node: &Window, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
-        match self.visit(&node.input, at)? {
-            Part::Reference(input) => {
-                for expr in &node.window_expr {
-                    self.window_function(expr, &Scope::plain(input.schema(), at, &plain(input.schema())))?;
-                }
-                Ok(Part::Reference(plan.clone()))
-            }
-            Part::Cells(cells) => {
-                let schema = Arc::clone(cells.plan.schema());
-                for expr in &node.window_expr {
-                    self.window_function(expr, &Scope::plain(&schema, at, &plain(&schema)))?;
-                }
-                let windowed = cells.window(&node.window_expr);
-                Ok(Part::Cells(self.built(windowed)?))
-            }
-            Part::People(people) => self.window_people(node, people, at),
-        }
-    }
-
-    fn window_people(&mut self, node: &Window, people: People, at: At<'_>) -> Result<Part, ReleaseRefusal> {
-        if !at.counted {
-            return Err(self.rows());
-        }
-        let who = self.one_person(&people)?;
-        let scope = Scope { schema: people.plan.schema(), columns: &people.columns, outer: at.outer };
-        for expr in &node.window_expr {
-            let function = self.window_function(expr, &scope)?;
-            let within = function.params.partition_by.iter().any(|key| match bare(key) {
-                Expr::Column(column) => {
-                    let found = scope.schema.maybe_index_of_column(column).and_then(|i| people.columns.get(i));
-                    found.is_some_and(|column| column.carries == Carries::Person { who, always: true })
-                }
-                _ => false,
-            });
-            if !within {
-                let name = function.fun.name().to_owned();
-                let person = self.name_of(&people, who);
-                let reason = format!(
-                    "{name}() OVER looks at the rows of several people. Below an aggregate a window must stay within one \
-                     person: OVER (PARTITION BY {person} ORDER BY ..)."
-                );
-                return Err(self.examples.refuse(reason, Instead::PerPerson));
-            }
-        }
-        let mut columns = people.columns.clone();
-        columns.extend(node.window_expr.iter().map(|_| PersonColumn::VALUE));
-        let windowed = Window::try_new(node.window_expr.clone(), Arc::new(people.plan));
-        let plan = LogicalPlan::Window(self.built(windowed)?);
-        Ok(Part::People(People { plan, columns, anchored: people.anchored }))
-    }
-
-    /// Checks what a window function looks at; its partition keys may be bare identifiers.
-    fn window_function<'e>(&mut self, expr: &'e Expr, scope: &Scope<'_>) -> Result<&'e WindowFunction, ReleaseRefusal> {
-        let Expr::WindowFunction(function) = bare(expr) else {
-            return Err(self.unsupported("this form of OVER"));
-        };
-        let params = &function.params;
-        match &function.fun {
-            WindowFunctionDefinition::AggregateUDF(aggregate) => {
-                self.arguments(aggregate, &params.args, scope)?;
-            }
-            WindowFunctionDefinition::WindowUDF(ranking) => {
-                self.values(&params.args, scope, &format!("{}()", ranking.name()))?;
-            }
-        }
-        for key in &params.partition_by {
-            self.check(key, scope)?;
-        }
-        self.values(params.order_by.iter().map(|key| &key.expr), scope, "ORDER BY of a window")?;
-        self.values(params.filter.as_deref(), scope, "FILTER")?;
-        Ok(function)
-    }
-
     fn aggregate(&mut self, node: &Aggregate, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
         match self.visit(&node.input, at.below_aggregate())? {
             Part::Reference(input) => {
@@ -456,16 +309,5 @@ impl<'a> Analysis<'a> {
     ) -> Result<(), ReleaseRefusal> {
         let columns = plain(schema);
         self.values(exprs, &Scope::plain(schema, at, &columns), place)
-    }
-}
-
-/// Columns of which none identifies.
-pub(super) fn plain(schema: &DFSchema) -> Vec<PersonColumn> {
-    vec![PersonColumn::VALUE; schema.fields().len()]
-}
-
-impl<'s> Scope<'s> {
-    pub(super) fn plain(schema: &'s DFSchema, at: At<'s>, columns: &'s [PersonColumn]) -> Self {
-        Self { schema, columns, outer: at.outer }
     }
 }

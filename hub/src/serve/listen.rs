@@ -82,7 +82,8 @@ fn acceptor(files: &ServerTls) -> Result<TlsAcceptor, ListenError> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| bad(&files.cert, format!("no PEM certificate: {e}")))?;
     let secret = runtime::seal::read_private(&files.key).map_err(|e| bad(&files.key, e.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(&secret).map_err(|e| bad(&files.key, format!("no PEM private key: {e}")))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&secret).map_err(|e| bad(&files.key, format!("no PEM private key: {e}")))?;
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, key)

@@ -125,10 +125,9 @@ impl Client {
     /// When the address can't be used or nobody answers there.
     pub async fn connect(connect: &Connect) -> Result<Self, ClientError> {
         let usage = |message: String| ClientError::Usage(message);
-        let (scheme, rest) = connect
-            .server
-            .split_once("://")
-            .ok_or_else(|| usage(format!("--server {}: write grpc://host:port or grpc+tls://host:port", connect.server)))?;
+        let (scheme, rest) = connect.server.split_once("://").ok_or_else(|| {
+            usage(format!("--server {}: write grpc://host:port or grpc+tls://host:port", connect.server))
+        })?;
         let address = rest.trim_end_matches('/').to_owned();
         let host = address.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']).to_owned());
         let host = host.ok_or_else(|| usage(format!("--server {}: the port is missing", connect.server)))?;
@@ -237,10 +236,9 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn tls(connect: &Connect) -> Result<TlsConnector, ClientError> {
     runtime::crypto::install();
     let usage = |message: String| ClientError::Usage(message);
-    let path = connect
-        .ca
-        .as_ref()
-        .ok_or_else(|| usage("grpc+tls:// needs --ca FILE, the certificate authority of the hub's certificate".to_owned()))?;
+    let path = connect.ca.as_ref().ok_or_else(|| {
+        usage("grpc+tls:// needs --ca FILE, the certificate authority of the hub's certificate".to_owned())
+    })?;
     let pem = std::fs::read(path).map_err(|e| usage(format!("--ca {}: {e}", path.display())))?;
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_slice_iter(&pem) {

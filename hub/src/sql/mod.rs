@@ -82,7 +82,10 @@ pub async fn run(options: SqlOptions) -> ExitCode {
     };
     let format = options.format.unwrap_or(Format::Table);
     if format == Format::Arrow && std::io::stdout().is_terminal() {
-        return failed("Arrow data are bytes: send them to a file, as in `hub sql --format arrow -c '..' > answer.arrow`", exit::USAGE);
+        return failed(
+            "Arrow data are bytes: send them to a file, as in `hub sql --format arrow -c '..' > answer.arrow`",
+            exit::USAGE,
+        );
     }
     let mut client = match Client::connect(&options.connect).await {
         Ok(client) => client,

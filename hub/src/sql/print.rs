@@ -42,7 +42,7 @@ pub(super) struct Printer<W: Write> {
 
 enum Sink<W: Write> {
     Table(Table<W>),
-    Csv(arrow::csv::Writer<W>),
+    Csv(Box<arrow::csv::Writer<W>>),
     Json(Box<arrow::json::LineDelimitedWriter<W>>),
     Arrow(Box<arrow::ipc::writer::StreamWriter<W>>),
 }
@@ -58,9 +58,11 @@ impl<W: Write> Printer<W> {
     pub(super) fn new(out: W, format: Format, schema: &SchemaRef) -> io::Result<Self> {
         let sink = match format {
             Format::Table => Sink::Table(Table::new(out, schema)),
-            Format::Csv => Sink::Csv(arrow::csv::WriterBuilder::new().with_header(true).build(out)),
+            Format::Csv => Sink::Csv(Box::new(arrow::csv::WriterBuilder::new().with_header(true).build(out))),
             Format::Json => Sink::Json(Box::new(
-                arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(out),
+                arrow::json::WriterBuilder::new()
+                    .with_explicit_nulls(true)
+                    .build::<_, arrow::json::writer::LineDelimited>(out),
             )),
             Format::Arrow => {
                 Sink::Arrow(Box::new(arrow::ipc::writer::StreamWriter::try_new(out, schema).map_err(io_error)?))
@@ -169,7 +171,7 @@ impl<W: Write> Table<W> {
             }
         }
         let names = std::mem::take(&mut self.names);
-        row_line(&mut self.out, &names, &widths, &vec![false; widths.len()])?;
+        row_line(&mut self.out, &names, &widths, &self.right)?;
         let rule: Vec<String> = widths.iter().map(|w| "─".repeat(*w)).collect();
         writeln!(self.out, "{}", rule.join("──"))?;
         for line in std::mem::take(&mut self.waiting) {
@@ -265,7 +267,7 @@ mod tests {
     fn hidden_cells_are_marked_and_explained_and_missing_ones_are_not() {
         insta::assert_snapshot!(printed(Format::Table, &released()), @r"
         kom        n  release_status
-        ─────────────────────────────────────────────────
+        ─────────────────────────────────────────────
         Århus  12345  released
         NULL       7  released
         ·          ·  suppressed: fewer than 5 people

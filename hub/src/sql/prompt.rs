@@ -167,7 +167,8 @@ fn listed(batches: &[RecordBatch]) -> Vec<(String, String, String, Schema)> {
                 .unwrap_or_default()
         };
         for row in 0..batch.num_rows() {
-            let bytes = batch.column_by_name("table_schema").and_then(|c| c.as_binary_opt::<i32>()).map(|c| c.value(row));
+            let bytes =
+                batch.column_by_name("table_schema").and_then(|c| c.as_binary_opt::<i32>()).map(|c| c.value(row));
             let found = bytes.and_then(|b| Schema::try_from(IpcMessage(b.to_vec().into())).ok());
             let (project, controller) = (text("catalog_name", row), text("db_schema_name", row));
             all.push((project, controller, text("table_name", row), found.unwrap_or_else(Schema::empty)));
@@ -313,10 +314,10 @@ mod tests {
 
     #[test]
     fn statements_are_cut_where_they_end() {
-        assert_eq!(split("SELECT 1; SELECT ';' -- ;\n, \"a;\" /* ; */;\n\n"), [
-            "SELECT 1",
-            "SELECT ';' -- ;\n, \"a;\" /* ; */"
-        ]);
+        assert_eq!(
+            split("SELECT 1; SELECT ';' -- ;\n, \"a;\" /* ; */;\n\n"),
+            ["SELECT 1", "SELECT ';' -- ;\n, \"a;\" /* ; */"]
+        );
         assert_eq!(split("SELECT 1"), ["SELECT 1"]);
         assert!(split(" ;; -- nothing\n").is_empty());
         assert!(ends("SELECT 1;\n") && !ends("SELECT 1\n") && !ends("SELECT ';\n"));
@@ -328,9 +329,12 @@ mod tests {
         let field = |name: &str, kind, role: &str| {
             Field::new(name, kind, true).with_metadata([(schema::ROLE.to_owned(), role.to_owned())].into())
         };
-        let columns_of =
-            Schema::new(vec![field("pnr", DataType::FixedSizeBinary(16), "person"), Field::new("value", DataType::Float64, true)]);
-        let mut builder = arrow_flight::sql::CommandGetTables { include_schema: true, ..Default::default() }.into_builder();
+        let columns_of = Schema::new(vec![
+            field("pnr", DataType::FixedSizeBinary(16), "person"),
+            Field::new("value", DataType::Float64, true),
+        ]);
+        let mut builder =
+            arrow_flight::sql::CommandGetTables { include_schema: true, ..Default::default() }.into_builder();
         builder.append("diabetes", "region-h", "lab_forsker", "TABLE", &columns_of).unwrap();
         let batches = [builder.build().unwrap()];
         let shown = |batch: RecordBatch| arrow::util::pretty::pretty_format_batches(&[batch]).unwrap().to_string();

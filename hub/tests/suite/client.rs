@@ -8,7 +8,7 @@ use arrow_flight::{
     flight_service_client::FlightServiceClient,
     sql::{CommandStatementQuery, ProstMessageExt},
 };
-use futures::{TryStreamExt, stream::BoxStream, StreamExt};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use prost::Message;
 use proto::refusal::Refusal;
 use std::net::SocketAddr;
@@ -24,10 +24,7 @@ pub type Said<T> = Result<T, Refusal>;
 impl Client {
     pub async fn connect(address: SocketAddr, token: &str) -> Self {
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self {
-            inner: FlightServiceClient::new(channel),
-            headers: vec![("authorization", format!("Bearer {token}"))],
-        }
+        Self { inner: FlightServiceClient::new(channel), headers: vec![("authorization", format!("Bearer {token}"))] }
     }
 
     pub fn project(mut self, project: &str) -> Self {

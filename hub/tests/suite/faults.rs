@@ -124,7 +124,10 @@ async fn nonsense_is_an_error_that_names_the_spoke() {
     assert_eq!((refusal.kind, refusal.message.as_str()), (Kind::TooLarge, "'sds': that is too much for today"));
     two.sds.set(Manner::Refuses(Kind::Internal));
     let refusal = anna.refused("SELECT sum(volume) FROM sds.lmdb").await;
-    assert!(refusal.message.contains("'sds' failed while answering") && !refusal.message.contains("today"), "{refusal}");
+    assert!(
+        refusal.message.contains("'sds' failed while answering") && !refusal.message.contains("today"),
+        "{refusal}"
+    );
 
     let mut sds = Spoke::new("sds").offer("diabetes", "lmdb", lmdb(0..40));
     sds.garbage_catalogue = true;

@@ -46,6 +46,7 @@ pub struct Build {
 
 impl Build {
     pub fn new() -> Self {
+        runtime::telemetry::init("hub");
         let folder = tempfile::tempdir().unwrap();
         admin::init(folder.path(), "main").unwrap();
         let mut profile = Profile::detect();

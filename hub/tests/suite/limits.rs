@@ -28,6 +28,9 @@ async fn a_join_that_does_not_fit_ends_with_advice_and_a_sort_spills() {
     let refusal = anna.refused(join).await;
     assert_eq!(refusal.kind, Kind::Exhausted);
     assert!(refusal.message.contains("more memory") && refusal.message.contains("query 0"), "{refusal}");
+    drop(anna);
+    let (house, _) = small(16 << 20).await;
+    let mut anna = house.client(ANNA, Zone::Enclave).await;
     let sorted = anna.sql("SELECT pnr, atc, volume, eksd FROM sds.lmdb ORDER BY volume DESC, atc").await.unwrap();
     assert_eq!(crate::client::rows(&sorted), 200_000);
     // Whatever was spilled is gone when the answer is.
@@ -37,10 +40,7 @@ async fn a_join_that_does_not_fit_ends_with_advice_and_a_sort_spills() {
 
 fn walk(path: &std::path::Path) -> Vec<std::path::PathBuf> {
     let Ok(listing) = std::fs::read_dir(path) else { return vec![] };
-    listing
-        .flatten()
-        .flat_map(|e| if e.path().is_dir() { walk(&e.path()) } else { vec![e.path()] })
-        .collect()
+    listing.flatten().flat_map(|e| if e.path().is_dir() { walk(&e.path()) } else { vec![e.path()] }).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

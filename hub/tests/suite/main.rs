@@ -13,4 +13,5 @@ mod pushdown;
 mod refusals;
 mod release;
 mod spoke;
+mod terminal;
 mod tickets;

@@ -79,8 +79,7 @@ async fn a_value_of_another_type_is_converted_and_wrong_numbers_of_values_refuse
 async fn a_statement_without_parameters_and_ones_that_are_refused() {
     let two = two().await;
     let mut client = client(two.house.token(ANNA).await, two.house.at.open).await;
-    let mut statement =
-        client.prepare("SELECT count(DISTINCT pnr) AS n FROM sds.lmdb".to_owned(), None).await.unwrap();
+    let mut statement = client.prepare("SELECT count(DISTINCT pnr) AS n FROM sds.lmdb".to_owned(), None).await.unwrap();
     let prepared = statement.dataset_schema().unwrap().clone();
     assert_eq!(prepared.fields().last().unwrap().name(), "release_status");
     let info = statement.execute().await.unwrap();

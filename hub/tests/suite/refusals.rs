@@ -61,6 +61,27 @@ async fn writes_are_refused_by_name_and_long_statements_for_their_length() {
     let deep = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
     assert_eq!(anna.refused(&deep).await.kind, Kind::Invalid);
     let wide = format!("SELECT count(*) FROM sds.lmdb WHERE {}", vec!["volume = 1"; 3000].join(" OR "));
-    let _ = anna.sql(&wide).await;
+    assert_eq!(anna.refused(&wide).await.kind, Kind::TooLarge);
     assert!(anna.shown("SELECT 1 AS one").await.contains("| 1"));
+}
+
+/// On the threads that a hub has: the longest chain that is taken overflows no stack.
+#[test]
+fn the_longest_chains_that_are_taken_are_answered() {
+    hub::serve::executor().unwrap().block_on(async {
+        let served = tokio::spawn(async {
+            let two = two().await;
+            let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+            let ors = |n: usize| (0..n).map(|n| format!("volume = {n}")).collect::<Vec<_>>().join(" OR ");
+            let answer = anna.shown(&format!("SELECT count(*) AS n FROM sds.lmdb WHERE {}", ors(490))).await;
+            assert!(answer.contains("40"), "{answer}");
+            let sum = format!("SELECT sum(volume{}) AS n FROM sds.lmdb", "+volume".repeat(980));
+            let answer = anna.shown(&sum).await;
+            assert!(answer.contains("| 765180.0"), "{answer}");
+            let union = vec!["SELECT volume FROM sds.lmdb"; 90].join(" UNION ALL ");
+            let answer = anna.shown(&format!("SELECT count(*) AS n FROM ({union})")).await;
+            assert!(answer.contains("3600"), "{answer}");
+        });
+        served.await.unwrap();
+    });
 }

@@ -5,8 +5,8 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
-    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
     encode::FlightDataEncoderBuilder,
     error::FlightError,
     flight_service_server::{FlightService, FlightServiceServer},
@@ -17,6 +17,7 @@ use datafusion::{
     logical_expr::TableSource,
 };
 use futures::{StreamExt, stream::BoxStream};
+use prost::Message;
 use proto::{
     envelope::{CATALOGUE_ACTION, catalogue_request},
     fragment::{self, Limits, Literals},
@@ -24,7 +25,6 @@ use proto::{
     refusal::{Kind, Refusal},
     schema, wire,
 };
-use prost::Message;
 use runtime::tls::{self, Tls};
 use std::{
     collections::BTreeMap,
@@ -130,20 +130,19 @@ impl Spoke {
                 name: name.clone(),
                 rows: table.batches.iter().map(|b| b.num_rows() as u64).sum(),
                 bytes: 1000,
-                arrow_schema: if self.garbage_catalogue {
-                    vec![1, 2, 3].into()
-                } else {
-                    schema::to_bytes(&table.schema).into()
-                },
+                arrow_schema: if self.garbage_catalogue { vec![1, 2, 3] } else { schema::to_bytes(&table.schema) },
                 columns: table.schema.fields().iter().map(|f| column(f)).collect(),
-                schema_fingerprint: schema::fingerprint(&table.schema).to_vec().into(),
+                schema_fingerprint: schema::fingerprint(&table.schema).to_vec(),
                 ..Default::default()
             })
             .collect();
         Ok(wire::CatalogueReply { controller: self.controller.clone(), tables, zone: self.zone.into() })
     }
 
-    async fn answer(&self, request: wire::ScanRequest) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
+    async fn answer(
+        &self,
+        request: wire::ScanRequest,
+    ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
         let envelope = request.envelope.clone().unwrap();
         let tables = self.offers.get(&envelope.project).ok_or_else(|| Refusal::new(Kind::Denied, "no"))?.clone();
         self.seen.scans.lock().unwrap().push(request.clone());
@@ -256,7 +255,10 @@ impl FlightService for Spoke {
     type ListActionsStream = Out<ActionType>;
     type DoExchangeStream = Out<FlightData>;
 
-    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
         no()
     }
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {

@@ -80,7 +80,8 @@ async fn tokens_that_are_not_good_get_one_answer_everywhere() {
     client.announce("SELECT 1").await.unwrap();
     house.tokens.revoke(&token.id).await.unwrap();
     let revoked = client.announce("SELECT 1").await.unwrap_err();
-    let unknown = Client::connect(house.at.open, "eger_0000000000000000_ff").await.announce("SELECT 1").await.unwrap_err();
+    let unknown =
+        Client::connect(house.at.open, "eger_0000000000000000_ff").await.announce("SELECT 1").await.unwrap_err();
     assert_eq!(revoked, unknown);
     assert_eq!(revoked.kind, Kind::Unauthenticated);
     client.headers.clear();

@@ -6,20 +6,23 @@ use crate::{
     serve::{ServeOptions, serve},
     setup,
 };
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 use tokio::sync::oneshot;
 
 /// The linkage key's keeper: evaluates pseudonyms blindly for spokes, sees neither person numbers nor data.
 #[derive(Debug, Parser)]
-#[command(name = "custodian", version, after_help = "Examples:
+#[command(
+    name = "custodian",
+    version,
+    after_help = "Examples:
   custodian init /etc/eger/custodian --name national --listen 0.0.0.0:7100
   custodian issue --config /etc/eger/custodian/custodian.toml region-h --out /tmp/for-region-h
   custodian public-key --config /etc/eger/custodian/custodian.toml
   custodian serve --config /etc/eger/custodian/custodian.toml
 
-Logging: EGER_LOG=debug (filter), EGER_LOG_FORMAT=json. Exit codes: 0 fine, 1 failed, 2 wrong usage.")]
+Logging: EGER_LOG=debug (filter), EGER_LOG_FORMAT=json. Exit codes: 0 fine, 1 failed, 2 wrong usage."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -66,7 +69,9 @@ enum Command {
         config: PathBuf,
     },
     /// Evaluate for spokes until told to stop (SIGINT, SIGTERM)
-    #[command(after_help = "Example:\n  custodian serve --config custodian.toml --listen 127.0.0.1:0 --ready-file /run/custodian.json")]
+    #[command(
+        after_help = "Example:\n  custodian serve --config custodian.toml --listen 127.0.0.1:0 --ready-file /run/custodian.json"
+    )]
     Serve {
         /// Configuration file
         #[arg(long, value_name = "FILE")]
@@ -101,7 +106,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("custodian: {error:#}");
+            eprintln!("custodian: {error}");
             ExitCode::FAILURE
         }
     }
@@ -129,7 +134,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::PublicKey { config } => {
             let config = Config::load(&config)?;
-            let pass = config.passphrase().context("passphrase")?;
+            let pass = config.passphrase().map_err(|error| anyhow::anyhow!("passphrase: {error}"))?;
             println!("{}", hex::encode(LinkageKey::load(&config.keys.linkage, &pass)?.public_key()));
         }
         Command::Serve { config, listen, ready_file } => {
@@ -137,7 +142,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()
-                .context("the runtime can't be started")?
+                .map_err(|error| anyhow::anyhow!("the asynchronous runtime can't be started: {error}"))?
                 .block_on(run_server(config, listen, ready_file))?;
         }
     }
@@ -150,7 +155,7 @@ async fn run_server(config: Config, listen: Option<SocketAddr>, ready_file: Opti
     let tell = async {
         if let (Ok(address), Some(file)) = (bound.await, &ready_file) {
             runtime::ready::write(file, &[("listen", address)])
-                .with_context(|| format!("{}: can't be written", file.display()))?;
+                .map_err(|error| anyhow::anyhow!("{}: can't be written: {error}", file.display()))?;
         }
         anyhow::Ok(())
     };

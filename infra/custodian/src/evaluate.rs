@@ -100,12 +100,10 @@ fn answers(shared: Arc<Shared>, record: Arc<Record>, requests: Streaming<Evaluat
     let cut = shared.cut.clone();
     let in_flight = shared.limits.batches_in_flight;
     let work = Arc::clone(&record);
-    let replies = requests
-        .map(move |request| answer(Arc::clone(&shared), Arc::clone(&work), request))
-        .buffered(in_flight);
-    let stopping = || {
-        Err(Status::from(Refusal::new(Kind::Unavailable, "the custodian is stopping; connect again in a moment")))
-    };
+    let replies =
+        requests.map(move |request| answer(Arc::clone(&shared), Arc::clone(&work), request)).buffered(in_flight);
+    let stopping =
+        || Err(Status::from(Refusal::new(Kind::Unavailable, "the custodian is stopping; connect again in a moment")));
     let whole = replies.take_until(cut.clone().cancelled_owned()).map(Some).chain(stream::once(async move {
         // The end by itself gives nothing; an end by force says so.
         cut.is_cancelled().then(stopping)

@@ -26,20 +26,20 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// The key file can't be read or opened.
-    #[error("linkage key {}: {source}", path.display())]
+    #[error("linkage key {}: {cause}", path.display())]
     Sealed {
         /// which file
         path: PathBuf,
         /// why
-        source: SealError,
+        cause: SealError,
     },
     /// The key file can't be written.
-    #[error("linkage key {}: can't be written: {source}", path.display())]
+    #[error("linkage key {}: can't be written: {cause}", path.display())]
     Write {
         /// which file
         path: PathBuf,
         /// what the operating system said
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file holds something else.
     #[error("linkage key {}: does not hold a ristretto255 key. Restore it from its backup", path.display())]
@@ -112,8 +112,8 @@ impl LinkageKey {
     pub fn generate() -> Result<Self, KeyError> {
         let mut seed = Zeroizing::new([0u8; 32]);
         getrandom::fill(seed.as_mut()).map_err(|e| KeyError::Generate(e.to_string()))?;
-        let server = VoprfServer::new_from_seed(seed.as_ref(), DERIVE)
-            .map_err(|e| KeyError::Generate(e.to_string()))?;
+        let server =
+            VoprfServer::new_from_seed(seed.as_ref(), DERIVE).map_err(|e| KeyError::Generate(e.to_string()))?;
         Ok(Self::from_server(server))
     }
 
@@ -131,10 +131,9 @@ impl LinkageKey {
             .get(..ELEMENT)
             .map(|secret| seal::seal(pass, CONTEXT, secret))
             .ok_or_else(|| KeyError::Generate("no private key in the pair".to_owned()))?
-            .map_err(|source| KeyError::Sealed { path: path.to_owned(), source });
+            .map_err(|cause| KeyError::Sealed { path: path.to_owned(), cause });
         pair.as_mut_slice().zeroize();
-        seal::write_private(path, &sealed?)
-            .map_err(|source| KeyError::Write { path: path.to_owned(), source })?;
+        seal::write_private(path, &sealed?).map_err(|cause| KeyError::Write { path: path.to_owned(), cause })?;
         Ok(key)
     }
 
@@ -143,11 +142,10 @@ impl LinkageKey {
     /// # Errors
     /// When the file can't be read, the passphrase is another, or it holds no key.
     pub fn load(path: &Path, pass: &Passphrase) -> Result<Self, KeyError> {
-        let sealed = |source| KeyError::Sealed { path: path.to_owned(), source };
+        let sealed = |cause| KeyError::Sealed { path: path.to_owned(), cause };
         let file = seal::read_private(path).map_err(sealed)?;
         let secret = seal::open(pass, CONTEXT, &file).map_err(sealed)?;
-        let server = VoprfServer::new_with_key(&secret)
-            .map_err(|_| KeyError::Malformed { path: path.to_owned() })?;
+        let server = VoprfServer::new_with_key(&secret).map_err(|_| KeyError::Malformed { path: path.to_owned() })?;
         Ok(Self::from_server(server))
     }
 
@@ -200,10 +198,8 @@ impl LinkageKey {
             .map(|(index, bytes)| BlindedElement::deserialize(bytes).map_err(|_| BatchError::Point { index }))
             .collect::<Result<Vec<BlindedElement<Ristretto255>>, _>>()?;
         let prepared: Vec<_> = self.server.batch_blind_evaluate_prepare(points.iter()).collect();
-        let done = self
-            .server
-            .batch_blind_evaluate_finish(rng, points.iter(), &prepared)
-            .map_err(BatchError::Failed)?;
+        let done =
+            self.server.batch_blind_evaluate_finish(rng, points.iter(), &prepared).map_err(BatchError::Failed)?;
         let mut elements = Vec::with_capacity(blinded.len());
         for element in done.messages {
             elements.extend_from_slice(&element.serialize());

@@ -36,17 +36,17 @@ pub enum ServeError {
     Key(#[from] KeyError),
     /// The passphrase can't be had.
     #[error("passphrase: {0}")]
-    Passphrase(#[from] SealError),
+    Passphrase(SealError),
     /// The certificate can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The address can't be listened on.
-    #[error("can't listen on {address}: {source}")]
+    #[error("can't listen on {address}: {cause}")]
     Listen {
         /// which address
         address: SocketAddr,
         /// what the operating system said
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The certificate is of somebody else.
     #[error("the certificate is of {found}, the configuration is of eger://custodian/{expected}. Run: custodian renew")]
@@ -74,12 +74,12 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     if let Some(tap) = tap {
         tls = tls.with_tap(tap);
     }
-    let pass = config.passphrase()?;
+    let pass = config.passphrase().map_err(ServeError::Passphrase)?;
     let key = LinkageKey::load(&config.keys.linkage, &pass)?;
     drop(pass);
     let address = listen.unwrap_or(config.listen.address);
-    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
-    let bound = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
+    let bound = listener.local_addr().map_err(|cause| ServeError::Listen { address, cause })?;
     tracing::info!(name = %config.name, address = %bound, link_kid = %key.link_kid(), "custodian serves");
 
     let limits = config.limits;

@@ -34,12 +34,12 @@ pub enum SetupError {
         hint: &'static str,
     },
     /// A file can't be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// which file
         path: PathBuf,
         /// what the operating system said
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A name that can't stand in a certificate.
     #[error(transparent)]
@@ -51,12 +51,12 @@ pub enum SetupError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The passphrase can't be had, or a sealed file not opened.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Sealed {
         /// which file
         path: PathBuf,
         /// why
-        source: SealError,
+        cause: SealError,
     },
     /// The passphrase can't be had.
     #[error("passphrase: {0}")]
@@ -93,7 +93,7 @@ pub fn init(folder: &Path, name: &str, listen: SocketAddr) -> Result<(PathBuf, L
     let authority = Authority::create(&format!("Eger custodian {name}"))?;
     let sealed = |path: &Path| {
         let path = path.to_owned();
-        move |source| SetupError::Sealed { path, source }
+        move |cause| SetupError::Sealed { path, cause }
     };
     let ca_key = keys.join("ca.key");
     let bytes = seal::seal(&pass, AUTHORITY, authority.key_pem().as_bytes()).map_err(sealed(&ca_key))?;
@@ -144,7 +144,7 @@ pub fn renew(config: &Config) -> Result<(), SetupError> {
 
 fn authority(config: &Config, pass: &Passphrase) -> Result<(Authority, String), SetupError> {
     let path = &config.keys.authority;
-    let sealed = |source| SetupError::Sealed { path: path.clone(), source };
+    let sealed = |cause| SetupError::Sealed { path: path.clone(), cause };
     let file = seal::read_private(path).map_err(sealed)?;
     let pem = seal::open(pass, AUTHORITY, &file).map_err(sealed)?;
     let pem = std::str::from_utf8(&pem).map_err(|_| sealed(SealError::Format))?;
@@ -164,7 +164,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), SetupError> {
 
 fn io(path: &Path) -> impl Fn(std::io::Error) -> SetupError + use<> {
     let path = path.to_owned();
-    move |source| SetupError::Io { path: path.clone(), source }
+    move |cause| SetupError::Io { path: path.clone(), cause }
 }
 
 #[cfg(unix)]

@@ -60,7 +60,8 @@ impl Client {
         let schema = info.clone().try_decode_schema().map_err(|e| ClientError::Unreadable(e.to_string()))?;
         let mut batches = Vec::new();
         for endpoint in info.endpoint {
-            let ticket = endpoint.ticket.ok_or_else(|| ClientError::Unreadable("an endpoint without ticket".to_owned()))?;
+            let ticket =
+                endpoint.ticket.ok_or_else(|| ClientError::Unreadable("an endpoint without ticket".to_owned()))?;
             let stream = self.inner.do_get(ticket).await?;
             batches.extend(stream.try_collect::<Vec<_>>().await?);
         }

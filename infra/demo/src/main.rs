@@ -43,6 +43,9 @@ struct Arguments {
     /// Remove what an earlier start left there, and begin anew
     #[arg(long)]
     fresh: bool,
+    /// Compare every answer, in both zones, with one computed over the raw files with person numbers in clear
+    #[arg(long)]
+    check: bool,
     /// Stop after the questions
     #[arg(long)]
     once: bool,
@@ -71,7 +74,7 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("where this program lies can't be found out")?;
-    let dir = match arguments.dir {
+    let dir = match arguments.dir.clone() {
         Some(dir) => dir,
         None => default_dir(arguments.people, arguments.seed)?,
     };
@@ -94,7 +97,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         started = Platform::start(options) => started?,
         () = stopping.cancelled() => anyhow::bail!("stopped while starting; the next start goes on from here"),
     };
-    let shown = visit(&mut platform, &program, arguments.once, &stopping).await;
+    let shown = visit(&mut platform, &program, &arguments, &stopping).await;
     println!("\nstopping ...");
     let stopped = platform.stop().await;
     shown?;
@@ -102,10 +105,15 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 /// Asks the questions, then stays until it is told to stop or a part dies.
-async fn visit(platform: &mut Platform, program: &Path, once: bool, stopping: &CancellationToken) -> anyhow::Result<()> {
+async fn visit(
+    platform: &mut Platform,
+    program: &Path,
+    arguments: &Arguments,
+    stopping: &CancellationToken,
+) -> anyhow::Result<()> {
     let guide = tour::Guide::new(platform).context("the hub has not said where it listens")?;
     let dead = tokio::select! {
-        asked = guide.questions() => match asked {
+        asked = guide.show(arguments.check) => match asked {
             Ok(()) => None,
             // a dead part explains more than the answer that it did not give
             Err(error) => match tokio::time::timeout(std::time::Duration::from_millis(200), platform.died()).await {
@@ -119,7 +127,7 @@ async fn visit(platform: &mut Platform, program: &Path, once: bool, stopping: &C
     if let Some(died) = dead {
         return Err(died.into());
     }
-    if once {
+    if arguments.once {
         return Ok(());
     }
     guide.invite(program);

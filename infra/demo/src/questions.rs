@@ -17,6 +17,8 @@ pub struct Question {
     pub sql: &'static str,
     /// How many columns at the front name the cell; the others are statistics.
     pub keys: usize,
+    /// Statistics that fewer people than the cell's may stand behind, and the column that counts these.
+    pub behind: &'static [(&'static str, &'static str)],
 }
 
 /// Name of the statistic that counts the people of a cell.
@@ -41,6 +43,7 @@ WHERE b.year = 2024
 GROUP BY 1, 2
 ORDER BY 1, 2",
         keys: 2,
+        behind: &[],
     },
     Question {
         id: "hba1c-around-metformin",
@@ -71,6 +74,7 @@ WHERE m.first_date >= DATE '2020-01-01'
 GROUP BY 1, 2
 ORDER BY 1, 2",
         keys: 2,
+        behind: &[],
     },
     Question {
         id: "metformin-by-municipality",
@@ -90,16 +94,18 @@ WHERE b.year = 2024
 GROUP BY 1
 ORDER BY 1",
         keys: 1,
+        behind: &[],
     },
     Question {
         id: "contacts-of-people-with-diabetes",
         title: "How often do people on diabetes drugs go to hospital in a year, by region and age?",
         explanation: "Residence and age from dst, drugs and hospital contacts from sds. People without any contact count \
-                      too, with none.",
+                      too, with none; `seen` are those with one or more.",
         sql: "\
 SELECT b.region,
        CASE WHEN date_part('year', b.foed_dag) > 1963 THEN 'under 60' ELSE '60 and over' END AS age,
        COUNT(DISTINCT b.pnr) AS people,
+       COUNT(DISTINCT k.pnr) AS seen,
        SUM(COALESCE(k.contacts, 0)) AS contacts,
        ROUND(AVG(COALESCE(k.contacts, 0)), 2) AS per_person
 FROM dst.bef b
@@ -116,6 +122,7 @@ WHERE b.year = 2023
 GROUP BY 1, 2
 ORDER BY 1, 2",
         keys: 2,
+        behind: &[("seen", "seen"), ("contacts", "seen"), ("per_person", "seen")],
     },
     Question {
         id: "tested-within-90-days",
@@ -149,5 +156,6 @@ WHERE b.year = 2024
 GROUP BY 1, 2
 ORDER BY 1, 2",
         keys: 2,
+        behind: &[],
     },
 ];

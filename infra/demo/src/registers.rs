@@ -193,7 +193,13 @@ pub const LPR_A_KONTAKT: Table = Table {
     columns: &[
         column("pnr", "pnr", Kind::Person, "Personnummer", "Person number"),
         column("dw_ek_kontakt", "dw_ek_kontakt", Kind::Key("lpr.kontakt"), "Kontaktens nøgle", "Key of the contact"),
-        column("kont_starttidspunkt", "kont_starttidspunkt", Kind::Timestamp, "Kontaktens start", "Start of the contact"),
+        column(
+            "kont_starttidspunkt",
+            "kont_starttidspunkt",
+            Kind::Timestamp,
+            "Kontaktens start",
+            "Start of the contact",
+        ),
         column("kont_type", "kont_type", Kind::Text, "Kontakttype", "Type of contact").codes("SKS"),
         column("sor_enhed", "sor_enhed", Kind::Text, "Ansvarlig enhed", "Unit responsible").codes("SOR"),
         column("enhed_navn", "enhed_navn", Kind::Text, "Enhedens navn", "Name of the unit"),
@@ -214,8 +220,20 @@ pub const LPR_A_DIAGNOSE: Table = Table {
     columns: &[
         column("dw_ek_kontakt", "dw_ek_kontakt", Kind::Key("lpr.kontakt"), "Kontaktens nøgle", "Key of the contact"),
         column("diag_kode", "diag_kode", Kind::Text, "Diagnosekode", "Diagnosis").codes("SKS"),
-        column("diag_kode_type", "diag_kode_type", Kind::Text, "A aktionsdiagnose, B bidiagnose", "A main, B secondary diagnosis"),
-        column("senere_afkraeftet", "senere_afkraeftet", Kind::Text, "Senere afkræftet: Ja eller Nej", "Refuted later: Ja (yes) or Nej (no)"),
+        column(
+            "diag_kode_type",
+            "diag_kode_type",
+            Kind::Text,
+            "A aktionsdiagnose, B bidiagnose",
+            "A main, B secondary diagnosis",
+        ),
+        column(
+            "senere_afkraeftet",
+            "senere_afkraeftet",
+            Kind::Text,
+            "Senere afkræftet: Ja eller Nej",
+            "Refuted later: Ja (yes) or Nej (no)",
+        ),
     ],
     row_filter: None,
     da: "Landspatientregisteret, diagnoser",
@@ -254,10 +272,12 @@ pub const LMDB: Table = Table {
         column("pnr", "PNR", Kind::Person, "Personnummer", "Person number"),
         column("eksd", "EKSD", Kind::Date, "Ekspeditionsdato", "Date dispensed"),
         column("atc", "ATC", Kind::Text, "Lægemidlets kode", "Drug").codes("ATC"),
-        column("volume", "VOLUME", Kind::Float64, "Mængde i definerede døgndoser", "Amount in defined daily doses").unit("DDD"),
+        column("volume", "VOLUME", Kind::Float64, "Mængde i definerede døgndoser", "Amount in defined daily doses")
+            .unit("DDD"),
         column("apk", "APK", Kind::Int32, "Antal pakninger", "Number of packs"),
         column("indo", "INDO", Kind::Text, "Indikationskode", "Indication").codes("DKMA.INDO"),
-        column("navn", "NAVN", Kind::Text, "Lægemidlets navn og indikation", "Name of the drug and indication").withheld(),
+        column("navn", "NAVN", Kind::Text, "Lægemidlets navn og indikation", "Name of the drug and indication")
+            .withheld(),
     ],
     row_filter: None,
     da: "Lægemiddelstatistikregisteret, indløste recepter",
@@ -348,11 +368,13 @@ impl Table {
         };
         let missing: Vec<String> = self.form.missing.iter().map(|m| quoted(m)).collect();
         // writing into a String cannot fail
-        let _ = writeln!(out, "# Synthetic data made by the demo.\nname = {}\nrole = {}", quoted(self.name), quoted(role));
+        let _ =
+            writeln!(out, "# Synthetic data made by the demo.\nname = {}\nrole = {}", quoted(self.name), quoted(role));
         if let Some(date) = self.event_date {
             let _ = writeln!(out, "event_date = {}", quoted(date));
         }
-        let _ = writeln!(out, "mode = \"replace\"\n\n[description]\nda = {}\nen = {}", quoted(self.da), quoted(self.en));
+        let _ =
+            writeln!(out, "mode = \"replace\"\n\n[description]\nda = {}\nen = {}", quoted(self.da), quoted(self.en));
         let _ = writeln!(
             out,
             "\n[source]\npath = {}\nformat = \"csv\"\ndelimiter = {}\nencoding = {}\ndecimal = {}\ndate = {}\nheader = true\nmissing = [{}]\nquote = {}",

@@ -1,12 +1,13 @@
 //! The five questions, asked the way that a researcher would ask them.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use arrow::array::RecordBatch;
 use demo::client::Client;
+use demo::oracle::{self, Oracle};
 use demo::platform::{PROJECT, Platform, USER};
 use demo::questions::{QUESTIONS, Question};
 
@@ -28,15 +29,47 @@ pub(crate) struct Guide {
     open: SocketAddr,
     enclave: SocketAddr,
     token: String,
+    registers: PathBuf,
 }
 
 impl Guide {
     pub(crate) fn new(platform: &Platform) -> Option<Guide> {
-        Some(Guide { open: platform.open()?, enclave: platform.enclave()?, token: platform.token().to_owned() })
+        let (open, enclave) = (platform.open()?, platform.enclave()?);
+        Some(Guide { open, enclave, token: platform.token().to_owned(), registers: platform.registers_dir() })
     }
 
-    /// Asks and shows.
-    pub(crate) async fn questions(&self) -> anyhow::Result<()> {
+    /// Asks, shows, and compares when asked to.
+    pub(crate) async fn show(&self, check: bool) -> anyhow::Result<()> {
+        self.questions().await?;
+        if check {
+            self.check().await?;
+        }
+        Ok(())
+    }
+
+    /// Compares every answer in both zones with the oracle's.
+    async fn check(&self) -> anyhow::Result<()> {
+        show::heading("Checked against the raw files");
+        let oracle = Oracle::open(&self.registers)?;
+        let mut open = Client::connect(self.open, &self.token, PROJECT).await?;
+        let mut enclave = Client::connect(self.enclave, &self.token, PROJECT).await?;
+        for question in QUESTIONS {
+            let truth = oracle.ask(question.sql).await?;
+            let inside = oracle::cells(&enclave.ask(question.sql).await?)?;
+            let outside = oracle::cells(&open.ask(question.sql).await?)?;
+            anyhow::ensure!(inside == oracle::enclave(&truth)?, "'{}' differs in the enclave", question.id);
+            anyhow::ensure!(outside == oracle::open(&question, &truth)?, "'{}' differs in the open zone", question.id);
+            let small = oracle::small_cells(&truth)?.len();
+            println!(
+                "  {:<34} {:>4} cells equal, {small} of them suppressed in the open zone",
+                question.id,
+                truth.num_rows()
+            );
+        }
+        Ok(())
+    }
+
+    async fn questions(&self) -> anyhow::Result<()> {
         println!(
             "\nFive questions from {USER} in project '{PROJECT}', asked in the open zone: only aggregates over at least\n\
              five people are shown. The project's grants at the controllers allow zone 'enclave', where rows of people under\n\
@@ -76,7 +109,7 @@ impl Guide {
 
     /// Lines to paste.
     pub(crate) fn invite(&self, program: &Path) {
-        let Guide { open, enclave, token } = self;
+        let Guide { open, enclave, token, .. } = self;
         let program = program.display();
         show::heading("Your turn");
         println!(

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{}: can't be read: {source}. Check the path and who may read it", path.display())]
+    #[error("{}: can't be read: {cause}. Check the path and who may read it", path.display())]
     Unreadable {
         /// which file
         path: PathBuf,
         /// what the operating system said
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The text is not what is expected there.
     #[error("{name}, line {line}, column {column}: {message}")]
@@ -34,7 +34,7 @@ pub enum ConfigError {
 /// When it can't be read, is not TOML, or has an unknown, missing or wrong field.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
     parse(&text, &path.display().to_string())
 }
 

@@ -21,12 +21,12 @@ const NONCE: usize = 24;
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// The file can't be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// which file
         path: PathBuf,
         /// what the operating system said
-        source: io::Error,
+        cause: io::Error,
     },
     /// Others than the owner can read the file.
     #[error("{}: others can read this file; run: chmod 600 {}", path.display(), path.display())]
@@ -167,7 +167,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// When it can't be read or is exposed.
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SealError> {
     use std::io::Read;
-    let wrap = |source| SealError::Io { path: path.to_owned(), source };
+    let wrap = |cause| SealError::Io { path: path.to_owned(), cause };
     let mut file = std::fs::File::open(path).map_err(wrap)?;
     #[cfg(unix)]
     {
@@ -177,9 +177,9 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SealError> {
         }
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    if let Err(source) = file.read_to_end(&mut bytes) {
+    if let Err(cause) = file.read_to_end(&mut bytes) {
         bytes.zeroize();
-        return Err(wrap(source));
+        return Err(wrap(cause));
     }
     Ok(bytes)
 }

@@ -4,12 +4,16 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging for `service` (a name such as `spoke`). `EGER_LOG` filters (default `info`, libraries `warn`),
-/// `EGER_LOG_FORMAT=json` gives one JSON object a line. A second call in one process does nothing.
+/// The crates of the platform. Libraries log statements and what is in them once they are asked for details.
+const OWN: [&str; 6] = ["hub", "spoke", "custodian", "runtime", "demo", "policies"];
+
+/// Starts logging for `service` (a name such as `spoke`). `EGER_LOG` is a level for the platform's own code (default
+/// `info`; libraries stay at `warn`, since at finer levels they log the constants of statements), or a filter in
+/// full such as `warn,spoke::scan=debug`. `EGER_LOG_FORMAT=json` gives one JSON object a line. A second call in one
+/// process does nothing.
 pub fn init(service: &'static str) {
-    let filter = EnvFilter::try_from_env("EGER_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("warn,hub=info,spoke=info,custodian=info,runtime=info,demo=info")
-    });
+    let asked = std::env::var("EGER_LOG").unwrap_or_default();
+    let filter = EnvFilter::try_new(directives(&asked)).unwrap_or_else(|_| EnvFilter::new(directives("")));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -21,5 +25,29 @@ pub fn init(service: &'static str) {
     };
     if started.is_ok() {
         tracing::debug!(service, "logging started");
+    }
+}
+
+/// The filter for what stands in `EGER_LOG`.
+fn directives(asked: &str) -> String {
+    let asked = asked.trim();
+    if asked.contains(['=', ',']) {
+        return asked.to_owned();
+    }
+    let level = if asked.is_empty() { "info" } else { asked };
+    OWN.iter().fold("warn".to_owned(), |all, name| format!("{all},{name}={level}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_for_our_own_code_only() {
+        assert!(directives("").starts_with("warn,hub=info,spoke=info"));
+        let debug = directives("debug");
+        assert!(debug.starts_with("warn,") && debug.contains("spoke=debug"));
+        assert_eq!(directives("warn,spoke::scan=trace"), "warn,spoke::scan=trace");
+        assert!(EnvFilter::try_new(directives("nonsense")).is_err() || !directives("nonsense").starts_with("nonsense"));
     }
 }

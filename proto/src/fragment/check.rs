@@ -8,9 +8,7 @@ use std::collections::HashSet;
 use super::literal::{check_literal, check_type, size};
 use super::{FragmentError, Limits, VERSION, functions};
 use crate::ids::TableName;
-use crate::wire::{
-    ArithmeticOp, CompareOp, Expr, Fragment, Literal, LogicOp, MeasureKind, NamedExpr, Rel, expr, rel,
-};
+use crate::wire::{ArithmeticOp, CompareOp, Expr, Fragment, Literal, LogicOp, MeasureKind, NamedExpr, Rel, expr, rel};
 
 /// The decoder reads no more nested messages than this.
 pub(super) const MAX_DEPTH: usize = 100;
@@ -48,14 +46,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(limits: &Limits) -> Self {
         let max_depth = limits.max_depth.min(MAX_DEPTH);
-        Self {
-            limits: Limits {
-                max_depth,
-                ..*limits
-            },
-            nodes: 0,
-            stack: Vec::new(),
-        }
+        Self { limits: Limits { max_depth, ..*limits }, nodes: 0, stack: Vec::new() }
     }
 
     fn run(mut self) -> Result<(), FragmentError> {
@@ -71,14 +62,10 @@ impl<'a> Walk<'a> {
     fn count(&mut self, more: usize, depth: usize) -> Result<(), FragmentError> {
         self.nodes = self.nodes.saturating_add(more);
         if self.nodes > self.limits.max_nodes {
-            return Err(FragmentError::TooManyNodes {
-                limit: self.limits.max_nodes,
-            });
+            return Err(FragmentError::TooManyNodes { limit: self.limits.max_nodes });
         }
         if depth > self.limits.max_depth {
-            return Err(FragmentError::TooDeep {
-                limit: self.limits.max_depth,
-            });
+            return Err(FragmentError::TooDeep { limit: self.limits.max_depth });
         }
         Ok(())
     }
@@ -95,32 +82,18 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn input(
-        &mut self,
-        rel: Option<&'a Rel>,
-        what: &'static str,
-        depth: usize,
-    ) -> Result<(), FragmentError> {
+    fn input(&mut self, rel: Option<&'a Rel>, what: &'static str, depth: usize) -> Result<(), FragmentError> {
         self.rel(rel.ok_or(FragmentError::Missing(what))?, depth)
     }
 
-    fn part(
-        &mut self,
-        expr: Option<&'a Expr>,
-        what: &'static str,
-        depth: usize,
-    ) -> Result<(), FragmentError> {
+    fn part(&mut self, expr: Option<&'a Expr>, what: &'static str, depth: usize) -> Result<(), FragmentError> {
         self.expr(expr.ok_or(FragmentError::Missing(what))?, depth)
     }
 
     fn list(&self, what: &'static str, length: usize, least: usize) -> Result<(), FragmentError> {
         let limit = self.limits.max_list;
         if length > limit {
-            return Err(FragmentError::TooLong {
-                what,
-                length,
-                limit,
-            });
+            return Err(FragmentError::TooLong { what, length, limit });
         }
         if length < least {
             return Err(FragmentError::Missing(what));
@@ -134,11 +107,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Names of columns: printable, not too long, no two alike.
-    fn names<'n>(
-        &self,
-        what: &'static str,
-        names: impl Iterator<Item = &'n String>,
-    ) -> Result<(), FragmentError> {
+    fn names<'n>(&self, what: &'static str, names: impl Iterator<Item = &'n String>) -> Result<(), FragmentError> {
         let invalid = |rule| Err(FragmentError::Invalid { what, rule });
         let mut seen = HashSet::new();
         for name in names {
@@ -161,10 +130,7 @@ impl<'a> Walk<'a> {
             Kind::Read(read) => {
                 self.count(0, depth + 1)?;
                 if TableName::try_from(read.table.as_str()).is_err() {
-                    return Err(FragmentError::Invalid {
-                        what: "Read.table",
-                        rule: "must be the name of a table",
-                    });
+                    return Err(FragmentError::Invalid { what: "Read.table", rule: "must be the name of a table" });
                 }
                 self.list("Read.columns", read.columns.len(), 0)?;
                 self.names("Read.columns", read.columns.iter())
@@ -273,10 +239,7 @@ impl<'a> Walk<'a> {
                 self.count(1, below)?;
                 self.literal(pattern, below)?;
                 if like.escape.chars().nth(1).is_some() {
-                    return Err(FragmentError::Invalid {
-                        what: "Like.escape",
-                        rule: "must be empty or one character",
-                    });
+                    return Err(FragmentError::Invalid { what: "Like.escape", rule: "must be empty or one character" });
                 }
                 Ok(())
             }

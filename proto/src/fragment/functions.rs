@@ -37,21 +37,11 @@ enum Rule {
 const MAX_PATTERN: usize = 256;
 
 const fn f(name: &'static str, min: usize, max: usize) -> Function {
-    Function {
-        name,
-        min,
-        max,
-        rule: Rule::Any,
-    }
+    Function { name, min, max, rule: Rule::Any }
 }
 
 const fn ruled(name: &'static str, min: usize, max: usize, rule: Rule) -> Function {
-    Function {
-        name,
-        min,
-        max,
-        rule,
-    }
+    Function { name, min, max, rule }
 }
 
 /// Sorted by name.
@@ -130,10 +120,7 @@ pub fn find(name: &str) -> Option<&'static Function> {
 /// Refuses a call that is not on the list or not of an allowed form. Does not descend into the arguments.
 pub(crate) fn check(name: &str, args: &[Expr]) -> Result<(), FragmentError> {
     let function = find(name).ok_or_else(|| FragmentError::Function(shown(name)))?;
-    let wrong = |rule: String| FragmentError::Arguments {
-        function: function.name,
-        rule,
-    };
+    let wrong = |rule: String| FragmentError::Arguments { function: function.name, rule };
     if !(function.min..=function.max).contains(&args.len()) {
         let mut rule = format!("takes {}", function.min);
         if function.max > function.min {
@@ -152,9 +139,7 @@ pub(crate) fn check(name: &str, args: &[Expr]) -> Result<(), FragmentError> {
             if args.iter().skip(1).all(short) {
                 return Ok(());
             }
-            Err(wrong(format!(
-                "the pattern must be a constant text of at most {MAX_PATTERN} bytes"
-            )))
+            Err(wrong(format!("the pattern must be a constant text of at most {MAX_PATTERN} bytes")))
         }
         Rule::Replace => {
             // nested calls would multiply the length of a text with each level
@@ -204,8 +189,20 @@ mod tests {
     #[test]
     fn nothing_dangerous_is_on_it() {
         for name in [
-            "now", "random", "uuid", "arrow_cast", "repeat", "lpad", "rpad", "to_timestamp", "version",
-            "input_file_name", "regexp_replace", "current_date", "get_field", "struct",
+            "now",
+            "random",
+            "uuid",
+            "arrow_cast",
+            "repeat",
+            "lpad",
+            "rpad",
+            "to_timestamp",
+            "version",
+            "input_file_name",
+            "regexp_replace",
+            "current_date",
+            "get_field",
+            "struct",
         ] {
             assert!(find(name).is_none(), "{name}");
         }

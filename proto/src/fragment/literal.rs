@@ -20,19 +20,13 @@ pub(super) fn check_type(t: &Type) -> Result<TypeKind, FragmentError> {
         Ok(TypeKind::Unspecified) => return Err(FragmentError::Missing("Type.kind")),
         Ok(kind) => kind,
         Err(_) => {
-            return Err(FragmentError::Unknown {
-                what: "TypeKind",
-                value: t.kind,
-            });
+            return Err(FragmentError::Unknown { what: "TypeKind", value: t.kind });
         }
     };
     let unit = match TimeUnit::try_from(t.unit) {
         Ok(unit) => unit,
         Err(_) => {
-            return Err(FragmentError::Unknown {
-                what: "TimeUnit",
-                value: t.unit,
-            });
+            return Err(FragmentError::Unknown { what: "TimeUnit", value: t.unit });
         }
     };
     let width_ok = match kind {
@@ -49,34 +43,23 @@ pub(super) fn check_type(t: &Type) -> Result<TypeKind, FragmentError> {
     };
     let digits_ok = match kind {
         TypeKind::Decimal128 => {
-            (1..=38).contains(&t.precision)
-                && u32::try_from(t.scale).is_ok_and(|scale| scale <= t.precision)
+            (1..=38).contains(&t.precision) && u32::try_from(t.scale).is_ok_and(|scale| scale <= t.precision)
         }
         _ => t.precision == 0 && t.scale == 0,
     };
     match (width_ok, unit_ok, zone_ok, digits_ok) {
         (true, true, true, true) => Ok(kind),
         (false, ..) => Err(invalid("Type.width", "1 to 1024 for FIXED_SIZE_BINARY, else absent")),
-        (_, false, ..) => Err(invalid(
-            "Type.unit",
-            "must be given for TIMESTAMP and DURATION, else absent",
-        )),
-        (_, _, false, _) => Err(invalid(
-            "Type.timezone",
-            "the name or offset of a time zone for TIMESTAMP, else absent",
-        )),
-        _ => Err(invalid(
-            "Type.precision",
-            "1 to 38 with a scale from 0 to the precision for DECIMAL128, else absent",
-        )),
+        (_, false, ..) => Err(invalid("Type.unit", "must be given for TIMESTAMP and DURATION, else absent")),
+        (_, _, false, _) => {
+            Err(invalid("Type.timezone", "the name or offset of a time zone for TIMESTAMP, else absent"))
+        }
+        _ => Err(invalid("Type.precision", "1 to 38 with a scale from 0 to the precision for DECIMAL128, else absent")),
     }
 }
 
 fn zone(name: &str) -> bool {
-    name.len() <= MAX_TIMEZONE
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"/_+-:".contains(&b))
+    name.len() <= MAX_TIMEZONE && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-:".contains(&b))
 }
 
 /// Refuses a constant whose value is not of its type.
@@ -102,26 +85,18 @@ pub(super) fn check_literal(literal: &Literal, limits: &Limits) -> Result<(), Fr
             return size("Literal.text", v.len(), limits);
         }
         (TypeKind::Binary, Value::Binary(v)) => return size("Literal.binary", v.len(), limits),
-        (TypeKind::FixedSizeBinary, Value::Binary(v)) => {
-            u32::try_from(v.len()).is_ok_and(|width| width == t.width)
-        }
+        (TypeKind::FixedSizeBinary, Value::Binary(v)) => u32::try_from(v.len()).is_ok_and(|width| width == t.width),
         (TypeKind::Decimal128, Value::Binary(v)) => <[u8; 16]>::try_from(v.as_slice())
             .is_ok_and(|bytes| fits_precision(i128::from_be_bytes(bytes), t.precision)),
         (TypeKind::IntervalMonthDayNano, Value::Interval(_)) => true,
         _ => false,
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(invalid("Literal.value", "is not a value of the constant's type"))
-    }
+    if fits { Ok(()) } else { Err(invalid("Literal.value", "is not a value of the constant's type")) }
 }
 
 /// Whether a decimal's digits fit its precision.
 fn fits_precision(value: i128, precision: u32) -> bool {
-    10_i128
-        .checked_pow(precision)
-        .is_some_and(|limit| value.unsigned_abs() < limit.unsigned_abs())
+    10_i128.checked_pow(precision).is_some_and(|limit| value.unsigned_abs() < limit.unsigned_abs())
 }
 
 /// Refuses a text that is too long.

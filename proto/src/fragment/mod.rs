@@ -16,9 +16,9 @@ mod literal;
 mod text;
 
 pub use check::check;
-pub use text::{Literals, text};
 #[cfg(feature = "plan")]
 pub(crate) use check::check_expr;
+pub use text::{Literals, text};
 
 /// The only version of the fragment so far.
 pub const VERSION: u32 = 1;
@@ -26,7 +26,8 @@ pub const VERSION: u32 = 1;
 /// How big a fragment may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the whole request. Decoding takes up to about 50 times that in memory.
+    /// Bytes of the whole request. Decoding takes up to about 100 times that in memory (of empty
+    /// expressions, two bytes each).
     pub max_bytes: usize,
     /// Messages nested in each other. Never more than 100 are read, whatever stands here.
     pub max_depth: usize,
@@ -40,13 +41,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_bytes: 512 * 1024,
-            max_depth: 90,
-            max_nodes: 20_000,
-            max_list: 10_000,
-            max_text: 8 * 1024,
-        }
+        Self { max_bytes: 512 * 1024, max_depth: 90, max_nodes: 20_000, max_list: 10_000, max_text: 8 * 1024 }
     }
 }
 
@@ -165,19 +160,13 @@ impl From<FragmentError> for Refusal {
 /// Reads a ticket: envelope and fragment, both checked.
 pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<wire::ScanRequest, FragmentError> {
     if bytes.len() > limits.max_bytes {
-        return Err(FragmentError::TooManyBytes {
-            bytes: bytes.len(),
-            limit: limits.max_bytes,
-        });
+        return Err(FragmentError::TooManyBytes { bytes: bytes.len(), limit: limits.max_bytes });
     }
     let request = wire::ScanRequest::decode(bytes).map_err(malformed)?;
     let envelope = request.envelope.as_ref().ok_or(EnvelopeError::Missing)?;
     Envelope::try_from(envelope)?;
     if !matches!(request.schema_fingerprint.len(), 0 | 32) {
-        return Err(FragmentError::Invalid {
-            what: "schema_fingerprint",
-            rule: "must be empty or 32 bytes",
-        });
+        return Err(FragmentError::Invalid { what: "schema_fingerprint", rule: "must be empty or 32 bytes" });
     }
     let fragment = request.fragment.as_ref().ok_or(FragmentError::Missing("fragment"))?;
     check(fragment, limits)?;
@@ -192,9 +181,7 @@ pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<wire::ScanRequest, Fr
 fn malformed(error: prost::DecodeError) -> FragmentError {
     // the kind of a decode error is private to prost
     if error.to_string().ends_with("recursion limit reached") {
-        return FragmentError::TooDeep {
-            limit: check::MAX_DEPTH,
-        };
+        return FragmentError::TooDeep { limit: check::MAX_DEPTH };
     }
     FragmentError::Malformed(error)
 }

@@ -9,8 +9,7 @@ use crate::refusal::Kind as Kind_;
 use crate::wire::expr::Kind;
 use crate::wire::literal::Value;
 use crate::wire::{
-    Call, Compare, CompareOp, Expr, Fragment, InList, Like, Literal, Logic, LogicOp, MeasureKind, Rel,
-    Type, TypeKind,
+    Call, Compare, CompareOp, Expr, Fragment, InList, Like, Literal, Logic, LogicOp, MeasureKind, Rel, Type, TypeKind,
 };
 
 fn of(kind: Kind) -> Expr {
@@ -22,13 +21,7 @@ fn column(name: &str) -> Expr {
 }
 
 fn constant(kind: TypeKind, value: Value) -> Literal {
-    Literal {
-        r#type: Some(Type {
-            kind: kind.into(),
-            ..Type::default()
-        }),
-        value: Some(value),
-    }
+    Literal { r#type: Some(Type { kind: kind.into(), ..Type::default() }), value: Some(value) }
 }
 
 fn int(value: i64) -> Literal {
@@ -152,11 +145,7 @@ fn depth_is_bounded_whoever_wrote_the_bytes() {
 
 #[test]
 fn a_limit_of_a_caller_does_not_lift_the_bound() {
-    let limits = Limits {
-        max_depth: usize::MAX,
-        max_nodes: usize::MAX,
-        ..Limits::default()
-    };
+    let limits = Limits { max_depth: usize::MAX, max_nodes: usize::MAX, ..Limits::default() };
     let mut e = column("x");
     for _ in 0..200_000 {
         e = of(Kind::Not(Box::new(e)));
@@ -183,12 +172,7 @@ fn size_is_bounded() {
     assert!(sent(list(10_000)).is_ok());
     assert_eq!(refusal(list(10_001)), "InList.values has 10001 elements; at most 10000 are allowed");
 
-    let or = |args: Vec<Expr>| {
-        of(Kind::Logic(Logic {
-            op: LogicOp::Or.into(),
-            args,
-        }))
-    };
+    let or = |args: Vec<Expr>| of(Kind::Logic(Logic { op: LogicOp::Or.into(), args }));
     let args = || (0..9_000).map(|_| column("b")).collect::<Vec<_>>();
     let many = where_(or(vec![or(args()), or(args()), or(args())]));
     assert!(matches!(sent(many), Err(FragmentError::TooManyNodes { limit: 20_000 })));
@@ -237,10 +221,7 @@ fn what_is_not_known_is_refused_by_name() {
     let mut bad = measure("n", MeasureKind::Sum, None);
     assert!(refusal(fragment(aggregate(table(), vec![], vec![bad.clone()]))).contains("Measure.argument"));
     bad.measure.as_mut().unwrap().kind = 99;
-    assert_eq!(
-        refusal(fragment(aggregate(table(), vec![], vec![bad]))),
-        "MeasureKind 99 is not known here"
-    );
+    assert_eq!(refusal(fragment(aggregate(table(), vec![], vec![bad]))), "MeasureKind 99 is not known here");
     assert!(refusal(fragment(aggregate(table(), vec![], vec![]))).contains("Aggregate.measures"));
     assert!(refusal(fragment(sort_limit(table(), vec![], Some(u64::MAX), 1))).contains("too big"));
 }
@@ -270,12 +251,7 @@ fn fields_of_a_newer_version_are_not_passed_over() {
 
 fn decimal(value: i128, precision: u32, scale: i32) -> Literal {
     Literal {
-        r#type: Some(Type {
-            kind: TypeKind::Decimal128.into(),
-            precision,
-            scale,
-            ..Type::default()
-        }),
+        r#type: Some(Type { kind: TypeKind::Decimal128.into(), precision, scale, ..Type::default() }),
         value: Some(Value::Binary(value.to_be_bytes().to_vec())),
     }
 }
@@ -318,20 +294,14 @@ fn constants_are_of_their_type() {
 #[test]
 fn names_are_clean() {
     let of_table = |table: &str| {
-        fragment(Rel {
-            kind: Some(wire::rel::Kind::Read(wire::Read {
-                table: table.into(),
-                columns: vec![],
-            })),
-        })
+        fragment(Rel { kind: Some(wire::rel::Kind::Read(wire::Read { table: table.into(), columns: vec![] })) })
     };
     assert!(sent(of_table("lmdb")).is_ok());
     for table in ["", "../lmdb", "/etc/passwd", "a.b", "LMDB", "file:///x", "lmdb\0"] {
         assert!(refusal(of_table(table)).contains("Read.table"), "{table}");
     }
-    let project = |names: [&str; 2]| {
-        fragment(project(table(), names.iter().map(|n| named(*n, column("pnr"))).collect()))
-    };
+    let project =
+        |names: [&str; 2]| fragment(project(table(), names.iter().map(|n| named(*n, column("pnr"))).collect()));
     assert!(refusal(project(["a", "a"])).contains("the same name"));
     assert!(refusal(project(["a", ""])).contains("name"));
     assert!(refusal(project(["a", "b\nc"])).contains("control"));
@@ -339,12 +309,7 @@ fn names_are_clean() {
 
 #[test]
 fn functions_are_on_the_list_and_called_as_allowed() {
-    let call = |function: &str, args: Vec<Expr>| {
-        where_(of(Kind::Call(Call {
-            function: function.into(),
-            args,
-        })))
-    };
+    let call = |function: &str, args: Vec<Expr>| where_(of(Kind::Call(Call { function: function.into(), args })));
     let text = |t: &str| of(Kind::Literal(constant(TypeKind::Utf8, Value::Text(t.into()))));
     assert!(sent(call("lower", vec![column("a")])).is_ok());
     assert_eq!(refusal(call("now", vec![])), "function now is not known here");
@@ -386,8 +351,6 @@ fn refusals_tell_size_from_sense() {
     assert_eq!(kind(FragmentError::UnknownFields), Kind_::Invalid);
 }
 
-
-
 #[test]
 fn hidden_constants_are_nowhere_in_the_text() {
     let secret = |value: &str| of(Kind::Literal(constant(TypeKind::Utf8, Value::Text(value.into()))));
@@ -399,10 +362,7 @@ fn hidden_constants_are_nowhere_in_the_text() {
     let f = fragment(rel);
     let hidden = text(&f, Literals::Hidden);
     assert!(!hidden.contains("0101011234"), "{hidden}");
-    assert_eq!(
-        hidden,
-        "SELECT \"expr 1\" FROM (SELECT pnr = ? AS \"expr 1\" FROM lmdb WHERE pnr = ?) GROUP BY \"expr 1\""
-    );
+    assert_eq!(hidden, "SELECT pnr = ? AS \"expr 1\" FROM lmdb WHERE pnr = ? GROUP BY pnr = ?");
     assert!(text(&f, Literals::Shown).contains("pnr = '0101011234'"));
 }
 

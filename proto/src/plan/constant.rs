@@ -4,16 +4,14 @@ use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::logical_expr::Expr;
 use datafusion::scalar::ScalarValue;
 
-use super::types::{decode_type, encode_type};
 use super::Unsayable;
+use super::types::{decode_type, encode_type};
 use crate::fragment::FragmentError;
 use crate::wire::literal::Value;
 use crate::wire::{Interval, Literal, TypeKind};
 
-const WRONG: FragmentError = FragmentError::Invalid {
-    what: "Literal.value",
-    rule: "is not a value of the constant's type",
-};
+const WRONG: FragmentError =
+    FragmentError::Invalid { what: "Literal.value", rule: "is not a value of the constant's type" };
 
 /// The constant that an expression is, whatever casts the analyser has put around it.
 pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
@@ -59,23 +57,14 @@ pub(super) fn encode_literal(value: &ScalarValue) -> Result<Literal, Unsayable> 
         ScalarValue::Float32(v) => v.map(|v| Value::Real(v.into())),
         ScalarValue::Float64(v) => v.map(Value::Real),
         ScalarValue::Utf8(v) | ScalarValue::Utf8View(v) | ScalarValue::LargeUtf8(v) => text(v),
-        ScalarValue::Binary(v) | ScalarValue::FixedSizeBinary(_, v) => {
-            v.clone().map(Value::Binary)
-        }
+        ScalarValue::Binary(v) | ScalarValue::FixedSizeBinary(_, v) => v.clone().map(Value::Binary),
         ScalarValue::Decimal128(v, _, _) => v.map(|v| Value::Binary(v.to_be_bytes().to_vec())),
-        ScalarValue::IntervalMonthDayNano(v) => v.map(|v| {
-            Value::Interval(Interval {
-                months: v.months,
-                days: v.days,
-                nanoseconds: v.nanoseconds,
-            })
-        }),
+        ScalarValue::IntervalMonthDayNano(v) => {
+            v.map(|v| Value::Interval(Interval { months: v.months, days: v.days, nanoseconds: v.nanoseconds }))
+        }
         _ => return Err(Unsayable::new(format!("a constant of type {data_type}"))),
     };
-    Ok(Literal {
-        r#type: Some(t),
-        value: encoded,
-    })
+    Ok(Literal { r#type: Some(t), value: encoded })
 }
 
 /// The engine's constant of a constant that was checked.
@@ -89,15 +78,9 @@ pub(super) fn decode_literal(literal: &Literal) -> Result<ScalarValue, FragmentE
     Ok(match (kind, value) {
         (TypeKind::Boolean, Value::Boolean(v)) => ScalarValue::Boolean(Some(*v)),
         (_, Value::Integer(v)) => integer(*v, &data_type).ok_or(WRONG)?,
-        (TypeKind::Uint8, Value::Unsigned(v)) => {
-            ScalarValue::UInt8(Some(u8::try_from(*v).map_err(|_| WRONG)?))
-        }
-        (TypeKind::Uint16, Value::Unsigned(v)) => {
-            ScalarValue::UInt16(Some(u16::try_from(*v).map_err(|_| WRONG)?))
-        }
-        (TypeKind::Uint32, Value::Unsigned(v)) => {
-            ScalarValue::UInt32(Some(u32::try_from(*v).map_err(|_| WRONG)?))
-        }
+        (TypeKind::Uint8, Value::Unsigned(v)) => ScalarValue::UInt8(Some(u8::try_from(*v).map_err(|_| WRONG)?)),
+        (TypeKind::Uint16, Value::Unsigned(v)) => ScalarValue::UInt16(Some(u16::try_from(*v).map_err(|_| WRONG)?)),
+        (TypeKind::Uint32, Value::Unsigned(v)) => ScalarValue::UInt32(Some(u32::try_from(*v).map_err(|_| WRONG)?)),
         (TypeKind::Uint64, Value::Unsigned(v)) => ScalarValue::UInt64(Some(*v)),
         (TypeKind::Float32, Value::Real(v)) => ScalarValue::Float32(Some(*v as f32)),
         (TypeKind::Float64, Value::Real(v)) => ScalarValue::Float64(Some(*v)),
@@ -131,18 +114,10 @@ fn integer(v: i64, data_type: &DataType) -> Option<ScalarValue> {
         DataType::Int32 => ScalarValue::Int32(Some(v.try_into().ok()?)),
         DataType::Int64 => ScalarValue::Int64(Some(v)),
         DataType::Date32 => ScalarValue::Date32(Some(v.try_into().ok()?)),
-        DataType::Timestamp(TimeUnit::Second, z) => {
-            ScalarValue::TimestampSecond(Some(v), z.clone())
-        }
-        DataType::Timestamp(TimeUnit::Millisecond, z) => {
-            ScalarValue::TimestampMillisecond(Some(v), z.clone())
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, z) => {
-            ScalarValue::TimestampMicrosecond(Some(v), z.clone())
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, z) => {
-            ScalarValue::TimestampNanosecond(Some(v), z.clone())
-        }
+        DataType::Timestamp(TimeUnit::Second, z) => ScalarValue::TimestampSecond(Some(v), z.clone()),
+        DataType::Timestamp(TimeUnit::Millisecond, z) => ScalarValue::TimestampMillisecond(Some(v), z.clone()),
+        DataType::Timestamp(TimeUnit::Microsecond, z) => ScalarValue::TimestampMicrosecond(Some(v), z.clone()),
+        DataType::Timestamp(TimeUnit::Nanosecond, z) => ScalarValue::TimestampNanosecond(Some(v), z.clone()),
         DataType::Duration(TimeUnit::Second) => ScalarValue::DurationSecond(Some(v)),
         DataType::Duration(TimeUnit::Millisecond) => ScalarValue::DurationMillisecond(Some(v)),
         DataType::Duration(TimeUnit::Microsecond) => ScalarValue::DurationMicrosecond(Some(v)),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use datafusion::common::DFSchema;
+use datafusion::common::TableReference;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{
     Aggregate, Expr, ExprSchemable, Filter, Limit, LogicalPlan, Projection, Sort, SortExpr, lit,
 };
-use datafusion::common::TableReference;
 
 use super::Tables;
 use super::decode_expr::{Binder, shown};
@@ -51,9 +51,7 @@ impl Decoder<'_> {
                 let input = self.rel(project.input.as_deref())?;
                 let exprs = self.named(&project.exprs, &input, "Project")?;
                 let projection = Projection::try_new(exprs, Arc::new(input));
-                projection
-                    .map(LogicalPlan::Projection)
-                    .map_err(|_| FragmentError::Mismatch("Project"))
+                projection.map(LogicalPlan::Projection).map_err(|_| FragmentError::Mismatch("Project"))
             }
             rel::Kind::Aggregate(aggregate) => self.aggregate(aggregate),
             rel::Kind::SortLimit(sort) => self.sort_limit(sort),
@@ -61,19 +59,14 @@ impl Decoder<'_> {
     }
 
     fn bind<'a>(&'a self, input: &'a LogicalPlan) -> Binder<'a> {
-        Binder {
-            schema: input.schema(),
-            functions: self.functions,
-        }
+        Binder { schema: input.schema(), functions: self.functions }
     }
 
     fn read(&self, read: &wire::Read) -> Decoded<LogicalPlan> {
         let source = self.tables.table(&read.table);
         let source = source.ok_or_else(|| FragmentError::Table(read.table.clone()))?;
         let schema = source.schema();
-        let column = |name: &String| {
-            schema.index_of(name).map_err(|_| FragmentError::Column(shown(name)))
-        };
+        let column = |name: &String| schema.index_of(name).map_err(|_| FragmentError::Column(shown(name)));
         let projection = read.columns.iter().map(column).collect::<Decoded<Vec<_>>>()?;
         // `bare` takes the name as it is: no dots are split, no case is folded
         TableScanBuilder::new(TableReference::bare(read.table.as_str()), source)
@@ -83,12 +76,7 @@ impl Decoder<'_> {
             .map_err(|_| FragmentError::Mismatch("Read"))
     }
 
-    fn named(
-        &self,
-        exprs: &[NamedExpr],
-        input: &LogicalPlan,
-        node: &'static str,
-    ) -> Decoded<Vec<Expr>> {
+    fn named(&self, exprs: &[NamedExpr], input: &LogicalPlan, node: &'static str) -> Decoded<Vec<Expr>> {
         let binder = self.bind(input);
         let named = exprs.iter().map(|named| {
             let expr = binder.expr(named.expr.as_ref())?;
@@ -101,9 +89,13 @@ impl Decoder<'_> {
     fn aggregate(&self, aggregate: &wire::Aggregate) -> Decoded<LogicalPlan> {
         let mismatch = || FragmentError::Mismatch("Aggregate");
         let input = self.rel(aggregate.input.as_deref())?;
-        let groups = self.named(&aggregate.groups, &input, "Aggregate")?;
         let binder = self.bind(&input);
-        let mut measures = Vec::with_capacity(aggregate.measures.len());
+        let (mut groups, mut measures) = (Outputs::default(), Outputs::default());
+        for named in &aggregate.groups {
+            let expr = binder.expr(named.expr.as_ref())?;
+            typed(&expr, &input, "Aggregate")?;
+            groups.add(expr, &named.name);
+        }
         for named in &aggregate.measures {
             let measure = named.measure.as_ref();
             let measure = measure.ok_or(FragmentError::Missing("NamedMeasure.measure"))?;
@@ -117,11 +109,32 @@ impl Decoder<'_> {
             }
             let expr = decode_measure(measure, argument, filter, self.functions)?;
             typed(&expr, &input, "Aggregate")?;
-            measures.push(rename(expr, &named.name));
+            measures.add(expr, &named.name);
         }
-        Aggregate::try_new(Arc::new(input), groups, measures)
-            .map(LogicalPlan::Aggregate)
-            .map_err(|_| mismatch())
+        let input = Arc::new(input);
+        // The engine's rules for aggregates (COUNT(DISTINCT ..) among them) look for functions without another
+        // name, so the names are given one step above.
+        let bare = Aggregate::try_new(Arc::clone(&input), groups.exprs.clone(), measures.exprs.clone());
+        let Ok(plan) = bare else {
+            // a group and a measure may have one name by themselves
+            return Aggregate::try_new(input, groups.renamed(), measures.renamed())
+                .map(LogicalPlan::Aggregate)
+                .map_err(|_| mismatch());
+        };
+        let columns = plan.schema.columns();
+        if columns.len() != groups.exprs.len() + measures.exprs.len() {
+            return Err(mismatch());
+        }
+        let measured = measures.names.iter().map(|(at, name)| (groups.exprs.len() + at, name));
+        let named = groups.names.iter().map(|(at, name)| (*at, name)).chain(measured);
+        let named = named.map(|(at, name)| columns.get(at).map(|c| rename(Expr::Column(c.clone()), name)));
+        let named = named.collect::<Option<Vec<_>>>().ok_or_else(mismatch)?;
+        let plan = LogicalPlan::Aggregate(plan);
+        let same = named.iter().eq(columns.into_iter().map(Expr::Column).collect::<Vec<_>>().iter());
+        if same {
+            return Ok(plan);
+        }
+        Projection::try_new(named, Arc::new(plan)).map(LogicalPlan::Projection).map_err(|_| mismatch())
     }
 
     fn sort_limit(&self, sort: &wire::SortLimit) -> Decoded<LogicalPlan> {
@@ -134,11 +147,7 @@ impl Decoder<'_> {
                 typed(&expr, &plan, "SortLimit")?;
                 keys.push(SortExpr::new(expr, !key.descending, key.nulls_first));
             }
-            plan = LogicalPlan::Sort(Sort {
-                expr: keys,
-                input: Arc::new(plan),
-                fetch: None,
-            });
+            plan = LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(plan), fetch: None });
         }
         if sort.limit.is_none() && sort.offset == 0 {
             return Ok(plan);
@@ -152,6 +161,28 @@ impl Decoder<'_> {
             fetch: sort.limit.map(rows).transpose()?,
             input: Arc::new(plan),
         }))
+    }
+}
+
+/// Expressions without doubles, and the names that each is wanted under.
+#[derive(Default)]
+struct Outputs {
+    exprs: Vec<Expr>,
+    names: Vec<(usize, String)>,
+}
+
+impl Outputs {
+    fn add(&mut self, expr: Expr, name: &str) {
+        let at = self.exprs.iter().position(|e| *e == expr).unwrap_or(self.exprs.len());
+        if at == self.exprs.len() {
+            self.exprs.push(expr);
+        }
+        self.names.push((at, name.to_owned()));
+    }
+
+    fn renamed(&self) -> Vec<Expr> {
+        let named = self.names.iter().filter_map(|(at, name)| Some((self.exprs.get(*at)?, name)));
+        named.map(|(e, name)| rename(e.clone(), name)).collect()
     }
 }
 

@@ -43,11 +43,7 @@ impl Binder<'_> {
             }
             Kind::InList(e) => {
                 let values = e.values.iter().map(constant);
-                Expr::InList(InList::new(
-                    self.boxed(e.expr.as_deref())?,
-                    values.collect::<Decoded<_>>()?,
-                    e.negated,
-                ))
+                Expr::InList(InList::new(self.boxed(e.expr.as_deref())?, values.collect::<Decoded<_>>()?, e.negated))
             }
             Kind::Between(e) => Expr::Between(Between::new(
                 self.boxed(e.expr.as_deref())?,
@@ -107,11 +103,7 @@ impl Binder<'_> {
         for when in &e.whens {
             whens.push((self.boxed(when.when.as_ref())?, self.boxed(when.then.as_ref())?));
         }
-        Ok(Expr::Case(Case::new(
-            optional(e.operand.as_deref())?,
-            whens,
-            optional(e.otherwise.as_deref())?,
-        )))
+        Ok(Expr::Case(Case::new(optional(e.operand.as_deref())?, whens, optional(e.otherwise.as_deref())?)))
     }
 }
 

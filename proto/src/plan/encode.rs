@@ -7,9 +7,9 @@ use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, FetchType, Limit, LogicalPlan, Projection, SkipType, Sort, TableScan,
 };
 
+use super::Unsayable;
 use super::encode_expr::expr;
 use super::measure::encode_measure;
-use super::Unsayable;
 use crate::fragment::build::{self, sort_limit};
 use crate::fragment::{self, Limits};
 use crate::ids::TableName;
@@ -30,14 +30,17 @@ fn rel(p: &LogicalPlan, depth: usize) -> Result<Rel, Unsayable> {
     if depth > MAX_DEPTH {
         return Err(Unsayable::new(format!("a plan nested more than {MAX_DEPTH} levels deep")));
     }
-    let input = |p: &LogicalPlan| rel(p, depth + 1);
+    let said = node(p, depth)?;
     unambiguous(p.schema())?;
+    Ok(said)
+}
+
+fn node(p: &LogicalPlan, depth: usize) -> Result<Rel, Unsayable> {
+    let input = |p: &LogicalPlan| rel(p, depth + 1);
     match p {
         LogicalPlan::TableScan(scan) => table_scan(scan),
         LogicalPlan::SubqueryAlias(alias) => input(&alias.input), // renames the table only
-        LogicalPlan::Filter(filter) => {
-            Ok(build::filter(input(&filter.input)?, expr(&filter.predicate, 0)?))
-        }
+        LogicalPlan::Filter(filter) => Ok(build::filter(input(&filter.input)?, expr(&filter.predicate, 0)?)),
         LogicalPlan::Projection(projection) => {
             let exprs = projected(projection)?;
             Ok(build::project(input(&projection.input)?, exprs))
@@ -65,9 +68,7 @@ fn rel(p: &LogicalPlan, depth: usize) -> Result<Rel, Unsayable> {
             Ok(sort_limit(input(&limit.input)?, Vec::new(), fetch, skip))
         }
         LogicalPlan::Join(join) => Err(Unsayable::new(format!("{} join", join.join_type))),
-        LogicalPlan::Extension(extension) => {
-            Err(Unsayable::new(format!("node {}", extension.node.name())))
-        }
+        LogicalPlan::Extension(extension) => Err(Unsayable::new(format!("node {}", extension.node.name()))),
         other => Err(Unsayable::new(format!("node {}", node_name(other)))),
     }
 }
@@ -84,11 +85,8 @@ fn unambiguous(schema: &DFSchema) -> Result<(), Unsayable> {
 
 fn table_scan(scan: &TableScan) -> Result<Rel, Unsayable> {
     let table = scan.table_name.table();
-    let table = TableName::try_from(table)
-        .map_err(|error| Unsayable::new(format!("a scan of this table: {error}")))?;
-    let names = |schema: &DFSchema| -> Vec<String> {
-        schema.fields().iter().map(|f| f.name().clone()).collect()
-    };
+    let table = TableName::try_from(table).map_err(|error| Unsayable::new(format!("a scan of this table: {error}")))?;
+    let names = |schema: &DFSchema| -> Vec<String> { schema.fields().iter().map(|f| f.name().clone()).collect() };
     let wanted = names(&scan.projected_schema);
     let mut read = wanted.clone();
     for filter in &scan.filters {
@@ -116,15 +114,17 @@ fn table_scan(scan: &TableScan) -> Result<Rel, Unsayable> {
 }
 
 fn columns(schema: &DFSchema) -> Vec<NamedExpr> {
-    let column = |name: &String| wire::Expr {
-        kind: Some(wire::expr::Kind::Column(name.clone())),
-    };
+    let column = |name: &String| wire::Expr { kind: Some(wire::expr::Kind::Column(name.clone())) };
     let fields = schema.fields().iter();
     fields.map(|f| build::named(f.name(), column(f.name()))).collect()
 }
 
 fn projected(projection: &Projection) -> Result<Vec<NamedExpr>, Unsayable> {
-    let named = projection.schema.fields().iter().zip(&projection.expr);
+    let fields = projection.schema.fields();
+    if fields.len() != projection.expr.len() {
+        return Err(Unsayable::new("a projection whose columns are not its expressions"));
+    }
+    let named = fields.iter().zip(&projection.expr);
     named.map(|(field, e)| Ok(build::named(field.name(), expr(e, 0)?))).collect()
 }
 
@@ -132,27 +132,30 @@ fn aggregate(a: &Aggregate) -> Result<(Vec<NamedExpr>, Vec<NamedMeasure>), Unsay
     if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
         return Err(Unsayable::new("GROUPING SETS, CUBE or ROLLUP"));
     }
+    // GROUP BY x, x is two expressions and one column
+    let mut group_exprs: Vec<&Expr> = Vec::with_capacity(a.group_expr.len());
+    for e in &a.group_expr {
+        if !group_exprs.contains(&e) {
+            group_exprs.push(e);
+        }
+    }
     let fields = a.schema.fields();
-    let groups = fields.iter().zip(&a.group_expr);
+    if fields.len() != group_exprs.len() + a.aggr_expr.len() {
+        return Err(Unsayable::new("an aggregate whose columns are not its expressions"));
+    }
+    let groups = fields.iter().zip(&group_exprs);
     let groups = groups.map(|(field, e)| Ok(build::named(field.name(), expr(e, 0)?)));
-    let measures = fields.iter().skip(a.group_expr.len()).zip(&a.aggr_expr);
-    let measures = measures.map(|(field, e)| {
-        Ok(NamedMeasure {
-            name: field.name().clone(),
-            measure: Some(encode_measure(e)?),
-        })
-    });
+    let measures = fields.iter().skip(group_exprs.len()).zip(&a.aggr_expr);
+    let measures =
+        measures.map(|(field, e)| Ok(NamedMeasure { name: field.name().clone(), measure: Some(encode_measure(e)?) }));
     Ok((groups.collect::<Result<_, Unsayable>>()?, measures.collect::<Result<_, Unsayable>>()?))
 }
 
 fn sort_keys(sort: &Sort) -> Result<Vec<SortKey>, Unsayable> {
-    let keys = sort.expr.iter().map(|key| {
-        Ok(SortKey {
-            expr: Some(expr(&key.expr, 0)?),
-            descending: !key.asc,
-            nulls_first: key.nulls_first,
-        })
-    });
+    let keys = sort
+        .expr
+        .iter()
+        .map(|key| Ok(SortKey { expr: Some(expr(&key.expr, 0)?), descending: !key.asc, nulls_first: key.nulls_first }));
     keys.collect()
 }
 

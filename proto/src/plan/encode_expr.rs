@@ -27,20 +27,26 @@ fn of(kind: Kind) -> wire::Expr {
 /// Says an expression; whether the whole is too big is for the caller to check.
 pub(super) fn expr(e: &Expr, depth: usize) -> Result<wire::Expr, Unsayable> {
     if depth > MAX_DEPTH {
-        return Err(Unsayable::new(format!(
-            "an expression nested more than {MAX_DEPTH} levels deep"
-        )));
+        return Err(Unsayable::new(format!("an expression nested more than {MAX_DEPTH} levels deep")));
     }
     if let Some(value) = constant(e) {
         return Ok(of(Kind::Literal(encode_literal(&value)?)));
     }
+    unfolded(e, depth)
+}
+
+/// An argument of a function. The type of `round(x, 1)` depends on whether its argument *is* a constant, so a
+/// cast stays a cast there; only texts, which never decide a type, become constants of the type asked for.
+fn argument(e: &Expr, depth: usize) -> Result<wire::Expr, Unsayable> {
+    match constant(e) {
+        Some(value) if value.data_type().is_string() => Ok(of(Kind::Literal(encode_literal(&value)?))),
+        _ => unfolded(e, depth),
+    }
+}
+
+fn unfolded(e: &Expr, depth: usize) -> Result<wire::Expr, Unsayable> {
     let boxed = |e: &Expr| expr(e, depth + 1).map(Box::new);
-    let is_null = |e: &Expr, negated| {
-        Ok(of(Kind::IsNull(Box::new(wire::IsNull {
-            expr: Some(boxed(e)?),
-            negated,
-        }))))
-    };
+    let is_null = |e: &Expr, negated| Ok(of(Kind::IsNull(Box::new(wire::IsNull { expr: Some(boxed(e)?), negated }))));
     // `x IS TRUE` is never NULL, and so is `x IS NOT DISTINCT FROM true`
     let is = |op: CompareOp, e: &Expr, value: bool| {
         let value = encode_literal(&ScalarValue::Boolean(Some(value)))?;
@@ -83,7 +89,7 @@ pub(super) fn expr(e: &Expr, depth: usize) -> Result<wire::Expr, Unsayable> {
             if functions::find(name).is_none() {
                 return Err(Unsayable::new(format!("function {name}")));
             }
-            let args = call.args.iter().map(|arg| expr(arg, depth + 1));
+            let args = call.args.iter().map(|arg| argument(arg, depth + 1));
             return self::call(name, args.collect::<Result<_, _>>()?);
         }
         Expr::AggregateFunction(f) => {
@@ -105,19 +111,12 @@ pub(super) fn expr(e: &Expr, depth: usize) -> Result<wire::Expr, Unsayable> {
 }
 
 fn compare(op: CompareOp, left: Box<wire::Expr>, right: Box<wire::Expr>) -> wire::Expr {
-    of(Kind::Compare(Box::new(wire::Compare {
-        op: op.into(),
-        left: Some(left),
-        right: Some(right),
-    })))
+    of(Kind::Compare(Box::new(wire::Compare { op: op.into(), left: Some(left), right: Some(right) })))
 }
 
 fn call(name: &str, args: Vec<wire::Expr>) -> Result<wire::Expr, Unsayable> {
     functions::check(name, &args)?;
-    Ok(of(Kind::Call(wire::Call {
-        function: name.to_owned(),
-        args,
-    })))
+    Ok(of(Kind::Call(wire::Call { function: name.to_owned(), args })))
 }
 
 enum Binary {
@@ -168,10 +167,7 @@ fn binary(e: &BinaryExpr, depth: usize) -> Result<wire::Expr, Unsayable> {
         }
         Binary::Regex { negated, insensitive } => {
             let Some(pattern) = constant(&e.right) else {
-                return Err(Unsayable::new(format!(
-                    "operator {} with a pattern that is not a constant",
-                    e.op
-                )));
+                return Err(Unsayable::new(format!("operator {} with a pattern that is not a constant", e.op)));
             };
             let mut args = vec![expr(&e.left, depth + 1)?];
             args.push(of(Kind::Literal(encode_literal(&pattern)?)));
@@ -194,11 +190,16 @@ fn regex(negated: bool, insensitive: bool) -> Binary {
     Binary::Regex { negated, insensitive }
 }
 
+/// AND or OR of these; one of the same kind among them is taken apart, so that a meaning has one form.
 fn logic(op: LogicOp, args: Vec<wire::Expr>) -> wire::Expr {
-    of(Kind::Logic(wire::Logic {
-        op: op.into(),
-        args,
-    }))
+    let mut flat = Vec::with_capacity(args.len());
+    for arg in args {
+        match arg.kind {
+            Some(Kind::Logic(inner)) if inner.op == i32::from(op) => flat.extend(inner.args),
+            kind => flat.push(wire::Expr { kind }),
+        }
+    }
+    of(Kind::Logic(wire::Logic { op: op.into(), args: flat }))
 }
 
 /// The operands of `a AND b AND c ..` from left to right, however they are grouped. Not by recursion: such a
@@ -263,14 +264,7 @@ fn case(e: &Case, depth: usize) -> Result<wire::Expr, Unsayable> {
     };
     let mut whens = Vec::with_capacity(e.when_then_expr.len());
     for (when, then) in &e.when_then_expr {
-        whens.push(wire::When {
-            when: Some(expr(when, depth + 1)?),
-            then: Some(expr(then, depth + 1)?),
-        });
+        whens.push(wire::When { when: Some(expr(when, depth + 1)?), then: Some(expr(then, depth + 1)?) });
     }
-    Ok(of(Kind::Case(Box::new(wire::Case {
-        operand: optional(&e.expr)?,
-        whens,
-        otherwise: optional(&e.else_expr)?,
-    }))))
+    Ok(of(Kind::Case(Box::new(wire::Case { operand: optional(&e.expr)?, whens, otherwise: optional(&e.else_expr)? }))))
 }

@@ -50,11 +50,7 @@ pub(super) fn encode_measure(e: &Expr) -> Result<Measure, Unsayable> {
         [argument] => Some(expr(argument, 0)?),
         args => return cannot(&format!("with {} arguments", args.len())),
     };
-    Ok(Measure {
-        kind: kind.into(),
-        argument,
-        filter: params.filter.as_ref().map(|f| expr(f, 0)).transpose()?,
-    })
+    Ok(Measure { kind: kind.into(), argument, filter: params.filter.as_ref().map(|f| expr(f, 0)).transpose()? })
 }
 
 fn is_value(e: &Expr) -> bool {
@@ -68,10 +64,7 @@ pub(super) fn decode_measure(
     filter: Option<Expr>,
     functions: &dyn FunctionRegistry,
 ) -> Result<Expr, FragmentError> {
-    let unknown = || FragmentError::Unknown {
-        what: "MeasureKind",
-        value: measure.kind,
-    };
+    let unknown = || FragmentError::Unknown { what: "MeasureKind", value: measure.kind };
     let kind = MeasureKind::try_from(measure.kind).map_err(|_| unknown())?;
     let name = match kind {
         MeasureKind::Unspecified => return Err(unknown()),

@@ -21,9 +21,7 @@ mod encode_expr;
 mod measure;
 mod types;
 
-pub use crate::fragment::build::{
-    aggregate, filter, fragment, limit, measure, named, project, read, sort, sort_limit,
-};
+pub use crate::fragment::build::{aggregate, filter, fragment, limit, measure, named, project, read, sort, sort_limit};
 pub use decode::decode;
 pub use encode::encode_plan;
 pub use encode_expr::encode_expr;

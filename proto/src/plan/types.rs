@@ -8,17 +8,11 @@ use super::Unsayable;
 use crate::fragment::FragmentError;
 use crate::wire::{self, Type, TypeKind};
 
-const WRONG: FragmentError = FragmentError::Invalid {
-    what: "Type",
-    rule: "is not a known type",
-};
+const WRONG: FragmentError = FragmentError::Invalid { what: "Type", rule: "is not a known type" };
 
 /// The type on the wire.
 pub(crate) fn encode_type(data_type: &DataType) -> Result<Type, Unsayable> {
-    let plain = |kind: TypeKind| Type {
-        kind: kind.into(),
-        ..Type::default()
-    };
+    let plain = |kind: TypeKind| Type { kind: kind.into(), ..Type::default() };
     Ok(match data_type {
         DataType::Null => plain(TypeKind::Null),
         DataType::Boolean => plain(TypeKind::Boolean),
@@ -36,26 +30,20 @@ pub(crate) fn encode_type(data_type: &DataType) -> Result<Type, Unsayable> {
         DataType::Utf8View => plain(TypeKind::Utf8View),
         DataType::LargeUtf8 => plain(TypeKind::LargeUtf8),
         DataType::Binary => plain(TypeKind::Binary),
-        DataType::FixedSizeBinary(width) if *width > 0 => Type {
-            width: width.unsigned_abs(),
-            ..plain(TypeKind::FixedSizeBinary)
-        },
+        DataType::FixedSizeBinary(width) if *width > 0 => {
+            Type { width: width.unsigned_abs(), ..plain(TypeKind::FixedSizeBinary) }
+        }
         DataType::Date32 => plain(TypeKind::Date32),
         DataType::Timestamp(unit, zone) => Type {
             unit: encode_unit(*unit).into(),
             timezone: zone.as_deref().unwrap_or_default().to_owned(),
             ..plain(TypeKind::Timestamp)
         },
-        DataType::Decimal128(precision, scale) if *scale >= 0 => Type {
-            precision: u32::from(*precision),
-            scale: i32::from(*scale),
-            ..plain(TypeKind::Decimal128)
-        },
+        DataType::Decimal128(precision, scale) if *scale >= 0 => {
+            Type { precision: u32::from(*precision), scale: i32::from(*scale), ..plain(TypeKind::Decimal128) }
+        }
         DataType::Interval(IntervalUnit::MonthDayNano) => plain(TypeKind::IntervalMonthDayNano),
-        DataType::Duration(unit) => Type {
-            unit: encode_unit(*unit).into(),
-            ..plain(TypeKind::Duration)
-        },
+        DataType::Duration(unit) => Type { unit: encode_unit(*unit).into(), ..plain(TypeKind::Duration) },
         other => return Err(Unsayable::new(format!("type {other}"))),
     })
 }
@@ -80,9 +68,7 @@ pub(super) fn decode_type(t: &Type) -> Result<DataType, FragmentError> {
         TypeKind::Utf8View => DataType::Utf8View,
         TypeKind::LargeUtf8 => DataType::LargeUtf8,
         TypeKind::Binary => DataType::Binary,
-        TypeKind::FixedSizeBinary => {
-            DataType::FixedSizeBinary(i32::try_from(t.width).map_err(|_| WRONG)?)
-        }
+        TypeKind::FixedSizeBinary => DataType::FixedSizeBinary(i32::try_from(t.width).map_err(|_| WRONG)?),
         TypeKind::Date32 => DataType::Date32,
         TypeKind::Timestamp => DataType::Timestamp(decode_unit(t.unit)?, zone(t)),
         TypeKind::Decimal128 => DataType::Decimal128(

@@ -3,7 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::datatypes::Schema;
-use arrow::ipc::convert::{IpcSchemaEncoder, try_schema_from_flatbuffer_bytes};
+use arrow::ipc::convert::try_schema_from_flatbuffer_bytes;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
@@ -15,16 +16,18 @@ use crate::plan::encode_type;
 #[error("the schema cannot be read")]
 pub struct SchemaError;
 
-/// A schema with the metadata of its fields.
+/// A schema with the metadata of its fields, as one Arrow IPC message.
 pub fn to_bytes(schema: &Schema) -> Vec<u8> {
-    let mut encoder = IpcSchemaEncoder::new();
-    encoder.schema_to_fb(schema).finished_data().to_vec()
+    let (mut dictionaries, options) = (DictionaryTracker::new(false), IpcWriteOptions::default());
+    IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(schema, &mut dictionaries, &options).ipc_message
 }
 
 /// Reads what [`to_bytes`] wrote.
 pub fn from_bytes(bytes: &[u8]) -> Result<Schema, SchemaError> {
+    // the reader takes bytes at aligned addresses only, and within a message they stand anywhere
+    let aligned = arrow::buffer::Buffer::from(bytes);
     // the reader checks the layout of foreign bytes, but panics on some contents (an unknown width or unit)
-    let read = AssertUnwindSafe(|| try_schema_from_flatbuffer_bytes(bytes));
+    let read = AssertUnwindSafe(|| try_schema_from_flatbuffer_bytes(&aligned));
     match catch_unwind(read) {
         Ok(Ok(schema)) => Ok(schema),
         Ok(Err(_)) | Err(_) => Err(SchemaError),

@@ -13,6 +13,10 @@ pub const ROLE: &str = "eger.role";
 pub const PERSON: &str = "person";
 /// The column holds pseudonyms of something else that links (a contact, a requisition).
 pub const KEY: &str = "key";
+/// Metadata of a whole schema: what the table is about; [`REFERENCE`], or absent for tables of people.
+pub const TABLE_ROLE: &str = "eger.table_role";
+/// The table has no people: a code list, a calendar.
+pub const REFERENCE: &str = "reference";
 /// Unit of measure (UCUM).
 pub const UNIT: &str = "eger.unit";
 /// Code system (SKS, ATC, NPU ..).

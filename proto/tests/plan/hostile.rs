@@ -6,8 +6,8 @@ use proto::plan::decode;
 use proto::wire::expr::Kind;
 use proto::wire::literal::Value;
 use proto::wire::{
-    Arithmetic, Between, Call, Case, Cast, Compare, Expr, Fragment, InList, Interval, IsNull, Like, Literal,
-    Logic, Rel, SortKey, Type, TypeKind, When,
+    Arithmetic, Between, Call, Case, Cast, Compare, Expr, Fragment, InList, Interval, IsNull, Like, Literal, Logic,
+    Rel, SortKey, Type, TypeKind, When,
 };
 
 use crate::bench::{session, tables};
@@ -21,10 +21,7 @@ fn of(kind: Kind) -> Expr {
 
 fn a_type(dice: &mut Dice) -> Type {
     let kind = TypeKind::try_from(1 + i32::try_from(dice.roll(22)).unwrap()).unwrap();
-    let mut t = Type {
-        kind: kind.into(),
-        ..Type::default()
-    };
+    let mut t = Type { kind: kind.into(), ..Type::default() };
     match kind {
         TypeKind::FixedSizeBinary => t.width = [16, 1, 1024][dice.roll(3)],
         TypeKind::Timestamp => {
@@ -90,10 +87,7 @@ fn expr(dice: &mut Dice, depth: usize) -> Expr {
             let all = functions::all();
             let f = &all[dice.roll(all.len())];
             let count = f.min + dice.roll(f.max - f.min + 1).min(3);
-            Kind::Call(Call {
-                function: f.name.to_owned(),
-                args: (0..count).map(|_| expr(dice, depth)).collect(),
-            })
+            Kind::Call(Call { function: f.name.to_owned(), args: (0..count).map(|_| expr(dice, depth)).collect() })
         }
         2 => Kind::Compare(Box::new(Compare { op: op(dice, 8), left: boxed(dice), right: boxed(dice) })),
         3 => Kind::Logic(Logic { op: op(dice, 2), args: (0..2 + dice.roll(3)).map(|_| expr(dice, depth)).collect() }),
@@ -157,11 +151,8 @@ fn rel(dice: &mut Dice, depth: usize) -> Rel {
             build::aggregate(input, keep(dice), measures)
         }
         _ => {
-            let key = SortKey {
-                expr: Some(expr(dice, 2)),
-                descending: dice.roll(2) == 0,
-                nulls_first: dice.roll(2) == 0,
-            };
+            let key =
+                SortKey { expr: Some(expr(dice, 2)), descending: dice.roll(2) == 0, nulls_first: dice.roll(2) == 0 };
             let limit = [None, Some(0), Some(3), Some(i64::MAX.unsigned_abs())][dice.roll(4)];
             let offset = [0, 1, i64::MAX.unsigned_abs()][dice.roll(3)];
             build::sort_limit(input, vec![key], limit, offset)

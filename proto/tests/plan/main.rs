@@ -1,11 +1,6 @@
 //! Plan -> fragment -> bytes -> fragment -> plan gives the same rows; what cannot be said is named.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 mod bench;
 mod coverage;

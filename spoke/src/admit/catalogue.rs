@@ -1,6 +1,6 @@
 //! What a project is told about the tables that it may use.
 
-use super::{Admission, view::PermittedTable};
+use super::{Admission, Context, too_late, view::PermittedTable};
 use crate::receive::Envelope;
 use arrow::datatypes::Field;
 use proto::{
@@ -17,6 +17,10 @@ impl Admission {
     /// When there is no grant, or something in it can't be used.
     pub async fn catalogue(&self, envelope: &Envelope) -> Result<CatalogueReply, Refusal> {
         let context = self.context(envelope)?;
+        tokio::time::timeout_at(context.deadline, self.tell(envelope, &context)).await.map_err(|_| too_late())?
+    }
+
+    async fn tell(&self, envelope: &Envelope, context: &Context) -> Result<CatalogueReply, Refusal> {
         let grant = self.grants.find(envelope).await?;
         let keys = self.keys.project(&context.project).await?;
         let mut tables = Vec::new();
@@ -45,7 +49,7 @@ fn entry(view: &PermittedTable) -> TableEntry {
         rows: snapshot.rows,
         bytes: snapshot.bytes,
         arrow_schema: schema::to_bytes(columns),
-        columns: columns.fields().iter().map(|field| column(field)).collect(),
+        columns: columns.fields().iter().map(column).collect(),
         schema_fingerprint: schema::fingerprint(columns).to_vec(),
         event_date: event_date.unwrap_or_default().to_owned(),
     }

@@ -117,9 +117,7 @@ fn harmless(expr: &Expr, columns: &Columns<'_>) -> bool {
     match expr {
         Expr::Column(column) => !columns.linking.contains_key(&column.name),
         Expr::Literal(..) => true,
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            compares(*op) && fine(left) && fine(right)
-        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => compares(*op) && fine(left) && fine(right),
         Expr::Not(e)
         | Expr::IsNull(e)
         | Expr::IsNotNull(e)

@@ -3,7 +3,10 @@
 //! INVARIANT: when the folder can't be read, nobody is granted anything.
 
 use crate::receive::Envelope;
-use policies::{grant::{Denied, Grant, Grants}, zone::Zone};
+use policies::{
+    grant::{Denied, Grant, Grants},
+    zone::Zone,
+};
 use proto::{
     ids::ProjectId,
     refusal::{Kind, Refusal},
@@ -18,9 +21,12 @@ use std::{
 /// Name, time and size of each file: another state means that something changed.
 type State = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
+/// What was read last, and how the folder stood then.
+type Known = Option<(State, Arc<Grants>)>;
+
 pub(crate) struct GrantBook {
     folder: PathBuf,
-    read: Arc<Mutex<Option<(State, Arc<Grants>)>>>,
+    read: Arc<Mutex<Known>>,
 }
 
 impl GrantBook {
@@ -36,11 +42,8 @@ impl GrantBook {
     /// The grant that covers the request, as the folder stands now.
     pub(crate) async fn find(&self, envelope: &Envelope) -> Result<Grant, Refusal> {
         let (folder, read) = (self.folder.clone(), Arc::clone(&self.read));
-        let grants = tokio::task::spawn_blocking(move || current(&folder, &read))
-            .await
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let grants =
+            tokio::task::spawn_blocking(move || current(&folder, &read)).await.ok().flatten().unwrap_or_default();
         let today = chrono::Utc::now().date_naive();
         Zone::from_wire(envelope.zone.into())
             .ok_or(Denied)
@@ -55,7 +58,7 @@ impl GrantBook {
     }
 }
 
-fn current(folder: &Path, read: &Mutex<Option<(State, Arc<Grants>)>>) -> Option<Arc<Grants>> {
+fn current(folder: &Path, read: &Mutex<Known>) -> Option<Arc<Grants>> {
     let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
     let state = match state(folder) {
         Ok(state) => state,
@@ -65,10 +68,10 @@ fn current(folder: &Path, read: &Mutex<Option<(State, Arc<Grants>)>>) -> Option<
             return None;
         }
     };
-    if let Some((known, grants)) = read.as_ref() {
-        if *known == state {
-            return Some(Arc::clone(grants));
-        }
+    if let Some((known, grants)) = read.as_ref()
+        && *known == state
+    {
+        return Some(Arc::clone(grants));
     }
     match Grants::load(folder) {
         Ok(grants) => {

@@ -62,6 +62,11 @@ impl KeyBook {
         })
     }
 
+    /// Public id of the store key.
+    pub(crate) fn store_kid(&self) -> &str {
+        self.store.kid()
+    }
+
     /// The keys of `project`.
     pub(crate) async fn project(&self, project: &ProjectId) -> Result<Arc<ProjectKeys>, Refusal> {
         let path = self.folder.join(format!("{project}.key"));
@@ -76,10 +81,10 @@ impl KeyBook {
                 return Err(missing());
             }
         };
-        if let Some((at, keys)) = known.get(project) {
-            if *at == changed {
-                return Ok(Arc::clone(keys));
-            }
+        if let Some((at, keys)) = known.get(project)
+            && *at == changed
+        {
+            return Ok(Arc::clone(keys));
         }
         let (passphrase, store, file) = (Arc::clone(&self.passphrase), Arc::clone(&self.store), path.clone());
         // Opening a sealed file takes a good part of a second on purpose.
@@ -109,8 +114,5 @@ impl KeyBook {
 }
 
 fn missing() -> Refusal {
-    Refusal::new(
-        Kind::Unavailable,
-        "this controller has not imported the project's key yet (spoke project-key import)",
-    )
+    Refusal::new(Kind::Unavailable, "this controller has not imported the project's key yet (spoke project-key import)")
 }

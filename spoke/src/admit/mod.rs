@@ -137,8 +137,8 @@ impl Admission {
                 .build();
             let views = self.views(&grant, &keys, &state, &question).await?;
             check_fingerprint(&views, &question)?;
-            let plan =
-                proto::plan::decode(&question.fragment, &views, &state, &self.fragment_limits).map_err(Refusal::from)?;
+            let plan = proto::plan::decode(&question.fragment, &views, &state, &self.fragment_limits)
+                .map_err(Refusal::from)?;
             Ok::<_, Refusal>((plan, state))
         });
         let (plan, state) = admitted.await.map_err(|_| too_late())??;
@@ -193,8 +193,17 @@ impl Admission {
             Refusal::new(Kind::Unavailable, "the controller's storage can't be read at the moment; ask again later")
         })?;
         let Some(snapshot) = snapshot else { return Ok(None) };
-        let pinned =
-            Pinned { snapshot, store: self.store.object_store(), url: self.store.url() };
+        if !snapshot.store_kid.is_empty() && snapshot.store_kid != self.keys.store_kid() {
+            tracing::error!(
+                table = %granted.name, stored = %snapshot.store_kid, present = %self.keys.store_kid(),
+                "a table was published under another store key than keys/store.key; ingest it again"
+            );
+            return Err(Refusal::new(
+                Kind::Unavailable,
+                format!("table {} can't be read at this controller at the moment; its log says why", granted.name),
+            ));
+        }
+        let pinned = Pinned { snapshot, store: self.store.object_store(), url: self.store.url() };
         let view = PermittedTable::new(pinned, granted, keys, state).map_err(|error| {
             tracing::error!(
                 project = %grant.project, file = %self.grants.file_of(&grant.project).display(), %error,
@@ -245,6 +254,9 @@ fn session(limits: &ServeLimits, runtime: Arc<RuntimeEnv>) -> SessionState {
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false)
         .with_collect_statistics(false);
-    config.options_mut().execution.parquet.pushdown_filters = true;
+    let options = &mut config.options_mut().execution;
+    options.parquet.pushdown_filters = true;
+    // Each sorting partition sets so much aside for merging; the usual 10 MB are too much for a small spoke.
+    options.sort_spill_reservation_bytes = options.sort_spill_reservation_bytes.min(limits.memory.as_usize() / 32);
     SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build()
 }

@@ -3,7 +3,10 @@
 use super::view::GrantProblem;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::{
-    common::{DFSchema, tree_node::{TreeNode, TreeNodeRecursion}},
+    common::{
+        DFSchema,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     execution::SessionState,
     logical_expr::Expr,
     physical_expr::PhysicalExpr,
@@ -40,9 +43,7 @@ pub(crate) fn compile(
             Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => {
                 Some("subqueries can't stand in a row filter".to_owned())
             }
-            Expr::Placeholder(_) | Expr::ScalarVariable(..) => {
-                Some("variables can't stand in a row filter".to_owned())
-            }
+            Expr::Placeholder(_) | Expr::ScalarVariable(..) => Some("variables can't stand in a row filter".to_owned()),
             Expr::ScalarFunction(call)
                 if call.func.signature().volatility == datafusion::logical_expr::Volatility::Volatile =>
             {

@@ -63,8 +63,7 @@ impl PermittedTable {
         state: &SessionState,
     ) -> Result<Self, GrantProblem> {
         let raw = Arc::clone(&pinned.snapshot.schema);
-        let problem =
-            |field, message| GrantProblem { table: granted.name.clone(), field, message };
+        let problem = |field, message| GrantProblem { table: granted.name.clone(), field, message };
         let mut fields = Vec::new();
         let mut stored = Vec::new();
         let mut linking = HashMap::new();
@@ -88,10 +87,10 @@ impl PermittedTable {
             .as_ref()
             .map(|text| row_filter::compile(text, &granted.name, &raw, state))
             .transpose()?;
-        let stored_names = DFSchema::try_from(raw.as_ref().clone())
-            .map_err(|error| problem("columns", error.strip_backtrace()))?;
+        let stored_names =
+            DFSchema::try_from(raw.as_ref().clone()).map_err(|error| problem("columns", error.strip_backtrace()))?;
         Ok(Self {
-            schema: Arc::new(Schema::new(fields)),
+            schema: Arc::new(Schema::new_with_metadata(fields, raw.metadata().clone())),
             pinned,
             stored,
             stored_names,
@@ -173,16 +172,10 @@ impl TableProvider for PermittedTable {
                 .ok_or_else(|| DataFusionError::Internal("a filter that can't be evaluated here".to_owned()))?;
             conditions.push(session.create_physical_expr(filter, &self.stored_names)?);
         }
-        let reading = Reading {
-            columns,
-            conditions,
-            order: &self.keys.order,
-            parts: session.config().target_partitions(),
-        };
-        let reader =
-            self.pinned.reader(reading, session.runtime_env(), session.config_options()).await?;
-        let recoders =
-            schema.fields().iter().map(|field| self.linking.get(field.name()).cloned()).collect();
+        let reading =
+            Reading { columns, conditions, order: &self.keys.order, parts: session.config().target_partitions() };
+        let reader = self.pinned.reader(reading, session.runtime_env(), session.config_options()).await?;
+        let recoders = schema.fields().iter().map(|field| self.linking.get(field.name()).cloned()).collect();
         let snapshot = &self.pinned.snapshot;
         let project = Project {
             order: Arc::clone(&self.keys.order),

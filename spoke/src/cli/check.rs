@@ -110,7 +110,12 @@ fn grants(config: &SpokeConfig, report: &mut Report) {
                 report.line(
                     "grant",
                     if key.exists() {
-                        Ok(format!("project {}, {} tables, until {}", grant.project, grant.tables.len(), grant.valid_to))
+                        Ok(format!(
+                            "project {}, {} tables, until {}",
+                            grant.project,
+                            grant.tables.len(),
+                            grant.valid_to
+                        ))
                     } else {
                         Err(format!("project {}: its key is not here yet (spoke project-key import)", grant.project))
                     },

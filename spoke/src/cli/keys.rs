@@ -105,8 +105,7 @@ impl ProjectKeyArgs {
         let identity = open(&config)?;
         let pass = config.passphrase().map_err(Failure::usage)?;
         let projects = config.projects_dir();
-        let own =
-            Own { controller: &config.controller, identity: &identity, projects: &projects, pass: &pass };
+        let own = Own { controller: &config.controller, identity: &identity, projects: &projects, pass: &pass };
         match self.command {
             KeyCommand::Create { to, new_epoch } => {
                 let members = to.members()?;
@@ -115,8 +114,7 @@ impl ProjectKeyArgs {
             }
             KeyCommand::Share { to } => {
                 let members = to.members()?;
-                project_key::share(&to.project, own, &members, &to.out)
-                    .map(|shared| shared_out(&to.project, &shared))
+                project_key::share(&to.project, own, &members, &to.out).map(|shared| shared_out(&to.project, &shared))
             }
             KeyCommand::Import { file, lead } => {
                 let lead = lead.as_deref().map(public_key).transpose()?;
@@ -163,9 +161,7 @@ impl HandOver {
 fn public_key(text: &str) -> Result<PublicKey, Failure> {
     let text = match text.strip_prefix('@') {
         None => text.to_owned(),
-        Some(file) => {
-            std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("{file}: {error}")))?
-        }
+        Some(file) => std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("{file}: {error}")))?,
     };
     text.parse().map_err(Failure::usage)
 }

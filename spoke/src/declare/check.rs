@@ -34,11 +34,7 @@ struct Lines {
 impl Lines {
     fn wrong(&self, at: &Range<usize>, message: impl Into<String>) -> DeclareError {
         let before = self.text.get(..at.start).unwrap_or(&self.text);
-        DeclareError::Wrong {
-            file: self.file.clone(),
-            line: before.matches('\n').count() + 1,
-            message: message.into(),
-        }
+        DeclareError::Wrong { file: self.file.clone(), line: before.matches('\n').count() + 1, message: message.into() }
     }
 }
 
@@ -51,7 +47,10 @@ pub(super) fn table(text: &str, file: &str, stem: Option<&str>) -> Result<Part, 
     if let Some(stem) = stem
         && stem != AsRef::<str>::as_ref(&name)
     {
-        return Err(lines.wrong(&raw.name.span(), format!("name is '{name}' but the file is called {stem}.toml; give both the same name")));
+        return Err(lines.wrong(
+            &raw.name.span(),
+            format!("name is '{name}' but the file is called {stem}.toml; give both the same name"),
+        ));
     }
     if raw.source.get_ref().path.trim().is_empty() {
         return Err(lines.wrong(&raw.source.span(), "source.path is empty; write a file, a folder, a glob or a URL"));
@@ -72,7 +71,10 @@ pub(super) fn table(text: &str, file: &str, stem: Option<&str>) -> Result<Part, 
         let source = column.source.as_ref().map_or(column_name, |source| source.get_ref()).clone();
         if !sources.insert(source.to_lowercase()) {
             let at = column.source.as_ref().map_or(at, Spanned::span);
-            return Err(lines.wrong(&at, format!("column '{column_name}' takes source column '{source}', which another column takes already")));
+            return Err(lines.wrong(
+                &at,
+                format!("column '{column_name}' takes source column '{source}', which another column takes already"),
+            ));
         }
         let kind = kind(column, &name, &lines, &mut default_domain)?;
         if kind == ColumnKind::Person {
@@ -81,7 +83,10 @@ pub(super) fn table(text: &str, file: &str, stem: Option<&str>) -> Result<Part, 
         if let Some(date) = &column.date
             && !matches!(kind, ColumnKind::Value(ValueType::Date | ValueType::Timestamp))
         {
-            return Err(lines.wrong(&date.span(), format!("column '{column_name}': 'date' belongs to columns of type date or timestamp")));
+            return Err(lines.wrong(
+                &date.span(),
+                format!("column '{column_name}': 'date' belongs to columns of type date or timestamp"),
+            ));
         }
         columns.push(Column {
             name: column_name.clone(),
@@ -103,8 +108,21 @@ pub(super) fn table(text: &str, file: &str, stem: Option<&str>) -> Result<Part, 
         let found = columns.iter().find(|column| &column.name == event_date.get_ref());
         match found.map(|column| &column.kind) {
             Some(ColumnKind::Value(ValueType::Date | ValueType::Timestamp)) => {}
-            Some(_) => return Err(lines.wrong(&event_date.span(), format!("event_date names column '{}', which is not of type date or timestamp", event_date.get_ref()))),
-            None => return Err(lines.wrong(&event_date.span(), format!("event_date names column '{}', which is not declared", event_date.get_ref()))),
+            Some(_) => {
+                return Err(lines.wrong(
+                    &event_date.span(),
+                    format!(
+                        "event_date names column '{}', which is not of type date or timestamp",
+                        event_date.get_ref()
+                    ),
+                ));
+            }
+            None => {
+                return Err(lines.wrong(
+                    &event_date.span(),
+                    format!("event_date names column '{}', which is not declared", event_date.get_ref()),
+                ));
+            }
         }
     }
     let mut via = 0..0;
@@ -116,14 +134,28 @@ pub(super) fn table(text: &str, file: &str, stem: Option<&str>) -> Result<Part, 
             let at = raw_via.name.as_ref().map_or_else(|| via.clone(), Spanned::span);
             valid_name(&added).map_err(|message| lines.wrong(&at, message))?;
             if names.contains(&added) {
-                return Err(lines.wrong(&at, format!("[person_via] adds a column '{added}', but one of that name is declared; rename one of them")));
+                return Err(lines.wrong(
+                    &at,
+                    format!(
+                        "[person_via] adds a column '{added}', but one of that name is declared; rename one of them"
+                    ),
+                ));
             }
             let key = raw_via.key.get_ref();
-            let is_key = columns.iter().any(|column| &column.name == key && matches!(column.kind, ColumnKind::Key { .. }));
+            let is_key =
+                columns.iter().any(|column| &column.name == key && matches!(column.kind, ColumnKind::Key { .. }));
             if !is_key {
-                return Err(lines.wrong(&raw_via.key.span(), format!("[person_via] key names '{key}', which is no column with role = \"key\" of this table")));
+                return Err(lines.wrong(
+                    &raw_via.key.span(),
+                    format!("[person_via] key names '{key}', which is no column with role = \"key\" of this table"),
+                ));
             }
-            Some(PersonVia { table: raw_via.table.get_ref().clone(), key: key.clone(), name: added, parent_person: String::new() })
+            Some(PersonVia {
+                table: raw_via.table.get_ref().clone(),
+                key: key.clone(),
+                name: added,
+                parent_person: String::new(),
+            })
         }
     };
 
@@ -141,16 +173,25 @@ pub(super) fn table(text: &str, file: &str, stem: Option<&str>) -> Result<Part, 
     Ok(Part { decl, lines, default_domain, via })
 }
 
-fn kind(column: &RawColumn, table: &TableName, lines: &Lines, default_domain: &mut HashSet<String>) -> Result<ColumnKind, DeclareError> {
+fn kind(
+    column: &RawColumn,
+    table: &TableName,
+    lines: &Lines,
+    default_domain: &mut HashSet<String>,
+) -> Result<ColumnKind, DeclareError> {
     let name = column.name.get_ref();
     let at = column.name.span();
     if let Some(domain) = &column.domain {
         if column.role.as_ref().map(|role| *role.get_ref()) != Some(ColumnRole::Key) {
-            return Err(lines.wrong(&domain.span(), format!("column '{name}': 'domain' belongs to columns with role = \"key\"")));
+            return Err(lines
+                .wrong(&domain.span(), format!("column '{name}': 'domain' belongs to columns with role = \"key\"")));
         }
         let parts = domain.get_ref().split('.').all(|part| valid_name(part).is_ok());
         if !parts {
-            return Err(lines.wrong(&domain.span(), format!("column '{name}': domain must be names joined by '.', such as \"lpr.kontakt\"")));
+            return Err(lines.wrong(
+                &domain.span(),
+                format!("column '{name}': domain must be names joined by '.', such as \"lpr.kontakt\""),
+            ));
         }
     }
     match (&column.role, &column.value_type) {
@@ -173,7 +214,12 @@ fn kind(column: &RawColumn, table: &TableName, lines: &Lines, default_domain: &m
     }
 }
 
-fn people_fit_role(role: TableRole, people: &[Range<usize>], raw: &RawTable, lines: &Lines) -> Result<(), DeclareError> {
+fn people_fit_role(
+    role: TableRole,
+    people: &[Range<usize>],
+    raw: &RawTable,
+    lines: &Lines,
+) -> Result<(), DeclareError> {
     let at = raw.role.span();
     match (role, people) {
         (TableRole::Person, []) => return Err(lines.wrong(&at, "role is \"person\" but no column has role = \"person\"")),
@@ -187,8 +233,12 @@ fn people_fit_role(role: TableRole, people: &[Range<usize>], raw: &RawTable, lin
         return Err(lines.wrong(&at, "a table with role = \"person_via\" can't have mode = \"append\": rows from before would keep the people of an older parent. Use mode = \"replace\""));
     }
     match (role, &raw.person_via) {
-        (TableRole::PersonVia, None) => Err(lines.wrong(&at, "role is \"person_via\" but there is no [person_via] part with table and key")),
-        (TableRole::Person | TableRole::Reference, Some(via)) => Err(lines.wrong(&via.table.span(), "[person_via] belongs to tables with role = \"person_via\"")),
+        (TableRole::PersonVia, None) => {
+            Err(lines.wrong(&at, "role is \"person_via\" but there is no [person_via] part with table and key"))
+        }
+        (TableRole::Person | TableRole::Reference, Some(via)) => {
+            Err(lines.wrong(&via.table.span(), "[person_via] belongs to tables with role = \"person_via\""))
+        }
         _ => Ok(()),
     }
 }
@@ -200,7 +250,9 @@ fn valid_name(name: &str) -> Result<(), String> {
     if first && rest && name.len() <= 63 {
         Ok(())
     } else {
-        Err(format!("'{name}' is no name: start with a letter a-z and use only a-z, 0-9 and _ (at most 63). The name in the source goes to source = \"...\""))
+        Err(format!(
+            "'{name}' is no name: start with a letter a-z and use only a-z, 0-9 and _ (at most 63). The name in the source goes to source = \"...\""
+        ))
     }
 }
 
@@ -230,7 +282,10 @@ pub(super) fn together(parts: Vec<Part>) -> Result<Declarations, DeclareError> {
             return Err(wrong(format!("[person_via] names table '{}', which has no people itself", via.table)));
         };
         let Some(domain) = parent.decl.columns.iter().find(|column| column.name == via.key).and_then(key_domain) else {
-            return Err(wrong(format!("[person_via]: table '{}' has no column '{}' with role = \"key\"", via.table, via.key)));
+            return Err(wrong(format!(
+                "[person_via]: table '{}' has no column '{}' with role = \"key\"",
+                via.table, via.key
+            )));
         };
         let own = part.decl.columns.iter().find(|column| column.name == via.key).and_then(key_domain);
         let takes = part.default_domain.contains(&via.key);

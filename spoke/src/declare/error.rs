@@ -34,7 +34,9 @@ pub enum DeclareError {
         other: String,
     },
     /// Tables get their people from one another in a circle.
-    #[error("{file}: [person_via] of table '{table}' leads back to '{table}'; one table of the circle must have a person column of its own")]
+    #[error(
+        "{file}: [person_via] of table '{table}' leads back to '{table}'; one table of the circle must have a person column of its own"
+    )]
     Circle {
         /// the file
         file: String,

@@ -40,8 +40,8 @@ pub fn load_all(dir: &Path) -> Result<Declarations, DeclareError> {
     paths.sort();
     let mut parts = Vec::with_capacity(paths.len());
     for path in paths {
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| DeclareError::Unreadable { path: path.clone(), source })?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| DeclareError::Unreadable { path: path.clone(), source })?;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         parts.push(check::table(&text, &path.display().to_string(), stem.as_deref())?);
     }
@@ -53,10 +53,7 @@ pub fn load_all(dir: &Path) -> Result<Declarations, DeclareError> {
 /// # Errors
 /// As [`load_all`].
 pub fn parse_all<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Declarations, DeclareError> {
-    let parts = texts
-        .into_iter()
-        .map(|(name, text)| check::table(text, name, None))
-        .collect::<Result<Vec<_>, _>>()?;
+    let parts = texts.into_iter().map(|(name, text)| check::table(text, name, None)).collect::<Result<Vec<_>, _>>()?;
     check::together(parts)
 }
 

@@ -5,7 +5,10 @@ use super::{
     types::{DateForm, ValueType},
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use proto::{ids::TableName, schema};
+use proto::{
+    ids::TableName,
+    schema::{self, REFERENCE, TABLE_ROLE},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, sync::Arc};
@@ -130,7 +133,11 @@ impl TableDecl {
             fields.push(person_field(&via.name, &text));
         }
         fields.extend(self.columns.iter().map(Column::field));
-        Arc::new(Schema::new(fields))
+        let about = match self.role {
+            TableRole::Person | TableRole::PersonVia => HashMap::new(),
+            TableRole::Reference => HashMap::from([(TABLE_ROLE.to_owned(), REFERENCE.to_owned())]),
+        };
+        Arc::new(Schema::new_with_metadata(fields, about))
     }
 
     /// Name of the published person column, if there is one.
@@ -138,11 +145,9 @@ impl TableDecl {
     pub fn person(&self) -> Option<&str> {
         match &self.person_via {
             Some(via) => Some(&via.name),
-            None => self
-                .columns
-                .iter()
-                .find(|column| column.kind == ColumnKind::Person)
-                .map(|column| column.name.as_str()),
+            None => {
+                self.columns.iter().find(|column| column.kind == ColumnKind::Person).map(|column| column.name.as_str())
+            }
         }
     }
 
@@ -175,7 +180,7 @@ impl Column {
         match &self.kind {
             ColumnKind::Person => return person_field(&self.name, &self.description),
             ColumnKind::Key { .. } => {
-                metadata.insert(schema::ROLE.to_owned(), "key".to_owned());
+                metadata.insert(schema::ROLE.to_owned(), schema::KEY.to_owned());
             }
             ColumnKind::Value(_) => {}
         }
@@ -191,7 +196,7 @@ impl Column {
 
 fn person_field(name: &str, description: &Text) -> Field {
     let mut metadata = described(description);
-    metadata.insert(schema::ROLE.to_owned(), "person".to_owned());
+    metadata.insert(schema::ROLE.to_owned(), schema::PERSON.to_owned());
     Field::new(name, DataType::FixedSizeBinary(PSEUDONYM), true).with_metadata(metadata)
 }
 

@@ -34,7 +34,9 @@ pub enum IngestError {
         declared: &'static str,
     },
     /// The columns of an appended table changed.
-    #[error("table '{table}' is in mode \"append\", but its columns are declared otherwise than they were published ({what}). Set mode = \"replace\" for one ingest of the whole source")]
+    #[error(
+        "table '{table}' is in mode \"append\", but its columns are declared otherwise than they were published ({what}). Set mode = \"replace\" for one ingest of the whole source"
+    )]
     ColumnsChanged {
         /// the table
         table: String,
@@ -42,7 +44,9 @@ pub enum IngestError {
         what: String,
     },
     /// Nothing is known about what an appended table was made of.
-    #[error("table '{table}' is in mode \"append\", but state.db does not know which files are published already (was it removed or restored?). Set mode = \"replace\" for one ingest of the whole source")]
+    #[error(
+        "table '{table}' is in mode \"append\", but state.db does not know which files are published already (was it removed or restored?). Set mode = \"replace\" for one ingest of the whole source"
+    )]
     HistoryLost {
         /// the table
         table: String,
@@ -56,7 +60,9 @@ pub enum IngestError {
         parent: String,
     },
     /// A table and the one that it gets its people from are stored under different keys.
-    #[error("table '{table}' and '{parent}' are stored under different keys of this spoke. Ingest '{parent}' again first")]
+    #[error(
+        "table '{table}' and '{parent}' are stored under different keys of this spoke. Ingest '{parent}' again first"
+    )]
     KeyChanged {
         /// the table
         table: String,

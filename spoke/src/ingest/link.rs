@@ -23,12 +23,17 @@ pub(crate) struct PersonLink {
 
 impl PersonLink {
     pub(crate) fn new(decl: &TableDecl) -> Self {
-        let fields = decl.schema().fields().iter().skip(usize::from(decl.person_via.is_some())).cloned().collect::<Vec<_>>();
+        let fields =
+            decl.schema().fields().iter().skip(usize::from(decl.person_via.is_some())).cloned().collect::<Vec<_>>();
         Self { table: decl.name.to_string(), schema: Arc::new(Schema::new(fields)), sketch: Sketch::new() }
     }
 
     /// A piece as a batch; people become stored pseudonyms.
-    pub(crate) async fn link(&mut self, piece: Parsed, linker: Option<&mut dyn Pseudonyms>) -> Result<RecordBatch, IngestError> {
+    pub(crate) async fn link(
+        &mut self,
+        piece: Parsed,
+        linker: Option<&mut dyn Pseudonyms>,
+    ) -> Result<RecordBatch, IngestError> {
         let internal = |message: String| IngestError::Internal { table: self.table.clone(), message };
         let mut people = None;
         if !piece.persons.is_empty() {
@@ -50,7 +55,8 @@ impl PersonLink {
             }
             let nulls = (numbers.len() < piece.persons.len())
                 .then(|| piece.persons.iter().map(|number| *number != NO_PERSON).collect::<NullBuffer>());
-            let array = FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), nulls).map_err(|error| internal(error.to_string()))?;
+            let array = FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), nulls)
+                .map_err(|error| internal(error.to_string()))?;
             people = Some(Arc::new(array) as ArrayRef);
         } else if piece.columns.iter().any(Option::is_none) {
             // a piece of which every row was rejected
@@ -121,16 +127,17 @@ mod tests {
 
     #[test]
     fn the_sketch_is_near_enough() {
-        for people in [0_u64, 10, 100_000, 3_000_000] {
-            let mut sketch = Sketch::new();
-            for person in 0..people {
-                // a multiplicative hash is random enough here
-                let bytes = (u128::from(person).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)).to_be_bytes();
-                sketch.add(&bytes);
-                sketch.add(&bytes);
+        let mut sketch = Sketch::new();
+        let mut count = 0_u64;
+        for people in [0_u64, 10, 10_000, 1_000_000] {
+            while count < people {
+                let person = crate::ingest::tests::person(count);
+                sketch.add(&person);
+                sketch.add(&person);
+                count += 1;
             }
             let found = sketch.estimate();
-            assert!(found.abs_diff(people) <= people / 10 + 1, "{found} instead of {people}");
+            assert!(found.abs_diff(people) <= people / 50 + 1, "{found} instead of {people}");
         }
     }
 }

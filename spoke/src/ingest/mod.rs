@@ -52,6 +52,9 @@ pub struct IngestOptions {
     /// where tests break it off
     #[cfg(test)]
     pub(crate) interrupt: Option<Interrupt>,
+    /// in place of the configured store
+    #[cfg(test)]
+    pub(crate) store: Option<Store>,
 }
 
 /// Stages of a table's ingest, for tests that break it off there.
@@ -75,17 +78,18 @@ pub(crate) struct Interrupt {
 
 impl IngestOptions {
     /// Stands at every stage; tests make it fail there.
-    #[cfg_attr(not(test), expect(clippy::unused_self, clippy::unnecessary_wraps))]
     pub(crate) fn reach(&self, stage: Stage, table: &TableName) -> Result<(), IngestError> {
         #[cfg(test)]
         if self.interrupt.is_some_and(|interrupt| interrupt.at == stage) {
-            return Err(IngestError::Internal { table: table.to_string(), message: format!("interrupted at {stage:?}") });
+            return Err(IngestError::Internal {
+                table: table.to_string(),
+                message: format!("interrupted at {stage:?}"),
+            });
         }
         tracing::debug!(%table, ?stage, "ingest");
         Ok(())
     }
 
-    #[cfg_attr(not(test), expect(clippy::unused_self))]
     pub(crate) fn tidies(&self) -> bool {
         #[cfg(test)]
         if let Some(interrupt) = self.interrupt {
@@ -118,7 +122,7 @@ pub(crate) async fn run_with(
         config,
         options: &options,
         declarations: &declarations,
-        store: Store::open(config)?,
+        store: open_store(config, &options)?,
         state: State::open(&config.state_db()).await?,
         started,
     };
@@ -132,6 +136,15 @@ pub(crate) async fn run_with(
         }
     }
     Ok(summaries)
+}
+
+#[cfg_attr(not(test), expect(unused_variables))]
+fn open_store(config: &SpokeConfig, options: &IngestOptions) -> Result<Store, IngestError> {
+    #[cfg(test)]
+    if let Some(store) = &options.store {
+        return Ok(store.clone());
+    }
+    Ok(Store::open(config)?)
 }
 
 /// What all tables of one run share.

@@ -33,8 +33,10 @@ pub(crate) async fn plan(
     match decl.mode {
         Mode::Replace => {
             let Some(last) = last else { return Ok(Plan::Read(files)) };
-            let same_declaration = last.declaration == decl.digest() && last.parent_version == parent.map(|parent| parent.version);
-            let known: HashSet<(&str, u64)> = last.sources.iter().map(|source| (source.location.as_str(), source.size)).collect();
+            let same_declaration =
+                last.declaration == decl.digest() && last.parent_version == parent.map(|parent| parent.version);
+            let known: HashSet<(&str, u64)> =
+                last.sources.iter().map(|source| (source.location.as_str(), source.size)).collect();
             let same_files =
                 known.len() == files.len() && files.iter().all(|file| known.contains(&(file.name.as_ref(), file.size)));
             if !(same_declaration && same_files) {
@@ -80,6 +82,14 @@ fn difference(published: &Schema, declared: &Schema) -> Option<String> {
         let same = old.name() == new.name()
             && old.data_type() == new.data_type()
             && old.metadata().get(role) == new.metadata().get(role);
-        (!same).then(|| format!("column '{}' of type {} where '{}' of type {} was", new.name(), new.data_type(), old.name(), old.data_type()))
+        (!same).then(|| {
+            format!(
+                "column '{}' of type {} where '{}' of type {} was",
+                new.name(),
+                new.data_type(),
+                old.name(),
+                old.data_type()
+            )
+        })
     })
 }

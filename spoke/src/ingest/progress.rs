@@ -24,7 +24,9 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = (show && terminal).then(|| {
             let bar = ProgressBar::new(total);
-            if let Ok(style) = ProgressStyle::with_template("{prefix:<20} {bar:30} {bytes}/{total_bytes} {msg}, {eta} left") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix:<20} {bar:30} {bytes}/{total_bytes} {msg}, {eta} left")
+            {
                 bar.set_style(style);
             }
             bar.set_prefix(table.to_owned());

@@ -37,7 +37,12 @@ fn mode_name(mode: Mode) -> &'static str {
 
 impl State {
     /// Notes that an ingest runs.
-    pub(crate) async fn begin(&self, id: &str, decl: &TableDecl, parent_version: Option<i64>) -> Result<(), PublishError> {
+    pub(crate) async fn begin(
+        &self,
+        id: &str,
+        decl: &TableDecl,
+        parent_version: Option<i64>,
+    ) -> Result<(), PublishError> {
         sqlx::query(
             "INSERT INTO ingest (id, table_name, started_at, status, mode, declaration, parent_version)
              VALUES (?1, ?2, ?3, 'running', ?4, ?5, ?6)",
@@ -78,14 +83,16 @@ impl State {
 
     /// Notes that the commit happened.
     pub(crate) async fn published(&self, id: &str, version: i64, summary: Option<&str>) -> Result<(), PublishError> {
-        sqlx::query("UPDATE ingest SET status = 'published', version = ?2, summary = ?3, finished_at = ?4 WHERE id = ?1")
-            .bind(id)
-            .bind(version)
-            .bind(summary)
-            .bind(Utc::now().to_rfc3339())
-            .execute(self.pool())
-            .await
-            .map_err(|error| self.failed(error))?;
+        sqlx::query(
+            "UPDATE ingest SET status = 'published', version = ?2, summary = ?3, finished_at = ?4 WHERE id = ?1",
+        )
+        .bind(id)
+        .bind(version)
+        .bind(summary)
+        .bind(Utc::now().to_rfc3339())
+        .execute(self.pool())
+        .await
+        .map_err(|error| self.failed(error))?;
         Ok(())
     }
 

@@ -34,7 +34,11 @@ impl RejectReport {
     pub(crate) fn add(&mut self, file: &str, rejects: &[Reject]) -> Result<(), IngestError> {
         for reject in rejects {
             let column = reject.column.as_deref().unwrap_or_default();
-            let key = if column.is_empty() { reject.reason.0.to_string() } else { format!("column '{column}': {}", reject.reason.0) };
+            let key = if column.is_empty() {
+                reject.reason.0.to_string()
+            } else {
+                format!("column '{column}': {}", reject.reason.0)
+            };
             if self.reasons.len() < REASONS || self.reasons.contains_key(&key) {
                 *self.reasons.entry(key).or_default() += 1;
             }

@@ -103,7 +103,13 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = |count: u64| thousands(count);
         if self.outcome == Outcome::NothingNew {
-            return write!(f, "{}: nothing new; snapshot {} with {} rows stays", self.table, self.snapshot, n(self.rows_in_table));
+            return write!(
+                f,
+                "{}: nothing new; snapshot {} with {} rows stays",
+                self.table,
+                self.snapshot,
+                n(self.rows_in_table)
+            );
         }
         writeln!(f, "{}: published as snapshot {} with {} rows", self.table, self.snapshot, n(self.rows_in_table))?;
         writeln!(

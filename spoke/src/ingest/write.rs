@@ -56,6 +56,8 @@ struct Current {
     path: Path,
     rows: u64,
     writer: AsyncArrowWriter<BufWriter>,
+    /// its end was tried and failed
+    broken: bool,
 }
 
 impl TableWriter {
@@ -132,7 +134,7 @@ impl TableWriter {
         let to = BufWriter::new(self.store.object_store(), path.clone());
         let writer = AsyncArrowWriter::try_new(to, self.schema.clone(), Some(self.properties.clone()))
             .map_err(|error| self.failed(error))?;
-        Ok(Current { name, path, rows: 0, writer })
+        Ok(Current { name, path, rows: 0, writer, broken: false })
     }
 
     async fn end_file(&mut self) -> Result<(), IngestError> {
@@ -147,6 +149,7 @@ impl TableWriter {
                 Ok(())
             }
             Err(error) => {
+                current.broken = true;
                 self.current = Some(current);
                 Err(self.failed(error))
             }
@@ -167,11 +170,13 @@ impl TableWriter {
     /// Removes everything that was written.
     pub(crate) async fn abort(mut self) {
         if let Some(current) = self.current.take() {
-            let mut to = current.writer.into_inner();
-            if let Err(error) = to.abort().await {
+            // One whose end failed can not be aborted any more (that panics); dropping it tidies up after it.
+            if !current.broken
+                && let Err(error) = current.writer.into_inner().abort().await
+            {
                 tracing::debug!(file = %current.path, %error, "a half-written file will be removed by the next ingest");
             }
-            // An upload that was complete already can't be aborted any more.
+            // It may be complete all the same, when only the answer was lost.
             let _ = self.store.object_store().delete(&current.path).await;
         }
         let folder = self.store.table_path(&self.decl.name);
@@ -185,7 +190,8 @@ impl TableWriter {
 
     fn count_people(&mut self, batch: &RecordBatch) {
         let Some(person) = self.person else { return };
-        let column: Option<&FixedSizeBinaryArray> = batch.columns().get(person).and_then(|column| column.as_fixed_size_binary_opt());
+        let column: Option<&FixedSizeBinaryArray> =
+            batch.columns().get(person).and_then(|column| column.as_fixed_size_binary_opt());
         let Some(column) = column else { return };
         for row in 0..column.len() {
             if column.is_null(row) {

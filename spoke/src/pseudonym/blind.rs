@@ -143,8 +143,8 @@ impl Blinded {
             .collect::<Result<Vec<_>, _>>()?;
         let key = Ristretto255::deserialize_elem(&key.bytes).map_err(|_| Bad::Proof)?;
         let texts: Vec<Zeroizing<Vec<u8>>> = self.inputs.iter().map(Input::text).collect();
-        let outputs = VoprfClient::batch_finalize(&texts, &self.clients, &elements, &proof, key)
-            .map_err(|_| Bad::Proof)?;
+        let outputs =
+            VoprfClient::batch_finalize(&texts, &self.clients, &elements, &proof, key).map_err(|_| Bad::Proof)?;
         let mut entries = Entries(Vec::with_capacity(self.inputs.len()));
         for (input, output) in self.inputs.iter().zip(outputs) {
             let mut output = output.map_err(|_| Bad::Malformed)?;

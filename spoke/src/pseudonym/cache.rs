@@ -13,9 +13,7 @@
 mod read;
 
 use super::keys::CacheKey;
-use chacha20poly1305::{
-    AeadInPlace, KeyInit, XChaCha20Poly1305, XNonce,
-};
+use chacha20poly1305::{AeadInPlace, KeyInit, XChaCha20Poly1305, XNonce};
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Seek, SeekFrom, Write},
@@ -61,12 +59,12 @@ pub(super) trait Load {
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// The file can't be read or written (such as a full disk).
-    #[error("person cache {}: {source}. Nothing that was published is affected; free the cause and run again", path.display())]
+    #[error("person cache {}: {cause}. Nothing that was published is affected; free the cause and run again", path.display())]
     Io {
         /// which file
         path: PathBuf,
         /// what the operating system said
-        source: io::Error,
+        cause: io::Error,
     },
     /// Not a cache at all.
     #[error("person cache {}: is not a person cache. Move it away; the next run makes a new one", path.display())]
@@ -148,22 +146,15 @@ impl CacheFile {
         if !path.exists() {
             create(path, &cipher, link)?;
         }
-        let io = |source| CacheError::Io { path: path.to_owned(), source };
+        let io = |cause| CacheError::Io { path: path.to_owned(), cause };
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(CacheError::Busy { path: path.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+            Err(TryLockError::Error(cause)) => return Err(io(cause)),
         }
-        let mut cache = Self {
-            path: path.to_owned(),
-            file,
-            cipher,
-            file_id: [0; FILE_ID],
-            counter: 0,
-            end: 0,
-            broken: false,
-        };
+        let mut cache =
+            Self { path: path.to_owned(), file, cipher, file_id: [0; FILE_ID], counter: 0, end: 0, broken: false };
         cache.read_all(link, into)?;
         Ok(cache)
     }
@@ -175,10 +166,10 @@ impl CacheFile {
         }
         for block in entries.chunks(MAX_ENTRIES) {
             let bytes = self.seal(block)?;
-            if let Err(source) = self.write(&bytes) {
+            if let Err(cause) = self.write(&bytes) {
                 // What got into the file is cut off again; else the next block would stand behind rubbish.
                 self.broken = self.file.set_len(self.end).and_then(|()| self.file.sync_data()).is_err();
-                return Err(self.io(source));
+                return Err(self.io(cause));
             }
             self.end += bytes.len() as u64;
             self.counter += 1;
@@ -221,8 +212,8 @@ impl CacheFile {
         Ok(nonce)
     }
 
-    fn io(&self, source: io::Error) -> CacheError {
-        CacheError::Io { path: self.path.clone(), source }
+    fn io(&self, cause: io::Error) -> CacheError {
+        CacheError::Io { path: self.path.clone(), cause }
     }
 }
 
@@ -237,7 +228,7 @@ fn block_aad(file_id: &[u8; FILE_ID], counter: u64, count: u32) -> [u8; FILE_ID 
 }
 
 fn create(path: &Path, cipher: &XChaCha20Poly1305, link: &[u8; LINK_KEY]) -> Result<(), CacheError> {
-    let io = |source| CacheError::Io { path: path.to_owned(), source };
+    let io = |cause| CacheError::Io { path: path.to_owned(), cause };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
     }

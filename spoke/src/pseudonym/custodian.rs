@@ -59,13 +59,7 @@ impl Custodian {
     pub(super) fn new(address: &str, peer: Peer, tls: &Tls, key: LinkPublicKey, retry: Retry) -> Self {
         let name = format!("'{}' at {address}", peer.name);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            client: CustodianClient::new(tls::channel(address, peer, tls)),
-            name,
-            key,
-            retry,
-            window: 2 * cores + 2,
-        }
+        Self { client: CustodianClient::new(tls::channel(address, peer, tls)), name, key, retry, window: 2 * cores + 2 }
     }
 
     /// Starts evaluating; take the results with [`Run::next`].
@@ -121,10 +115,7 @@ impl Custodian {
         })
     }
 
-    async fn timely<T>(
-        &self,
-        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-    ) -> Result<T, Lost> {
+    async fn timely<T>(&self, call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Lost> {
         match tokio::time::timeout(self.retry.patience, call).await {
             Ok(Ok(reply)) => Ok(reply.into_inner()),
             Ok(Err(status)) => Err(self.judge(&status)),

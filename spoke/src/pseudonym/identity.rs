@@ -2,9 +2,7 @@
 //! keys. Controllers tell each other their public keys themselves; the hub's word does not count.
 
 use super::keys::{self, KeyError};
-use hpke::{
-    Deserializable, Kem, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::X25519HkdfSha256,
-};
+use hpke::{Deserializable, Kem, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::X25519HkdfSha256};
 use runtime::seal::Passphrase;
 use sha2::{Digest, Sha256};
 use std::{fmt, path::Path, str::FromStr};

@@ -24,20 +24,20 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// The file can't be read or opened.
-    #[error("key {}: {source}", path.display())]
+    #[error("key {}: {cause}", path.display())]
     Sealed {
         /// which file
         path: PathBuf,
         /// why
-        source: SealError,
+        cause: SealError,
     },
     /// The file can't be written.
-    #[error("key {}: can't be written: {source}", path.display())]
+    #[error("key {}: can't be written: {cause}", path.display())]
     Write {
         /// which file
         path: PathBuf,
         /// what the operating system said
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file opens but holds something else.
     #[error("key {}: holds no key of this kind. Restore it from its backup", path.display())]
@@ -97,13 +97,12 @@ impl Secret {
 }
 
 pub(super) fn write(path: &Path, context: &str, pass: &Passphrase, plain: &[u8]) -> Result<(), KeyError> {
-    let sealed = seal::seal(pass, context, plain)
-        .map_err(|source| KeyError::Sealed { path: path.to_owned(), source })?;
-    seal::write_private(path, &sealed).map_err(|source| KeyError::Write { path: path.to_owned(), source })
+    let sealed = seal::seal(pass, context, plain).map_err(|cause| KeyError::Sealed { path: path.to_owned(), cause })?;
+    seal::write_private(path, &sealed).map_err(|cause| KeyError::Write { path: path.to_owned(), cause })
 }
 
 pub(super) fn read(path: &Path, context: &str, pass: &Passphrase) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let wrap = |source| KeyError::Sealed { path: path.to_owned(), source };
+    let wrap = |cause| KeyError::Sealed { path: path.to_owned(), cause };
     let file = seal::read_private(path).map_err(wrap)?;
     seal::open(pass, context, &file).map_err(wrap)
 }

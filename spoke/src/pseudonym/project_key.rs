@@ -116,12 +116,7 @@ pub fn create(
         Some(held) => held.epoch.saturating_add(1),
         None => 1,
     };
-    let held = Held {
-        secret: Secret::random()?,
-        project: project.clone(),
-        epoch,
-        lead: own.identity.public().clone(),
-    };
+    let held = Held { secret: Secret::random()?, project: project.clone(), epoch, lead: own.identity.public().clone() };
     // The members' files come first: when one can't be written, the old epoch still stands here.
     let members = hand_over(&held, own, members, out)?;
     std::fs::create_dir_all(own.projects).map_err(io(own.projects))?;
@@ -251,7 +246,7 @@ fn hand_over(
 
 fn io(path: &Path) -> impl Fn(std::io::Error) -> ProjectKeyError + use<> {
     let path = path.to_owned();
-    move |source| ProjectKeyError::Io { path: path.clone(), source }
+    move |cause| ProjectKeyError::Io { path: path.clone(), cause }
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parquet::{
-    arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask, arrow_reader::ArrowReaderOptions, async_reader::AsyncFileReader},
+    arrow::{
+        ParquetRecordBatchStreamBuilder, ProjectionMask, arrow_reader::ArrowReaderOptions,
+        async_reader::AsyncFileReader,
+    },
     errors::ParquetError,
     file::metadata::{ParquetMetaData, ParquetMetaDataReader},
 };
@@ -39,7 +42,8 @@ impl AsyncFileReader for ParquetObject {
     ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
         async move {
             let size = self.size;
-            let metadata = ParquetMetaDataReader::new().with_arrow_reader_options(options).load_and_finish(self, size).await?;
+            let metadata =
+                ParquetMetaDataReader::new().with_arrow_reader_options(options).load_and_finish(self, size).await?;
             Ok(Arc::new(metadata))
         }
         .boxed()
@@ -65,7 +69,8 @@ impl Store {
             })?);
         }
         // The projection gives columns in the order of the file; this puts them in the order asked for.
-        let order: Vec<usize> = indices.iter().map(|index| indices.iter().filter(|other| *other < index).count()).collect();
+        let order: Vec<usize> =
+            indices.iter().map(|index| indices.iter().filter(|other| *other < index).count()).collect();
         let store = self.object_store();
         let files = snapshot.files.clone();
         let streams = futures::stream::iter(files).then(move |file| {
@@ -74,7 +79,8 @@ impl Store {
             async move {
                 let path = file.location;
                 let at = path.clone();
-                let builder = ParquetRecordBatchStreamBuilder::new(object).await.map_err(|error| unreadable(&path, error))?;
+                let builder =
+                    ParquetRecordBatchStreamBuilder::new(object).await.map_err(|error| unreadable(&path, error))?;
                 let mask = ProjectionMask::roots(builder.parquet_schema(), indices);
                 let stream = builder.with_projection(mask).build().map_err(|error| unreadable(&path, error))?;
                 Ok::<_, PublishError>(stream.map_err(move |error| unreadable(&at, error)).and_then(move |batch| {

@@ -195,7 +195,10 @@ fn delta_schema(table: &TableName, schema: &Schema) -> Result<String, PublishErr
             other => {
                 return Err(PublishError::log(
                     table,
-                    DeltaTableError::Generic(format!("column '{}' has type {other}, which can't be published", field.name())),
+                    DeltaTableError::Generic(format!(
+                        "column '{}' has type {other}, which can't be published",
+                        field.name()
+                    )),
                 ));
             }
         };

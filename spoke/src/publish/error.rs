@@ -37,7 +37,9 @@ pub enum PublishError {
         source: Box<DeltaTableError>,
     },
     /// Somebody else wrote to the table at the same time.
-    #[error("table '{table}' was changed by another process during the ingest: nothing was published. Let only one ingest write to this store")]
+    #[error(
+        "table '{table}' was changed by another process during the ingest: nothing was published. Let only one ingest write to this store"
+    )]
     Conflict {
         /// which table
         table: String,
@@ -84,9 +86,9 @@ impl PublishError {
         }
         match source {
             DeltaTableError::VersionAlreadyExists(_) => Self::Conflict { table },
-            DeltaTableError::Transaction { source: deltalake_core::kernel::transaction::TransactionError::MaxCommitAttempts(_) } => {
-                Self::Conflict { table }
-            }
+            DeltaTableError::Transaction {
+                source: deltalake_core::kernel::transaction::TransactionError::MaxCommitAttempts(_),
+            } => Self::Conflict { table },
             source => Self::Log { table, source: Box::new(source) },
         }
     }

@@ -29,7 +29,7 @@ async fn sync(paths: Vec<PathBuf>) -> Result<(), PublishError> {
         }
         Ok(())
     });
-    blocking.await.unwrap_or_else(|error| {
-        Err(PublishError::Disk { path: PathBuf::new(), source: std::io::Error::other(error) })
-    })
+    blocking
+        .await
+        .unwrap_or_else(|error| Err(PublishError::Disk { path: PathBuf::new(), source: std::io::Error::other(error) }))
 }

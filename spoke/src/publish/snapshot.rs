@@ -83,7 +83,8 @@ pub(super) async fn read(
 
 pub(super) fn from_log(store: &Store, table: &TableName, eager: &EagerSnapshot) -> Result<Snapshot, PublishError> {
     let version = i64::try_from(eager.version()).unwrap_or(i64::MAX);
-    let foreign = |message: &str| PublishError::Foreign { table: table.to_string(), version, message: message.to_owned() };
+    let foreign =
+        |message: &str| PublishError::Foreign { table: table.to_string(), version, message: message.to_owned() };
     let properties = eager.metadata().configuration();
     let text = |key: &str| properties.get(key).cloned().unwrap_or_default();
     let schema = properties
@@ -141,7 +142,8 @@ fn schema_from_text(text: &str) -> Option<Schema> {
 
 /// Properties that a commit writes.
 pub(super) fn properties(parts: [(&str, &str); 7]) -> HashMap<String, String> {
-    let mut all: HashMap<String, String> = parts.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut all: HashMap<String, String> =
+        parts.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     // Pinned snapshots are read from the log by version, however old: nobody may tidy it away.
     all.insert("delta.enableExpiredLogCleanup".to_owned(), "false".to_owned());
     all

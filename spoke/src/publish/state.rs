@@ -25,7 +25,12 @@ impl State {
     /// # Errors
     /// When it can't be opened or written.
     pub async fn open(path: &Path) -> Result<Self, PublishError> {
-        let failed = |source| PublishError::State { path: path.to_owned(), source };
+        let failed = |source: sqlx::Error| {
+            if super::error::disk_full(&source) {
+                return PublishError::DiskFull { what: path.display().to_string() };
+            }
+            PublishError::State { path: path.to_owned(), source }
+        };
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

@@ -25,8 +25,11 @@ pub struct Store {
     prefix: Path,
     url: ObjectStoreUrl,
     local: Option<PathBuf>,
-    cache: Arc<Mutex<HashMap<TableName, (ObjectMeta, Arc<Snapshot>)>>>,
+    cache: Arc<Mutex<Cache>>,
 }
+
+/// Snapshots that were read, each with the log entry that made it.
+type Cache = HashMap<TableName, (ObjectMeta, Arc<Snapshot>)>;
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -58,13 +61,14 @@ impl Store {
         let local = match parsed.scheme() {
             "file" => {
                 let folder = parsed.to_file_path().map_err(|()| address("is no folder".to_owned()))?;
-                std::fs::create_dir_all(&folder).map_err(|source| PublishError::Disk { path: folder.clone(), source })?;
+                std::fs::create_dir_all(&folder)
+                    .map_err(|source| PublishError::Disk { path: folder.clone(), source })?;
                 Some(folder)
             }
             _ => None,
         };
-        let (root, prefix) =
-            object_store::parse_url_opts(&parsed, with_environment(options)).map_err(|error| address(error.to_string()))?;
+        let (root, prefix) = object_store::parse_url_opts(&parsed, with_environment(options))
+            .map_err(|error| address(error.to_string()))?;
         let mut base = parsed.clone();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", parsed.path()));
@@ -72,6 +76,13 @@ impl Store {
         let url = if local.is_some() { "file://" } else { &parsed[..Position::BeforePath] };
         let url = ObjectStoreUrl::parse(url).map_err(|error| address(error.to_string()))?;
         Ok(Self { root: Arc::from(root), base, prefix, url, local, cache: Arc::default() })
+    }
+
+    /// The same tables through another object store, such as one that fails.
+    #[cfg(test)]
+    pub(crate) fn through(mut self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
+        self.root = wrap(self.root);
+        self
     }
 
     /// The object store; paths of [`super::DataFile`] are paths in it.
@@ -147,7 +158,9 @@ impl Store {
     async fn still_current(&self, table: &TableName, commit: &ObjectMeta, version: i64) -> Result<bool, PublishError> {
         let failed = |error| PublishError::store(format!("the log of table '{table}'"), error);
         let same = match self.root.head(&self.commit_path(table, version)).await {
-            Ok(now) => now.last_modified == commit.last_modified && now.size == commit.size && now.e_tag == commit.e_tag,
+            Ok(now) => {
+                now.last_modified == commit.last_modified && now.size == commit.size && now.e_tag == commit.e_tag
+            }
             Err(object_store::Error::NotFound { .. }) => false,
             Err(error) => return Err(failed(error)),
         };

@@ -57,7 +57,10 @@ async fn commits_replace_and_append() {
     assert_eq!(published, Published { version: 1, rows: 7 });
     let snapshot = store.snapshot(&table()).await.unwrap().unwrap();
     assert_eq!((snapshot.rows, snapshot.files.len(), snapshot.ingest.as_str()), (7, 2, "2"));
-    assert_eq!((snapshot.link_kid.as_str(), snapshot.store_kid.as_str(), snapshot.description.da.as_str()), ("l", "s", "æ"));
+    assert_eq!(
+        (snapshot.link_kid.as_str(), snapshot.store_kid.as_str(), snapshot.description.da.as_str()),
+        ("l", "s", "æ")
+    );
     let rows: Vec<RecordBatch> = store.columns(&snapshot, &["n"]).unwrap().try_collect().await.unwrap();
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 7);
 
@@ -75,7 +78,10 @@ async fn commits_replace_and_append() {
     let snapshot = store.snapshot(&table()).await.unwrap().unwrap();
     assert_eq!(snapshot.schema, with_time.schema);
     // and back, and again
-    assert_eq!(store.commit(&table(), &commit("4", Mode::Replace, vec![])).await.unwrap(), Published { version: 3, rows: 0 });
+    assert_eq!(
+        store.commit(&table(), &commit("4", Mode::Replace, vec![])).await.unwrap(),
+        Published { version: 3, rows: 0 }
+    );
     assert_eq!(store.snapshot_at(&table(), 1).await.unwrap().rows, 7);
     assert!(store.snapshot_at(&table(), 9).await.is_err());
     assert_eq!(store.tables().await.unwrap(), [table()]);
@@ -87,7 +93,7 @@ async fn a_foreign_or_damaged_table_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
     let log = store.table_path(&table()).join("_delta_log").join("00000000000000000000.json");
-    let foreign = "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n{\"metaData\":{\"id\":\"x\",\"format\":{\"provider\":\"parquet\",\"options\":{}},\"schemaString\":\"{\\\"type\\\":\\\"struct\\\",\\\"fields\\\":[]}\",\"partitionColumns\":[],\"configuration\":{}}}\n";
+    let foreign = "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n{\"metaData\":{\"id\":\"x\",\"format\":{\"provider\":\"parquet\",\"options\":{}},\"schemaString\":\"{\\\"type\\\":\\\"struct\\\",\\\"fields\\\":[{\\\"name\\\":\\\"a\\\",\\\"type\\\":\\\"long\\\",\\\"nullable\\\":true,\\\"metadata\\\":{}}]}\",\"partitionColumns\":[],\"configuration\":{}}}\n";
     store.object_store().put(&log, foreign.into()).await.unwrap();
     let error = store.snapshot(&table()).await.unwrap_err().to_string();
     assert!(error.contains("has no schema of a spoke"), "{error}");
@@ -101,7 +107,8 @@ fn addresses_that_can_not_be_used_are_told() {
         let error = Store::at(url, &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.starts_with("[store] url = ") && error.contains(says), "{error}");
     }
-    let store = Store::at("s3://bucket/a/b", &BTreeMap::from([("AWS_Region".to_owned(), "eu-north-1".to_owned())])).unwrap();
+    let store =
+        Store::at("s3://bucket/a/b", &BTreeMap::from([("AWS_Region".to_owned(), "eu-north-1".to_owned())])).unwrap();
     assert_eq!(store.url().as_str(), "s3://bucket/");
     assert_eq!(store.table_path(&table()).as_ref(), "a/b/lmdb");
     assert_eq!(store.table_url(&table()).as_str(), "s3://bucket/a/b/lmdb/");

@@ -28,7 +28,12 @@ impl Store {
     ///
     /// # Errors
     /// When the store can't be listed or the log can't be read. A file that can't be removed is left for next time.
-    pub async fn vacuum(&self, table: &TableName, pinned: &[i64], started: DateTime<Utc>) -> Result<Vacuumed, PublishError> {
+    pub async fn vacuum(
+        &self,
+        table: &TableName,
+        pinned: &[i64],
+        started: DateTime<Utc>,
+    ) -> Result<Vacuumed, PublishError> {
         self.remove_staged(table, started).await?;
         let folder = self.table_path(table);
         let objects = self.list(&folder).await?;
@@ -36,7 +41,6 @@ impl Store {
             return Ok(Vacuumed::default());
         }
         let log = self.log_path(table);
-        let ever = self.named_by_log(table).await?;
         let mut needed: HashSet<Path> = HashSet::new();
         if let Some(current) = self.snapshot(table).await? {
             needed.extend(current.files.iter().map(|file| file.location.clone()));
@@ -46,10 +50,19 @@ impl Store {
             needed.extend(snapshot.files.iter().map(|file| file.location.clone()));
         }
         let mut done = Vacuumed::default();
-        for object in objects {
-            if object.location.prefix_matches(&log) || needed.contains(&object.location) || object.last_modified >= started {
-                continue;
-            }
+        let candidates: Vec<_> = objects
+            .into_iter()
+            .filter(|object| {
+                !object.location.prefix_matches(&log)
+                    && !needed.contains(&object.location)
+                    && object.last_modified < started
+            })
+            .collect();
+        if candidates.is_empty() {
+            return Ok(done);
+        }
+        let ever = self.named_by_log(table).await?;
+        for object in candidates {
             let orphan = match ever.get(&object.location) {
                 None => true,
                 Some(Some(removed)) if *removed < started - GRACE => false,
@@ -58,7 +71,9 @@ impl Store {
             match self.object_store().delete(&object.location).await {
                 Ok(()) if orphan => done.orphans += 1,
                 Ok(()) => done.outdated += 1,
-                Err(error) => tracing::warn!(%table, file = %object.location, %error, "a file that is no longer needed could not be removed"),
+                Err(error) => {
+                    tracing::warn!(%table, file = %object.location, %error, "a file that is no longer needed could not be removed")
+                }
             }
         }
         Ok(done)
@@ -108,10 +123,14 @@ impl Store {
                 let Ok(entries) = std::fs::read_dir(&folder) else { continue };
                 for entry in entries.flatten() {
                     let name = entry.file_name();
-                    let staged = name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(_, n)| {
-                        !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit())
-                    });
-                    let old = entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| DateTime::<Utc>::from(at) < started);
+                    let staged = name
+                        .to_str()
+                        .and_then(|name| name.rsplit_once('#'))
+                        .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()));
+                    let old = entry
+                        .metadata()
+                        .and_then(|meta| meta.modified())
+                        .is_ok_and(|at| DateTime::<Utc>::from(at) < started);
                     if staged && old {
                         std::fs::remove_file(entry.path())?;
                     }
@@ -122,7 +141,10 @@ impl Store {
         match removed.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(source)) => Err(PublishError::Disk { path: self.local_path(table).unwrap_or_default(), source }),
-            Err(error) => Err(PublishError::Disk { path: self.local_path(table).unwrap_or_default(), source: std::io::Error::other(error) }),
+            Err(error) => Err(PublishError::Disk {
+                path: self.local_path(table).unwrap_or_default(),
+                source: std::io::Error::other(error),
+            }),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     admit::Context,
-    scan::{Running, Work, failure},
+    scan::{Running, Work, failure, window::bytes_of},
 };
-use arrow::{array::Array, record_batch::RecordBatch};
+use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use proto::refusal::{Kind, Refusal};
@@ -48,14 +48,7 @@ impl Bounded {
             rows: Some(rows),
             deadline: Box::pin(sleep_until(context.deadline)),
             stop: Box::pin(stop.cancelled_owned()),
-            account: Account {
-                query: context.query,
-                work,
-                started: Instant::now(),
-                rows: 0,
-                bytes: 0,
-                ended: false,
-            },
+            account: Account { query: context.query, work, started: Instant::now(), rows: 0, bytes: 0, ended: false },
             context,
             span,
             _slot: slot,
@@ -65,10 +58,9 @@ impl Bounded {
     fn poll_rows(&mut self, poller: &mut Poller<'_>) -> Poll<Option<Result<RecordBatch, Refusal>>> {
         let Some(rows) = self.rows.as_mut() else { return Poll::Ready(None) };
         if self.deadline.as_mut().poll(poller).is_ready() {
-            return Poll::Ready(Some(Err(self.refuse(
-                Kind::Deadline,
-                "was not done in the time allowed for it; filter more, or allow more time",
-            ))));
+            return Poll::Ready(Some(Err(
+                self.refuse(Kind::Deadline, "was not done in the time allowed for it; filter more, or allow more time")
+            )));
         }
         if self.stop.as_mut().poll(poller).is_ready() {
             return Poll::Ready(Some(Err(
@@ -92,7 +84,7 @@ impl Bounded {
 
     fn count(&mut self, batch: RecordBatch) -> Result<RecordBatch, Refusal> {
         self.account.rows += batch.num_rows() as u64;
-        self.account.bytes += size(&batch);
+        self.account.bytes += bytes_of(&batch) as u64;
         if self.account.rows > self.context.max_rows {
             return Err(self.refuse(
                 Kind::TooLarge,
@@ -145,12 +137,6 @@ impl Drop for Account {
             "answered"
         );
     }
-}
-
-/// Bytes of a batch's own rows, also when its columns are slices of larger ones.
-fn size(batch: &RecordBatch) -> u64 {
-    let columns = batch.columns().iter();
-    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
 }
 
 fn millis(time: std::time::Duration) -> u64 {

@@ -61,7 +61,11 @@ pub(crate) fn refusal(error: &DataFusionError, query: &QueryId) -> Refusal {
 pub(crate) fn classify(error: &DataFusionError) -> Class {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(text) => {
-            if text.contains("disk") || text.contains("directory") { Class::Spill } else { Class::Memory }
+            if text.contains("disk") || text.contains("directory") {
+                Class::Spill
+            } else {
+                Class::Memory
+            }
         }
         DataFusionError::ArrowError(error, _) => arrow(error),
         DataFusionError::ParquetError(error) => parquet(error),
@@ -121,5 +125,48 @@ fn storage(error: &object_store::Error) -> Class {
     match error {
         object_store::Error::NotFound { .. } => Class::Gone,
         _ => Class::Storage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn no_text_of_a_library_goes_out() {
+        let secret = "0101011234";
+        let arrow = |error| DataFusionError::ArrowError(Box::new(error), None);
+        let cases = [
+            (arrow(ArrowError::CastError(secret.to_owned())), Class::Cast),
+            (arrow(ArrowError::DivideByZero), Class::DivideByZero),
+            (arrow(ArrowError::ArithmeticOverflow(secret.to_owned())), Class::Overflow),
+            (arrow(ArrowError::ParseError(secret.to_owned())), Class::Cast),
+            (arrow(ArrowError::ComputeError(secret.to_owned())), Class::Arithmetic),
+            (DataFusionError::Execution(secret.to_owned()), Class::Arithmetic),
+            (DataFusionError::Plan(secret.to_owned()), Class::Plan),
+            (DataFusionError::Internal(secret.to_owned()), Class::Internal),
+            (DataFusionError::ResourcesExhausted(format!("memory {secret}")), Class::Memory),
+            (DataFusionError::ResourcesExhausted(format!("The used disk space {secret}")), Class::Spill),
+            (DataFusionError::External(secret.into()), Class::Internal),
+            (
+                DataFusionError::ObjectStore(Box::new(object_store::Error::NotFound {
+                    path: secret.to_owned(),
+                    source: secret.into(),
+                })),
+                Class::Gone,
+            ),
+            (
+                DataFusionError::Context(secret.to_owned(), Box::new(arrow(ArrowError::DivideByZero))),
+                Class::DivideByZero,
+            ),
+        ];
+        let query = QueryId::new();
+        for (error, class) in cases {
+            assert_eq!(classify(&error), class, "{error}");
+            let refusal = refusal(&error, &query);
+            assert!(!refusal.message.contains(secret), "{refusal}");
+            assert!(refusal.message.contains(&query.to_string()), "{refusal}");
+        }
     }
 }

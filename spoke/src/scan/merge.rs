@@ -2,9 +2,7 @@
 //! from them in turn, so that the order does not depend on which was faster.
 
 use arrow::record_batch::RecordBatch;
-use datafusion::{
-    common::runtime::SpawnedTask, error::DataFusionError, execution::SendableRecordBatchStream,
-};
+use datafusion::{common::runtime::SpawnedTask, error::DataFusionError, execution::SendableRecordBatchStream};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -57,5 +55,75 @@ fn start(mut rows: SendableRecordBatchStream) -> Part {
             }
         }
     });
-    Part { batches, task: task }
+    Part { batches, task }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use arrow::{
+        array::{AsArray, Int64Array},
+        datatypes::{DataType, Field, Int64Type, Schema},
+    };
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use std::{sync::Arc, time::Duration};
+
+    fn batch(n: i64) -> RecordBatch {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
+        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(vec![n]))]).unwrap()
+    }
+
+    fn part(items: impl futures::Stream<Item = Item> + Send + 'static) -> SendableRecordBatchStream {
+        Box::pin(RecordBatchStreamAdapter::new(batch(0).schema(), items))
+    }
+
+    fn number(item: Item) -> i64 {
+        item.unwrap().column(0).as_primitive::<Int64Type>().value(0)
+    }
+
+    #[tokio::test]
+    async fn batches_come_in_turn_however_fast_each_part_is() {
+        let fast = part(stream::iter([1, 3, 5].map(|n| Ok(batch(n)))));
+        let slow = part(stream::iter([2, 4]).then(|n| async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            Ok(batch(n))
+        }));
+        let seen: Vec<i64> = in_turn(vec![fast, slow]).map(number).collect().await;
+        assert_eq!(seen, [1, 2, 3, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_the_last_word_and_a_panic_is_an_error() {
+        let broken = part(stream::iter([Ok(batch(1)), Err(DataFusionError::Execution("no".to_owned())), Ok(batch(9))]));
+        let endless = part(stream::repeat_with(|| Ok(batch(2))));
+        let seen: Vec<bool> = in_turn(vec![broken, endless]).map(|item| item.is_ok()).collect().await;
+        assert_eq!(seen, [true, true, false]);
+        let panics = part(stream::once(async { Err(DataFusionError::Execution("x".to_owned())) }).map(|item: Item| {
+            assert!(item.is_ok(), "stop");
+            item
+        }));
+        let seen: Vec<Item> = in_turn(vec![panics]).collect().await;
+        assert!(matches!(seen.as_slice(), [Err(DataFusionError::ExecutionJoin(_))]));
+    }
+
+    #[tokio::test]
+    async fn dropping_the_rows_stops_every_part() {
+        let alive = Arc::new(());
+        let held = Arc::clone(&alive);
+        let endless = part(stream::repeat_with(move || {
+            let _ = &held;
+            Ok(batch(1))
+        }));
+        let mut rows = in_turn(vec![endless]);
+        assert!(rows.next().await.is_some());
+        drop(rows);
+        tokio::time::timeout(Duration::from_secs(5), async {
+            while Arc::strong_count(&alive) > 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+    }
 }

@@ -9,7 +9,7 @@ mod merge;
 pub(crate) mod permuted;
 pub(crate) mod pieces;
 pub(crate) mod source;
-mod window;
+pub(crate) mod window;
 
 use crate::admit::{Admitted, Context};
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
@@ -75,7 +75,7 @@ pub struct Effort {
     pub pseudonym: Duration,
     /// time spent shuffling rows
     pub shuffle: Duration,
-    /// time spent in the scans as a whole, reading included
+    /// time spent waiting for the readers: fetching, decoding, filtering
     pub scan: Duration,
 }
 

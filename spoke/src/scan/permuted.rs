@@ -17,7 +17,10 @@ use arrow::{
 use datafusion::{
     common::{Result, Statistics, internal_err, tree_node::TreeNodeRecursion},
     error::DataFusionError,
-    execution::{SendableRecordBatchStream, TaskContext, memory_pool::{MemoryConsumer, MemoryReservation}},
+    execution::{
+        SendableRecordBatchStream, TaskContext,
+        memory_pool::{MemoryConsumer, MemoryReservation},
+    },
     physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
@@ -35,7 +38,7 @@ pub(crate) const NAME: &str = "PermutedScan";
 pub(crate) const PSEUDONYM_TIME: &str = "pseudonym_time";
 /// Metric: time spent joining, permuting and cutting rows.
 pub(crate) const SHUFFLE_TIME: &str = "shuffle_time";
-/// Metric: time of the scan as a whole while it worked.
+/// Metric: time spent waiting for the reader: fetching, decoding, filtering.
 pub(crate) const SCAN_TIME: &str = "scan_time";
 /// Metric: rows that left.
 pub(crate) const ROWS: &str = "permuted_rows";
@@ -127,10 +130,7 @@ impl ExecutionPlan for PermutedScan {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         if children.is_empty() { Ok(self) } else { internal_err!("{NAME} has no children") }
     }
 
@@ -171,9 +171,8 @@ impl ExecutionPlan for PermutedScan {
             scan: time(SCAN_TIME),
             rows: MetricBuilder::new(&self.metrics).counter(ROWS, partition),
         };
-        let rows = stream::try_unfold(flow, |mut flow| async move {
-            Ok(flow.next().await?.map(|batch| (batch, flow)))
-        });
+        let rows =
+            stream::try_unfold(flow, |mut flow| async move { Ok(flow.next().await?.map(|batch| (batch, flow))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
     }
 }
@@ -231,7 +230,10 @@ impl Flow {
             match next.transpose()? {
                 Some(batch) => {
                     self.carried = self.window.add(batch);
-                    self.memory.try_resize(self.window.memory())?;
+                    let needed = self.window.memory();
+                    if needed > self.memory.size() {
+                        self.memory.try_resize(needed)?;
+                    }
                 }
                 None => self.ended = true,
             }
@@ -240,8 +242,6 @@ impl Flow {
     }
 
     fn empty(&mut self) -> Result<()> {
-        let scan = self.scan.clone();
-        let _scan = scan.timer();
         let joined = {
             let _shuffle = self.shuffle.timer();
             self.window.join()?

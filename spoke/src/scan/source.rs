@@ -10,20 +10,22 @@ use datafusion::{
         listing::PartitionedFile,
         physical_plan::{
             FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
-            parquet::{
-                CachedParquetFileReaderFactory, ParquetAccessPlan, RowGroupAccess, metadata::DFParquetMetadata,
-            },
+            parquet::{CachedParquetFileReaderFactory, ParquetAccessPlan, RowGroupAccess, metadata::DFParquetMetadata},
         },
         source::DataSourceExec,
         table_schema::TableSchema,
     },
-    execution::{object_store::ObjectStoreUrl, runtime_env::RuntimeEnv},
+    execution::{cache::cache_manager::FileMetadataCache, object_store::ObjectStoreUrl, runtime_env::RuntimeEnv},
     physical_expr::{PhysicalExpr, conjunction},
     physical_plan::{ExecutionPlan, filter::FilterExecBuilder, filter_pushdown::PushedDown},
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use std::sync::Arc;
+
+/// Footers read at the same time.
+const FOOTERS: usize = 16;
 
 /// The published table, as one query sees it to its end.
 #[derive(Debug, Clone)]
@@ -41,7 +43,7 @@ pub(crate) struct Reading<'a> {
     /// columns of the snapshot's schema, in the order wanted
     pub(crate) columns: Vec<usize>,
     /// conditions on the snapshot's columns, in the order in which they are evaluated
-    pub(crate) conditions: Vec<Arc<dyn PhysicalExpr>>,
+    pub(crate) conditions: Conditions,
     /// the project's order
     pub(crate) order: &'a OrderKey,
     /// how many readers side by side
@@ -60,24 +62,13 @@ impl Pinned {
         }
     }
 
+    /// Rows of each row group of each file, from the footers; those that are not in the cache are read side by side.
     async fn rows(&self, runtime: &RuntimeEnv) -> Result<Vec<FileRows>> {
         let cache = runtime.cache_manager.get_file_metadata_cache();
-        let mut files = Vec::with_capacity(self.snapshot.files.len());
-        for file in &self.snapshot.files {
-            let meta = self.meta(file);
-            let footer = DFParquetMetadata::new(&self.store, &meta)
-                .with_file_metadata_cache(Some(Arc::clone(&cache)))
-                .fetch_metadata()
-                .await?;
-            let groups = footer
-                .row_groups()
-                .iter()
-                .map(|group| usize::try_from(group.num_rows()))
-                .collect::<Result<_, _>>()
-                .map_err(|_| DataFusionError::Internal("a row group's number of rows is negative".to_owned()))?;
-            files.push(FileRows { name: file.location.to_string(), groups });
-        }
-        Ok(files)
+        let reads: Vec<_> = (self.snapshot.files.iter())
+            .map(|file| file_rows(Arc::clone(&self.store), self.meta(file), Arc::clone(&cache)))
+            .collect();
+        stream::iter(reads).buffered(FOOTERS).try_collect().await
     }
 
     /// An operator that reads raw rows; S stands in them.
@@ -156,14 +147,28 @@ impl Pinned {
     }
 }
 
+/// Conditions on stored columns, in the order in which they are evaluated.
+type Conditions = Vec<Arc<dyn PhysicalExpr>>;
+
+async fn file_rows(store: Arc<dyn ObjectStore>, meta: ObjectMeta, cache: Arc<FileMetadataCache>) -> Result<FileRows> {
+    let footer = DFParquetMetadata::new(&store, &meta).with_file_metadata_cache(Some(cache)).fetch_metadata().await?;
+    let groups = footer
+        .row_groups()
+        .iter()
+        .map(|group| usize::try_from(group.num_rows()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| DataFusionError::Internal("a row group has a negative number of rows".to_owned()))?;
+    Ok(FileRows { name: meta.location.to_string(), groups })
+}
+
 /// Gives the source the conditions that it can evaluate while decoding; returns the others.
 ///
 /// Once a condition is left over, all that follow are left over too, so that none overtakes it.
 fn push(
     source: ParquetSource,
-    conditions: Vec<Arc<dyn PhysicalExpr>>,
+    conditions: Conditions,
     options: &datafusion::config::ConfigOptions,
-) -> Result<(Arc<dyn FileSource>, Vec<Arc<dyn PhysicalExpr>>)> {
+) -> Result<(Arc<dyn FileSource>, Conditions)> {
     let mut source: Arc<dyn FileSource> = Arc::new(source);
     let mut rest = Vec::new();
     for condition in conditions {

@@ -94,10 +94,15 @@ impl Groups {
         Ok(())
     }
 
-    fn merge(&mut self, group: usize, people: &dyn Array) -> Result<()> {
-        let people = pseudonyms(people)?;
+    /// Adds the people of list `row` to a group.
+    fn merge(&mut self, group: usize, lists: &ListArray, row: usize) -> Result<()> {
+        if lists.is_null(row) {
+            return Ok(());
+        }
         self.add(group, None)?;
-        for i in 0..people.len() {
+        let people = pseudonyms(lists.values())?;
+        let offset = |at: usize| lists.value_offsets().get(at).and_then(|offset| usize::try_from(*offset).ok());
+        for i in offset(row).unwrap_or(0)..offset(row + 1).unwrap_or(0) {
             self.add(group, people.is_valid(i).then(|| people.value(i)))?;
         }
         Ok(())
@@ -117,12 +122,7 @@ impl Groups {
     pub(super) fn merge_all(&mut self, states: &[ArrayRef]) -> Result<()> {
         self.grow(1);
         let lists = lists(states)?;
-        for i in 0..lists.len() {
-            if lists.is_valid(i) {
-                self.merge(0, &lists.value(i))?;
-            }
-        }
-        Ok(())
+        (0..lists.len()).try_for_each(|row| self.merge(0, lists, row))
     }
 
     /// The count of group 0.
@@ -227,24 +227,27 @@ impl GroupsAccumulator for Groups {
     fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
         self.grow(total_num_groups);
         let lists = lists(values)?;
-        for (i, group) in group_indices.iter().enumerate() {
-            if lists.is_valid(i) {
-                self.merge(*group, &lists.value(i))?;
-            }
-        }
-        Ok(())
+        group_indices.iter().enumerate().try_for_each(|(row, group)| self.merge(*group, lists, row))
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let people = pseudonyms(first(values)?)?;
-        let mut one_each = Groups::default();
-        one_each.grow(people.len());
+        // each row is a list of its own: of one person, or of none
+        let mut offsets: Vec<i32> = Vec::with_capacity(people.len() + 1);
+        let mut bytes = Vec::with_capacity(people.len() * BYTES);
+        let mut end = 0_i32;
+        offsets.push(end);
         for i in 0..people.len() {
-            if passes(opt_filter, i) {
-                one_each.add(i, people.is_valid(i).then(|| people.value(i)))?;
+            if passes(opt_filter, i) && people.is_valid(i) {
+                bytes.extend_from_slice(people.value(i));
+                end += 1;
             }
+            offsets.push(end);
         }
-        one_each.state(EmitTo::All)
+        let nulls: NullBuffer = (0..people.len()).map(|i| passes(opt_filter, i)).collect();
+        let values = FixedSizeBinaryArray::try_new(super::WIDTH, Buffer::from_vec(bytes), None)?;
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        Ok(vec![Arc::new(ListArray::try_new(item(), offsets, Arc::new(values), Some(nulls))?)])
     }
 
     fn size(&self) -> usize {
@@ -261,13 +264,9 @@ fn first(values: &[ArrayRef]) -> Result<&ArrayRef> {
 }
 
 fn pseudonyms(array: &dyn Array) -> Result<&FixedSizeBinaryArray> {
-    array
-        .as_fixed_size_binary_opt()
-        .ok_or_else(|| internal_datafusion_err!("persons: argument is not a pseudonym"))
+    array.as_fixed_size_binary_opt().ok_or_else(|| internal_datafusion_err!("persons: argument is not a pseudonym"))
 }
 
 fn lists(values: &[ArrayRef]) -> Result<&ListArray> {
-    first(values)?
-        .as_list_opt()
-        .ok_or_else(|| internal_datafusion_err!("persons: state is not a list"))
+    first(values)?.as_list_opt().ok_or_else(|| internal_datafusion_err!("persons: state is not a list"))
 }

@@ -63,11 +63,11 @@ attacks! {
     attack_mean_over_one: "SELECT kom, avg(indkomst) FROM bef GROUP BY kom", income();
     attack_max: "SELECT max(indkomst) FROM bef", income();
     attack_max_by_group: "SELECT kom, max(indkomst) FROM bef GROUP BY kom", income();
-    attack_first_value: "SELECT first_value(indkomst ORDER BY indkomst DESC) FROM bef", income();
+    attack_first_value: "SELECT first_value(indkomst ORDER BY indkomst DESC NULLS LAST) FROM bef", income();
     attack_percentile: "SELECT approx_percentile_cont(1.0) WITHIN GROUP (ORDER BY indkomst) FROM bef", income();
     attack_list: "SELECT array_agg(indkomst) FROM bef WHERE kom = 104", format!("[{}]", income());
     attack_text: "SELECT string_agg(indkomst::text, ',') FROM bef WHERE kom = 104", income();
-    attack_limit_below_sum: "SELECT sum(indkomst) FROM (SELECT indkomst FROM bef ORDER BY indkomst DESC LIMIT 1) x", income();
+    attack_limit_below_sum: "SELECT sum(indkomst) FROM (SELECT indkomst FROM bef ORDER BY indkomst DESC NULLS LAST LIMIT 1) x", income();
     attack_order_and_limit: "SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom ORDER BY s DESC LIMIT 1", income();
     attack_smallest_group_first: "SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom ORDER BY count(*) LIMIT 1", income();
     attack_having_one: "SELECT sum(indkomst) FROM bef GROUP BY kom HAVING count(*) = 1", income();
@@ -84,8 +84,8 @@ attacks! {
     attack_group_by_person_as_text: "SELECT max(s)::text FROM (SELECT sum(indkomst) AS s FROM bef GROUP BY md5(pnr)) x", income();
     attack_group_by_a_hash_of_the_person: "SELECT md5(pnr) AS h, sum(indkomst) FROM bef GROUP BY md5(pnr)", income();
     attack_group_by_a_case_of_the_person:
-        "SELECT sum(indkomst) FROM bef GROUP BY CASE WHEN pnr = arrow_cast(X'16000000000000000000000016f47a98', 'FixedSizeBinary(16)') \
-         THEN 1 ELSE 0 END HAVING count(*) = 1 OR kom IS NULL", income();
+        "SELECT sum(indkomst) FROM bef GROUP BY CASE WHEN pnr = arrow_cast(X'160000000000000000000000e675c498', 'FixedSizeBinary(16)') \
+         THEN 1 ELSE 0 END HAVING count(*) = 1", income();
     attack_nested_maximum: "SELECT max(s) FROM (SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom) x", income();
     attack_count_of_small_groups:
         "SELECT count(*) FROM (SELECT kom FROM bef GROUP BY kom HAVING count(*) = 1) x", "1";

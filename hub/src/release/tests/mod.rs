@@ -49,11 +49,8 @@ pub(super) fn role(name: &str, role: &str) -> Field {
 }
 
 pub(super) fn register(ctx: &SessionContext, name: &str, fields: Vec<Field>, columns: Vec<ArrayRef>, reference: bool) {
-    let metadata = if reference {
-        HashMap::from([(TABLE_ROLE.to_owned(), "reference".to_owned())])
-    } else {
-        HashMap::new()
-    };
+    let metadata =
+        if reference { HashMap::from([(TABLE_ROLE.to_owned(), "reference".to_owned())]) } else { HashMap::new() };
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
     // two partitions, so that partial counts are merged
@@ -113,7 +110,13 @@ pub(super) fn registers() -> SessionContext {
     for person in 1..=30_u32 {
         for sample in 0..person % 4 {
             who.push(person);
-            code.push(if person % 11 == 1 { "B" } else if sample == 2 { "C" } else { "A" });
+            code.push(if person % 11 == 1 {
+                "B"
+            } else if sample == 2 {
+                "C"
+            } else {
+                "A"
+            });
             value.push((person % 7 != 0).then(|| f64::from(person * 10 + sample)));
             day.push(i32::try_from(person * 3 + sample).unwrap());
         }

@@ -18,7 +18,12 @@ struct Row {
 }
 
 fn row() -> impl Strategy<Value = Row> {
-    (0_u32..18, prop::option::weighted(0.9, 0..4_i32), prop::option::weighted(0.9, 0..3_i32), prop::option::weighted(0.7, -2..6_i32))
+    (
+        0_u32..18,
+        prop::option::weighted(0.9, 0..4_i32),
+        prop::option::weighted(0.9, 0..3_i32),
+        prop::option::weighted(0.7, -2..6_i32),
+    )
         .prop_map(|(person, a, b, v)| Row { person, a, b, v })
 }
 
@@ -52,7 +57,7 @@ const FROM: [&str; 6] = [
     "(SELECT t.p, t.a, u.b, u.v, u.p AS q FROM t JOIN u ON t.p = u.p) x",
     "(SELECT t.p, t.a, u.b, u.v, u.p AS q FROM t LEFT JOIN u ON u.p = t.p AND u.a = t.a) x",
     "(SELECT u.p, t.a, t.b, t.v, t.p AS q FROM t RIGHT JOIN u ON u.p = t.p) x",
-    "(SELECT p, a, b, v, p AS q FROM t UNION ALL SELECT p, b, a, v, p FROM u) x",
+    "(SELECT p, a, b, v, p AS q FROM t UNION ALL SELECT p, b, a, v, p AS q FROM u) x",
     "(SELECT p, min(a) AS a, max(b) AS b, sum(v) AS v, p AS q FROM t GROUP BY p) x",
 ];
 
@@ -61,7 +66,12 @@ fn question() -> impl Strategy<Value = Question> {
         prop::sample::subsequence(vec!["a", "b", "a + b", "v IS NULL"], 0..=2),
         prop::sample::subsequence(MEASURES.to_vec(), 1..=4),
         prop::sample::select(FROM.to_vec()),
-        prop::option::of(prop::sample::select(vec!["v > 0", "a <> 1", "p IS NOT NULL", "p IN (SELECT p FROM u WHERE b = 1)"])),
+        prop::option::of(prop::sample::select(vec![
+            "v > 0",
+            "a <> 1",
+            "p IS NOT NULL",
+            "p IN (SELECT p FROM u WHERE b = 1)",
+        ])),
     )
         .prop_map(|(keys, measures, from, condition)| Question { keys, measures, from, condition })
 }

@@ -332,7 +332,9 @@ shapes! {
 
 #[tokio::test]
 async fn order_and_limit_apply_to_what_is_shown() {
-    let rows = answer(&registers(), "SELECT kom, count(*) AS n FROM bef GROUP BY kom ORDER BY n DESC NULLS LAST LIMIT 2").await;
+    let rows =
+        answer(&registers(), "SELECT kom, count(*) AS n FROM bef GROUP BY kom ORDER BY n DESC NULLS LAST LIMIT 2")
+            .await;
     assert_eq!(rows, [["101", "12", "released"], ["106", "7", "released"]]);
 }
 

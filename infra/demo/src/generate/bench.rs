@@ -13,7 +13,8 @@ use super::{GenerateError, TableSummary};
 use crate::registers::{LMDB, Table};
 
 /// Prescriptions with five columns; form and controller as the demo's.
-pub const PRESCRIPTIONS: Table = Table { name: "prescriptions", files: "prescriptions*.csv", columns: LMDB.columns.split_at(5).0, ..LMDB };
+pub const PRESCRIPTIONS: Table =
+    Table { name: "prescriptions", files: "prescriptions*.csv", columns: LMDB.columns.split_at(5).0, ..LMDB };
 
 /// Writes `rows` prescriptions of `people` people to `path`.
 pub fn prescriptions(path: &Path, people: u32, rows: u64, seed: u64) -> Result<TableSummary, GenerateError> {

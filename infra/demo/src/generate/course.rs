@@ -33,7 +33,8 @@ impl Course {
         let sex = if male { 1.2 } else { 0.8 };
         // drawn always, so that one person's luck does not shift the next one's
         let (chance, years): (f64, f64) = (rng.random(), rng.random());
-        let (delay, severity, response, more): (f64, f64, f64, f64) = (rng.random(), rng.random(), rng.random(), rng.random());
+        let (delay, severity, response, more): (f64, f64, f64, f64) =
+            (rng.random(), rng.random(), rng.random(), rng.random());
         if chance >= prevalence * sex {
             return None;
         }
@@ -82,7 +83,11 @@ impl Course {
         }
         days.push(self.diagnosed.plus(-rng.random_range(1..15)));
         // one in eight is not followed up in the first three months
-        let mut day = self.diagnosed.plus(if rng.random_bool(0.87) { rng.random_range(20..=88) } else { rng.random_range(95..=200) });
+        let mut day = self.diagnosed.plus(if rng.random_bool(0.87) {
+            rng.random_range(20..=88)
+        } else {
+            rng.random_range(95..=200)
+        });
         while day <= LAST {
             days.push(day);
             let pace = if day.0 - self.diagnosed.0 < 500 { 91 } else { 170 };

@@ -26,7 +26,8 @@ pub(crate) const YEARS: [i32; 4] = [2021, 2022, 2023, 2024];
 
 /// Diagnoses that people without diabetes come with.
 const COMMON: [&str; 14] = [
-    "DI109", "DJ189", "DM545", "DN390", "DS525", "DK219", "DF329", "DI489", "DE785", "DJ449", "DM179", "DZ016", "DH269", "DR074",
+    "DI109", "DJ189", "DM545", "DN390", "DS525", "DK219", "DF329", "DI489", "DE785", "DJ449", "DM179", "DZ016",
+    "DH269", "DR074",
 ];
 /// Drugs: ATC, defined daily doses in a pack (tenths), indication, name.
 const DRUGS: [(&str, u64, &str, &str); 9] = [
@@ -160,7 +161,9 @@ fn prescriptions(person: &Person, rng: &mut impl Rng, lmdb: &mut Sheet) -> io::R
         prescription(person, any_day(rng), METFORMIN, 250, rng, lmdb)?;
     }
     let Some(course) = &person.diabetes else { return Ok(()) };
-    for (start, drug, volume, pace) in [(course.metformin, METFORMIN, 500, 95), (course.second_drug, SEMAGLUTIDE, 280, 60)] {
+    for (start, drug, volume, pace) in
+        [(course.metformin, METFORMIN, 500, 95), (course.second_drug, SEMAGLUTIDE, 280, 60)]
+    {
         let Some(mut day) = start else { continue };
         while day <= LAST {
             if day >= FIRST {

@@ -93,7 +93,11 @@ impl GenerateError {
 }
 
 /// Writes every controller's files below `dir/<controller>/`, calling `progress` with the people done so far.
-pub fn registers(dir: &Path, options: &Options, mut progress: impl FnMut(u32)) -> Result<Vec<TableSummary>, GenerateError> {
+pub fn registers(
+    dir: &Path,
+    options: &Options,
+    mut progress: impl FnMut(u32),
+) -> Result<Vec<TableSummary>, GenerateError> {
     if !(100..=MAX_PEOPLE).contains(&options.people) {
         return Err(GenerateError::People(options.people));
     }

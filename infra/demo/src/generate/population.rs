@@ -12,9 +12,8 @@ pub(crate) const FIRST: Day = Day::of(2019, 1, 1);
 pub(crate) const LAST: Day = Day::of(2024, 12, 31);
 
 /// Thousands of people in five-year age groups from 0-4 to 95-99, about as in Denmark.
-const PYRAMID: [u32; 20] = [
-    305, 305, 330, 345, 365, 400, 395, 345, 330, 370, 395, 420, 370, 335, 305, 285, 180, 92, 38, 10,
-];
+const PYRAMID: [u32; 20] =
+    [305, 305, 330, 345, 365, 400, 395, 345, 330, 370, 395, 420, 370, 335, 305, 285, 180, 92, 38, 10];
 
 /// One person.
 #[derive(Clone, Debug)]

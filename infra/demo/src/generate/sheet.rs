@@ -160,7 +160,7 @@ impl Sheet {
     /// Ends the row, into the file of that number.
     pub(crate) fn end(&mut self, file: usize) -> io::Result<()> {
         self.rows += 1;
-        if self.rows % PACE == 0 {
+        if self.rows.is_multiple_of(PACE) {
             self.malform(file)?;
             self.malformed += 1;
         }

@@ -5,6 +5,7 @@
 //!
 //! INVARIANT: for synthetic data only. No part of the platform may depend on this module.
 
+mod compare;
 mod read;
 mod values;
 
@@ -18,6 +19,7 @@ use datafusion::catalog::{MemTable, MemorySchemaProvider, SchemaProvider};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+pub use self::compare::{Cells, cells, enclave, open};
 pub use self::read::{Contents, ReadError, read};
 use crate::questions::PEOPLE;
 use crate::registers::{CONTROLLERS, TABLES, Table};

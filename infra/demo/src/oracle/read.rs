@@ -59,10 +59,12 @@ pub fn read(table: &'static Table, dir: &Path, parents: &Path) -> Result<Content
     let mut rejected = 0;
     for path in files(&dir.join(table.files))? {
         let bytes = std::fs::read(&path).map_err(|cause| ReadError::Io { path: path.clone(), cause })?;
-        let text = letters::decode(table.form.encoding, &bytes).ok_or_else(|| ReadError::Encoding { path: path.clone() })?;
+        let text =
+            letters::decode(table.form.encoding, &bytes).ok_or_else(|| ReadError::Encoding { path: path.clone() })?;
         rejected += rows(table, &path, &text, &mut builders)?;
     }
-    let mut fields: Vec<Field> = table.columns.iter().map(|c| Field::new(c.name, values::data_type(c.kind), true)).collect();
+    let mut fields: Vec<Field> =
+        table.columns.iter().map(|c| Field::new(c.name, values::data_type(c.kind), true)).collect();
     let mut arrays: Vec<_> = builders.into_iter().map(Builder::finish).collect();
     if let Some((parent, key)) = table.via {
         let person = through_parent(table, (parent, key), parents, &arrays)?;
@@ -76,7 +78,8 @@ pub fn read(table: &'static Table, dir: &Path, parents: &Path) -> Result<Content
 
 fn rows(table: &Table, path: &Path, text: &str, builders: &mut [Builder]) -> Result<u64, ReadError> {
     let other = |e: csv::Error| ReadError::Other { path: path.to_path_buf(), message: e.to_string() };
-    let mut reader = csv::ReaderBuilder::new().delimiter(table.form.delimiter).flexible(true).from_reader(text.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(table.form.delimiter).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().map_err(other)?.clone();
     let mut places = Vec::new();
     for column in table.columns {
@@ -112,8 +115,10 @@ fn through_parent(
     let parent = read(declared.ok_or_else(|| other("its parent table is not declared"))?, dir, dir)?.batch;
     let own = table.columns.iter().position(|c| c.name == key).and_then(|i| arrays.get(i));
     let own = own.and_then(values::as_text).ok_or_else(|| other("the key is not text"))?;
-    let keys = parent.column_by_name(key).and_then(values::as_text).ok_or_else(|| other("the parent's key is not text"))?;
-    let people = parent.column_by_name("pnr").and_then(values::as_text).ok_or_else(|| other("the parent has no person"))?;
+    let keys =
+        parent.column_by_name(key).and_then(values::as_text).ok_or_else(|| other("the parent's key is not text"))?;
+    let people =
+        parent.column_by_name("pnr").and_then(values::as_text).ok_or_else(|| other("the parent has no person"))?;
     Ok(values::look_up(own, keys, people))
 }
 

@@ -38,7 +38,8 @@ pub(super) fn parse(kind: Kind, field: &str, form: &Form) -> Option<Value> {
         }
         Kind::Date => {
             let epoch = NaiveDate::default();
-            let days = NaiveDate::parse_from_str(field, pattern(form.dates)).ok()?.signed_duration_since(epoch).num_days();
+            let days =
+                NaiveDate::parse_from_str(field, pattern(form.dates)).ok()?.signed_duration_since(epoch).num_days();
             Value::Date(i32::try_from(days).ok()?)
         }
         Kind::Timestamp => {
@@ -114,7 +115,8 @@ pub(super) fn as_text(array: &ArrayRef) -> Option<&StringArray> {
 
 /// For each of `own`, the person beside the same key among `keys`.
 pub(super) fn look_up(own: &StringArray, keys: &StringArray, people: &StringArray) -> ArrayRef {
-    let map: HashMap<&str, Option<&str>> = keys.iter().zip(people).filter_map(|(key, person)| Some((key?, person))).collect();
+    let map: HashMap<&str, Option<&str>> =
+        keys.iter().zip(people).filter_map(|(key, person)| Some((key?, person))).collect();
     Arc::new(StringArray::from_iter(own.iter().map(|key| map.get(key?).copied().flatten())))
 }
 

@@ -66,7 +66,12 @@ impl Program {
     pub(super) fn run(&self, role: &str, args: &[PathBuf], live: bool) -> Result<Output, PlatformError> {
         let mut command = self.command(role, args);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(if live { Stdio::inherit() } else { Stdio::piped() });
+        if live {
+            // the progress says it all; a log line would tear it
+            command.env("EGER_LOG", "warn").stderr(Stdio::inherit());
+        } else {
+            command.stderr(Stdio::piped());
+        }
         let process = command.spawn().map_err(|e| PlatformError::io(&self.path, e))?;
         Ok(Output { path: self.path.clone(), process })
     }
@@ -166,7 +171,12 @@ impl Child {
     }
 
     fn died(&self, status: ExitStatus) -> PlatformError {
-        PlatformError::Died { name: self.name.clone(), how: status.to_string(), log: self.log.clone(), tail: self.tail() }
+        PlatformError::Died {
+            name: self.name.clone(),
+            how: status.to_string(),
+            log: self.log.clone(),
+            tail: self.tail(),
+        }
     }
 
     /// As an operator would: SIGTERM, patience, and only then SIGKILL.

@@ -23,7 +23,9 @@ pub enum PlatformError {
     #[error("{0} is not empty and was not made by the demo. Choose another folder with --dir")]
     Foreign(PathBuf),
     /// The folder holds other registers.
-    #[error("{dir} holds the registers of {found}; asked for are {asked}. Choose another --dir, or start afresh with --fresh")]
+    #[error(
+        "{dir} holds the registers of {found}; asked for are {asked}. Choose another --dir, or start afresh with --fresh"
+    )]
     Other {
         /// Which folder.
         dir: PathBuf,

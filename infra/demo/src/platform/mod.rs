@@ -14,7 +14,6 @@ mod error;
 mod settings;
 mod setup;
 
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -23,8 +22,8 @@ use std::sync::Arc;
 
 use futures::future::select_all;
 
-pub use self::child::{Output, Outcome};
 use self::child::{Child, Program};
+pub use self::child::{Outcome, Output};
 pub use self::error::PlatformError;
 pub use self::setup::wipe;
 use crate::generate;
@@ -228,7 +227,8 @@ impl Platform {
 
     /// Starts `spoke ingest` at a controller as a process of its own, to be waited for or killed.
     pub fn start_ingest(&self, controller: &str, args: &[&str]) -> Result<Output, PlatformError> {
-        let mut all: Vec<PathBuf> = vec!["ingest".into(), "--config".into(), self.spoke_dir(controller).join("spoke.toml")];
+        let mut all: Vec<PathBuf> =
+            vec!["ingest".into(), "--config".into(), self.spoke_dir(controller).join("spoke.toml")];
         if !self.options.live {
             all.push("--no-progress".into());
         }

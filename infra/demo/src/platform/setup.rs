@@ -98,14 +98,23 @@ pub(super) async fn parties(options: &Options, program: &Program) -> Result<(), 
         let spoke = spoke_dir(dir, controller.id);
         if !spoke.join("keys/identity.key").exists() {
             step(&format!("spoke init {}", controller.id));
-            let args = ["init", "--controller", controller.id, "--title-da", controller.da, "--title-en", controller.en];
+            let args =
+                ["init", "--controller", controller.id, "--title-da", controller.da, "--title-en", controller.en];
             let args: Vec<PathBuf> = args.into_iter().map(PathBuf::from).chain([spoke.clone()]).collect();
             done(program, "spoke", &args).await?;
         }
         let keys = spoke.join("keys");
         if !keys.join("custodian.pub").exists() {
             let config = custodian.join("custodian.toml");
-            let args = ["issue".into(), "--replace".into(), "--config".into(), config, controller.id.into(), "--out".into(), keys.clone()];
+            let args = [
+                "issue".into(),
+                "--replace".into(),
+                "--config".into(),
+                config,
+                controller.id.into(),
+                "--out".into(),
+                keys.clone(),
+            ];
             done(program, "custodian", &args).await?;
         }
         if !keys.join("link.crt").exists() {
@@ -182,7 +191,8 @@ async fn project_key(options: &Options, program: &Program) -> Result<(), Platfor
     }
     let handover = dir.join("handover");
     let command = if key(LEAD).exists() { "share" } else { "create" };
-    let mut args: Vec<PathBuf> = ["project-key".into(), "--config".into(), config(LEAD), command.into(), PROJECT.into()].into();
+    let mut args: Vec<PathBuf> =
+        ["project-key".into(), "--config".into(), config(LEAD), command.into(), PROJECT.into()].into();
     for (member, public) in &members {
         args.extend(["--member".into(), format!("{member}={public}").into()]);
     }
@@ -190,7 +200,8 @@ async fn project_key(options: &Options, program: &Program) -> Result<(), Platfor
     done(program, "spoke", &args).await?;
     for (member, _) in &members {
         let file = handover.join(format!("{PROJECT}.{member}.projectkey"));
-        let mut args: Vec<PathBuf> = ["project-key".into(), "--config".into(), config(member), "import".into(), file].into();
+        let mut args: Vec<PathBuf> =
+            ["project-key".into(), "--config".into(), config(member), "import".into(), file].into();
         args.extend(["--lead".into(), lead.clone().into()]);
         done(program, "spoke", &args).await?;
     }
@@ -204,7 +215,8 @@ pub(super) async fn token(options: &Options, program: &Program) -> Result<String
     if age.is_some_and(|age| age.as_secs() < u64::from(TOKEN_DAYS - 2) * 86_400) {
         return Ok(fs::read_to_string(&path).map_err(|e| PlatformError::io(&path, e))?.trim().to_owned());
     }
-    let mut args: Vec<PathBuf> = ["admin", "token", "create", USER, "--project", PROJECT].into_iter().map(PathBuf::from).collect();
+    let mut args: Vec<PathBuf> =
+        ["admin", "token", "create", USER, "--project", PROJECT].into_iter().map(PathBuf::from).collect();
     args.extend(["--days".into(), TOKEN_DAYS.to_string().into()]);
     args.extend(["--config".into(), options.dir.join("hub/hub.toml")]);
     let token = done(program, "hub", &args).await?.trim().to_owned();

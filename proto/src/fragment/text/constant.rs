@@ -35,10 +35,15 @@ pub(super) fn literal(literal: &Literal) -> String {
             }
             hex + "'"
         }
-        (_, Value::Interval(v)) => format!(
-            "INTERVAL '{} months {} days {} ns'",
-            v.months, v.days, v.nanoseconds
-        ),
+        (_, Value::Interval(v)) => {
+            let parts = [(i64::from(v.months), "months"), (i64::from(v.days), "days"), (v.nanoseconds, "ns")];
+            let parts = parts.iter().filter(|(n, _)| *n != 0);
+            let parts: Vec<_> = parts.map(|(n, unit)| format!("{n} {unit}")).collect();
+            match parts.is_empty() {
+                true => "INTERVAL '0 days'".to_owned(),
+                false => format!("INTERVAL '{}'", parts.join(" ")),
+            }
+        }
     }
 }
 

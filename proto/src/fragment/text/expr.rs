@@ -4,8 +4,8 @@ use super::{Literals, MAX_DEPTH, Writer, constant};
 use crate::wire::{ArithmeticOp, Case, CompareOp, Expr, InList, Literal, LogicOp, expr};
 
 /// How tightly an expression holds together.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Tight {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tight {
     Loose,
     Or,
     And,
@@ -26,6 +26,14 @@ impl Writer {
         self.inner(expr, Tight::Loose, 0)
     }
 
+    /// An expression and how tightly it holds together.
+    pub(super) fn whole(&mut self, expr: Option<&Expr>) -> (String, Tight) {
+        match expr {
+            Some(expr) => self.expr(expr, 1),
+            None => ("(missing)".to_owned(), Tight::Atom),
+        }
+    }
+
     /// An expression inside another, in parentheses where it is looser than its surroundings.
     fn inner(&mut self, expr: Option<&Expr>, around: Tight, depth: usize) -> String {
         if depth > MAX_DEPTH {
@@ -43,7 +51,10 @@ impl Writer {
         let negation = |negated: bool| if negated { "NOT " } else { "" };
         match &expr.kind {
             None => ("(unknown)".to_owned(), Tight::Atom),
-            Some(Kind::Column(name)) => (self.name(name), Tight::Atom),
+            Some(Kind::Column(name)) => match self.columns.get(name) {
+                Some((sql, tight)) => (sql.clone(), *tight),
+                None => (self.names.shown(name), Tight::Atom),
+            },
             Some(Kind::Literal(literal)) => (self.literal(literal), Tight::Atom),
             Some(Kind::Compare(compare)) => {
                 let left = self.inner(compare.left.as_deref(), Tight::Add, depth);
@@ -111,10 +122,9 @@ impl Writer {
                 (format!("{name}({expr} AS {t})"), Tight::Atom)
             }
             Some(Kind::Call(call)) => {
-                let name = self.name(&call.function);
+                let name = self.names.shown(&call.function);
                 let args = call.args.iter();
-                let args: Vec<_> =
-                    args.map(|arg| self.inner(Some(arg), Tight::Loose, depth)).collect();
+                let args: Vec<_> = args.map(|arg| self.inner(Some(arg), Tight::Loose, depth)).collect();
                 (format!("{name}({})", args.join(", ")), Tight::Atom)
             }
             Some(Kind::Negative(inner)) => {

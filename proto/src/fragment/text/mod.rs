@@ -4,12 +4,17 @@
 //! column's name. Any fragment can be shown, also one that was not checked.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
-use crate::wire::{Fragment, MeasureKind, NamedExpr, NamedMeasure, Rel, SortKey, rel};
+use crate::wire::{Expr, Fragment, MeasureKind, NamedMeasure, Rel, SortKey, rel};
 
 mod constant;
 mod expr;
+mod name;
+mod select;
+
+use expr::Tight;
+use name::Names;
+use select::{Item, Select};
 
 /// Whether constants are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +30,7 @@ const MAX_DEPTH: usize = 100;
 
 /// The fragment as one line of SQL.
 pub fn text(f: &Fragment, literals: Literals) -> String {
-    let mut writer = Writer {
-        literals,
-        hidden: HashMap::new(),
-    };
+    let mut writer = Writer { literals, names: Names::new(literals), columns: HashMap::new() };
     match &f.root {
         Some(root) => writer.select(root, 0).finish(),
         None => "(empty)".to_owned(),
@@ -37,225 +39,136 @@ pub fn text(f: &Fragment, literals: Literals) -> String {
 
 struct Writer {
     literals: Literals,
-    /// Names that may hold constants, and what is shown in their place.
-    hidden: HashMap<String, String>,
-}
-
-/// One SELECT in the making.
-#[derive(Default)]
-struct Select {
-    items: Vec<String>,
-    from: String,
-    filter: Option<String>,
-    group: Option<Vec<String>>,
-    order: Option<String>,
-    limit: Option<String>,
-    /// The items are plain columns of `from`.
-    plain: bool,
-}
-
-impl Select {
-    fn finish(self) -> String {
-        let items = match self.items.is_empty() {
-            true => "no columns".to_owned(),
-            false => self.items.join(", "),
-        };
-        let mut sql = format!("SELECT {items} FROM {}", self.from);
-        if let Some(filter) = self.filter {
-            sql = sql + " WHERE " + &filter;
-        }
-        if let Some(group) = self.group
-            && !group.is_empty()
-        {
-            sql = sql + " GROUP BY " + &group.join(", ");
-        }
-        if let Some(order) = self.order {
-            sql = sql + " ORDER BY " + &order;
-        }
-        sql + &self.limit.unwrap_or_default()
-    }
-
-    /// Whether WHERE, GROUP BY or other items may still be put in without changing what it says.
-    fn open(&self) -> bool {
-        self.plain && self.group.is_none() && self.order.is_none() && self.limit.is_none()
-    }
+    names: Names,
+    /// What the columns of the input at hand stand for.
+    columns: HashMap<String, (String, Tight)>,
 }
 
 impl Writer {
     fn select(&mut self, rel: &Rel, depth: usize) -> Select {
-        let dots = |from: &str| Select {
-            from: from.to_owned(),
-            ..Select::default()
-        };
         if depth > MAX_DEPTH {
-            return dots("...");
+            return Select::of("...");
         }
         let input = |writer: &mut Self, input: Option<&Rel>| match input {
             Some(input) => writer.select(input, depth + 1),
-            None => dots("(missing)"),
+            None => Select::of("(missing)"),
         };
         match &rel.kind {
-            None => dots("(unknown)"),
-            Some(rel::Kind::Read(read)) => Select {
-                items: read.columns.iter().map(|c| self.name(c)).collect(),
-                from: self.name(&read.table),
-                plain: true,
-                ..Select::default()
-            },
+            None => Select::of("(unknown)"),
+            Some(rel::Kind::Read(read)) => {
+                let mut select = Select::of(&self.names.shown(&read.table));
+                select.items = read.columns.iter().map(|c| self.names.item(c)).collect();
+                select
+            }
             Some(rel::Kind::Filter(filter)) => {
-                let mut select = input(self, filter.input.as_deref());
+                let select = input(self, filter.input.as_deref());
+                let mut select = self.over(select, |s| s.ends().is_none() && s.condition().is_none());
                 let predicate = self.part(filter.predicate.as_ref());
-                if !select.open() || select.filter.is_some() {
-                    select = self.nest(select, filter.input.as_deref());
+                match select.group {
+                    Some(_) => select.having = Some(predicate),
+                    None => select.filter = Some(predicate),
                 }
-                select.filter = Some(predicate);
                 select
             }
             Some(rel::Kind::Project(project)) => {
-                let mut select = input(self, project.input.as_deref());
-                if !select.open() {
-                    select = self.nest(select, project.input.as_deref());
-                }
-                select.items = project.exprs.iter().map(|e| self.named(e)).collect();
-                select.plain = false;
+                let select = input(self, project.input.as_deref());
+                let mut select = self.over(select, |s| s.ends().is_none());
+                let exprs = project.exprs.iter();
+                select.items = exprs.map(|e| self.item(&e.name, e.expr.as_ref())).collect();
                 select
             }
             Some(rel::Kind::Aggregate(aggregate)) => {
-                let mut select = input(self, aggregate.input.as_deref());
-                if !select.open() {
-                    select = self.nest(select, aggregate.input.as_deref());
-                }
+                let select = input(self, aggregate.input.as_deref());
+                let mut select = self.over(select, |s| s.ends().is_none() && s.group.is_none());
                 let groups = aggregate.groups.iter();
-                select.group = Some(groups.clone().map(|g| self.part(g.expr.as_ref())).collect());
-                select.items = groups.map(|g| self.named(g)).collect();
+                let groups: Vec<_> = groups.map(|g| self.item(&g.name, g.expr.as_ref())).collect();
+                select.group = Some(groups.iter().map(|g| g.sql.clone()).collect());
                 let measures = aggregate.measures.iter().map(|m| self.measure(m));
-                select.items.extend(measures);
-                select.plain = false;
+                select.items = groups.into_iter().chain(measures).collect();
                 select
             }
             Some(rel::Kind::SortLimit(sort)) => {
-                let mut select = input(self, sort.input.as_deref());
-                if select.limit.is_some() || (select.order.is_some() && !sort.keys.is_empty()) {
-                    select = self.nest(select, sort.input.as_deref());
-                }
-                if !sort.keys.is_empty() {
-                    let keys: Vec<_> = sort.keys.iter().map(|k| self.sort_key(k)).collect();
-                    select.order = Some(keys.join(", "));
-                }
-                let mut limit = String::new();
-                // writing to a String cannot fail
+                let select = input(self, sort.input.as_deref());
+                let sorts = !sort.keys.is_empty();
+                let free = |s: &Select| s.limit.is_empty() && (s.order.is_empty() || !sorts);
+                let mut select = self.over(select, free);
+                let keys = sort.keys.iter().map(|k| self.sort_key(k));
+                select.order.extend(keys);
                 if let Some(rows) = sort.limit {
-                    let _ = write!(limit, " LIMIT {rows}");
+                    select.limit = format!(" LIMIT {rows}");
                 }
                 if sort.offset > 0 {
-                    let _ = write!(limit, " OFFSET {}", sort.offset);
+                    select.limit = format!("{} OFFSET {}", select.limit, sort.offset);
                 }
-                select.limit = (!limit.is_empty()).then_some(limit);
                 select
             }
         }
     }
 
-    /// Puts a SELECT into FROM of another one that has the same columns.
-    fn nest(&mut self, inner: Select, rel: Option<&Rel>) -> Select {
-        Select {
-            items: self.columns(rel),
-            from: format!("({})", inner.finish()),
-            plain: true,
-            ..Select::default()
-        }
-    }
-
-    /// The names of the columns that a relation gives.
-    fn columns(&mut self, mut rel: Option<&Rel>) -> Vec<String> {
-        loop {
-            rel = match rel.and_then(|rel| rel.kind.as_ref()) {
-                None => return Vec::new(),
-                Some(rel::Kind::Read(read)) => {
-                    return read.columns.iter().map(|c| self.name(c)).collect();
-                }
-                Some(rel::Kind::Filter(filter)) => filter.input.as_deref(),
-                Some(rel::Kind::SortLimit(sort)) => sort.input.as_deref(),
-                Some(rel::Kind::Project(project)) => {
-                    return project.exprs.iter().map(|e| self.name(&e.name)).collect();
-                }
-                Some(rel::Kind::Aggregate(aggregate)) => {
-                    let groups = aggregate.groups.iter().map(|g| &g.name);
-                    let names = groups.chain(aggregate.measures.iter().map(|m| &m.name));
-                    return names.map(|n| self.name(n)).collect();
-                }
+    /// The SELECT to go on with, itself where that can be said in it, else in brackets; its columns are the
+    /// ones that expressions now speak of.
+    fn over(&mut self, select: Select, fits: impl Fn(&Select) -> bool) -> Select {
+        let select = match fits(&select) && select.is_short() {
+            true => select,
+            false => {
+                let names = select.items.iter().map(|item| self.names.item(&item.name)).collect();
+                let mut outer = Select::of(&format!("({})", select.finish()));
+                outer.items = names;
+                outer
             }
-        }
+        };
+        let columns = select.items.iter();
+        self.columns = columns.map(|c| (c.name.clone(), (c.sql.clone(), c.tight))).collect();
+        select
     }
 
-    fn named(&mut self, named: &NamedExpr) -> String {
-        let expr = self.part(named.expr.as_ref());
-        let name = self.name(&named.name);
-        if expr == name {
-            return expr;
-        }
-        format!("{expr} AS {name}")
+    fn item(&mut self, name: &str, expr: Option<&Expr>) -> Item {
+        let (sql, tight) = self.whole(expr);
+        Item { name: name.to_owned(), shown: self.names.shown(name), sql, tight }
     }
 
-    fn measure(&mut self, named: &NamedMeasure) -> String {
-        let name = self.name(&named.name);
-        let Some(measure) = &named.measure else {
-            return format!("(missing) AS {name}");
+    fn measure(&mut self, named: &NamedMeasure) -> Item {
+        let sql = match &named.measure {
+            None => "(missing)".to_owned(),
+            Some(measure) => {
+                let kind = MeasureKind::try_from(measure.kind).unwrap_or_default();
+                let (function, distinct) = match kind {
+                    MeasureKind::Count => ("count", ""),
+                    MeasureKind::CountDistinct => ("count", "DISTINCT "),
+                    MeasureKind::Sum => ("sum", ""),
+                    MeasureKind::Min => ("min", ""),
+                    MeasureKind::Max => ("max", ""),
+                    MeasureKind::Avg => ("avg", ""),
+                    MeasureKind::VarSamp => ("var_samp", ""),
+                    MeasureKind::VarPop => ("var_pop", ""),
+                    MeasureKind::StddevSamp => ("stddev_samp", ""),
+                    MeasureKind::StddevPop => ("stddev_pop", ""),
+                    MeasureKind::Unspecified => ("(unknown)", ""),
+                };
+                let argument = match &measure.argument {
+                    Some(argument) => self.part(Some(argument)),
+                    None => "*".to_owned(),
+                };
+                let filter = match &measure.filter {
+                    Some(filter) => format!(" FILTER (WHERE {})", self.part(Some(filter))),
+                    None => String::new(),
+                };
+                format!("{function}({distinct}{argument}){filter}")
+            }
         };
-        let function = match MeasureKind::try_from(measure.kind) {
-            Ok(MeasureKind::Count | MeasureKind::CountDistinct) => "count",
-            Ok(MeasureKind::Sum) => "sum",
-            Ok(MeasureKind::Min) => "min",
-            Ok(MeasureKind::Max) => "max",
-            Ok(MeasureKind::Avg) => "avg",
-            Ok(MeasureKind::VarSamp) => "var_samp",
-            Ok(MeasureKind::VarPop) => "var_pop",
-            Ok(MeasureKind::StddevSamp) => "stddev_samp",
-            Ok(MeasureKind::StddevPop) => "stddev_pop",
-            Ok(MeasureKind::Unspecified) | Err(_) => "(unknown)",
-        };
-        let distinct = match measure.kind == i32::from(MeasureKind::CountDistinct) {
-            true => "DISTINCT ",
-            false => "",
-        };
-        let argument = match &measure.argument {
-            Some(argument) => self.part(Some(argument)),
-            None => "*".to_owned(),
-        };
-        let mut sql = format!("{function}({distinct}{argument})");
-        if let Some(filter) = &measure.filter {
-            let filter = self.part(Some(filter));
-            sql = format!("{sql} FILTER (WHERE {filter})");
-        }
-        format!("{sql} AS {name}")
+        let shown = self.names.shown(&named.name);
+        Item { name: named.name.clone(), shown, sql, tight: Tight::Atom }
     }
 
     fn sort_key(&mut self, key: &SortKey) -> String {
         let expr = self.part(key.expr.as_ref());
         let direction = if key.descending { " DESC" } else { "" };
-        let nulls = match key.nulls_first {
-            true => " NULLS FIRST",
-            false => " NULLS LAST",
+        // said where it is not what SQL would do anyway
+        let nulls = match (key.descending, key.nulls_first) {
+            (true, false) => " NULLS LAST",
+            (false, true) => " NULLS FIRST",
+            _ => "",
         };
         expr + direction + nulls
-    }
-
-    /// A name, quoted where SQL wants it.
-    fn name(&mut self, name: &str) -> String {
-        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        let letter = |b: &u8| b.is_ascii_alphabetic() || *b == b'_';
-        let is_word = name.len() <= 64
-            && name.bytes().all(word)
-            && name.as_bytes().first().is_some_and(letter);
-        if is_word && name.bytes().all(|b| !b.is_ascii_uppercase()) {
-            return name.to_owned();
-        }
-        if !is_word && self.literals == Literals::Hidden {
-            // the engine names an expression after its text, with the constants in it
-            let next = self.hidden.len() + 1;
-            let known = self.hidden.entry(name.to_owned());
-            return known.or_insert_with(|| format!("\"expr {next}\"")).clone();
-        }
-        format!("\"{}\"", constant::escaped(name, '"'))
     }
 }

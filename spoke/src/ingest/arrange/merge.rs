@@ -29,7 +29,8 @@ struct Cursor {
 
 impl Merged {
     pub(super) fn of(runs: Vec<Run>, key: usize) -> Result<Self, IngestError> {
-        let mut merged = Self { key, runs: Vec::with_capacity(runs.len()), heap: BinaryHeap::with_capacity(runs.len()) };
+        let mut merged =
+            Self { key, runs: Vec::with_capacity(runs.len()), heap: BinaryHeap::with_capacity(runs.len()) };
         for run in runs {
             merged.runs.push(Cursor { run, batch: None, keys: None, row: 0, slot: None });
         }

@@ -8,7 +8,6 @@ use arrow::{
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
 use std::{
-    cmp::Ordering,
     fs::File,
     io::{BufReader, BufWriter},
     path::{Path, PathBuf},
@@ -41,12 +40,14 @@ impl Sorted {
             }
             columns.push(column);
         }
-        let full = |batch: u32, row: u32| columns.get(batch as usize).map(|column| column.value(row as usize));
-        keyed.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
-            // Pseudonyms are as good as random: equal starts are nearly always equal keys, but only nearly.
-            Ordering::Equal => full(a.1, a.2).cmp(&full(b.1, b.2)).then((a.1, a.2).cmp(&(b.1, b.2))),
-            unequal => unequal,
-        });
+        keyed.sort_unstable();
+        // Pseudonyms are as good as random: equal starts are equal keys, nearly always.
+        let full = |row: &(u64, u32, u32)| columns.get(row.1 as usize).map(|column| column.value(row.2 as usize));
+        for same in keyed.chunk_by_mut(|a, b| a.0 == b.0) {
+            if same.windows(2).any(|pair| matches!(pair, [a, b] if full(a) != full(b))) {
+                same.sort_unstable_by(|a, b| full(a).cmp(&full(b)).then(a.cmp(b)));
+            }
+        }
         let mut order: Vec<Place> = Vec::with_capacity(rows);
         order.extend(keyed.into_iter().map(|(_, batch, row)| (batch as usize, row as usize)));
         order.append(&mut keyless);
@@ -92,7 +93,8 @@ impl Run {
         let path = Removed(folder.join(format!("run-{number}.arrow")));
         let failed = |error| spill_failed(&path.0, error);
         let file = File::create(&path.0).map_err(|error| IngestError::disk(&path.0, error))?;
-        let mut writer = StreamWriter::try_new(BufWriter::with_capacity(1 << 20, file), &first.schema()).map_err(failed)?;
+        let mut writer =
+            StreamWriter::try_new(BufWriter::with_capacity(1 << 20, file), &first.schema()).map_err(failed)?;
         writer.write(&first).map_err(failed)?;
         while let Some(batch) = batches() {
             writer.write(&batch?).map_err(failed)?;

@@ -30,7 +30,16 @@ impl Sorter {
     /// and be this sorter's own.
     pub(crate) fn new(folder: PathBuf, key: usize, memory: usize) -> Self {
         // Half for the run that fills, half for the one that is written.
-        Self { folder, key, budget: memory / 2, waiting: Vec::new(), bytes: 0, runs: Vec::new(), writing: None, number: 0 }
+        Self {
+            folder,
+            key,
+            budget: memory / 2,
+            waiting: Vec::new(),
+            bytes: 0,
+            runs: Vec::new(),
+            writing: None,
+            number: 0,
+        }
     }
 
     /// Takes rows. May block while a run is written.
@@ -92,11 +101,15 @@ mod tests {
     use std::sync::Arc;
 
     fn batch(rows: &[(Option<u8>, i64)]) -> RecordBatch {
-        let schema = Schema::new(vec![Field::new("k", DataType::FixedSizeBinary(16), true), Field::new("n", DataType::Int64, true)]);
+        let schema = Schema::new(vec![
+            Field::new("k", DataType::FixedSizeBinary(16), true),
+            Field::new("n", DataType::Int64, true),
+        ]);
         let mut keys = FixedSizeBinaryBuilder::new(16);
         for (key, _) in rows {
             match key {
-                Some(key) => keys.append_value([[*key; 8], [255 - *key; 8]].concat()).unwrap(),
+                // three keys share their first half
+                Some(key) => keys.append_value([[*key / 3; 8], [*key; 8]].concat()).unwrap(),
                 None => keys.append_null(),
             }
         }
@@ -116,7 +129,7 @@ mod tests {
             let keys = super::super::run::key_column(&batch, 0).unwrap();
             let numbers = batch.column(1).as_any().downcast_ref::<Int64Array>().unwrap();
             for row in 0..batch.num_rows() {
-                out.push(((!keys.is_null(row)).then(|| keys.value(row)[0]), numbers.value(row)));
+                out.push(((!keys.is_null(row)).then(|| keys.value(row)[15]), numbers.value(row)));
             }
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "runs are removed");

@@ -2,7 +2,7 @@
 
 use super::{
     Parsed, Reject, Task,
-    column::Columns,
+    column::{Columns, Piece},
     encoding::Letters,
     header::{self, Layout},
     split::{self, MAX_ROW},
@@ -74,7 +74,10 @@ impl BlockParser {
             let (end, fields) = match self.read_row(&mut reader, &block.text, start) {
                 Row::Done => break,
                 Row::TooWide => {
-                    return Err(SourceError::LongRow { file: block.file.to_string(), line: lines.of(&block.text, start) });
+                    return Err(SourceError::LongRow {
+                        file: block.file.to_string(),
+                        line: lines.of(&block.text, start),
+                    });
                 }
                 Row::Fields { end, fields } => (end, fields),
             };
@@ -123,18 +126,28 @@ impl BlockParser {
             columns.end_row(fits);
         }
         self.reader = Some((reader, layout.delimiter, layout.quote));
-        let (columns, persons, rows, seen) = columns.finish().map_err(|error| SourceError::Unreadable {
+        let Piece { columns, persons, rows, seen } = columns.finish().map_err(|error| SourceError::Unreadable {
             file: block.file.to_string(),
             message: format!("its columns can't be built: {error}"),
         })?;
         self.rows = rows + rows / 16 + 16;
-        Ok(Parsed { index: block.index, file: block.file, columns, rows, persons, rejects, seen, _permit: Some(block.permit) })
+        Ok(Parsed {
+            index: block.index,
+            file: block.file,
+            columns,
+            rows,
+            persons,
+            rejects,
+            seen,
+            permit: Some(block.permit),
+        })
     }
 
     fn read_row(&mut self, reader: &mut Reader, text: &[u8], start: usize) -> Row {
         let (mut read, mut written, mut fields) = (start, 0, 0);
         loop {
-            let (Some(rest), Some(row), Some(ends)) = (text.get(read..), self.row.get_mut(written..), self.ends.get_mut(fields..))
+            let (Some(rest), Some(row), Some(ends)) =
+                (text.get(read..), self.row.get_mut(written..), self.ends.get_mut(fields..))
             else {
                 return Row::Done;
             };
@@ -179,7 +192,8 @@ struct Lines {
 impl Lines {
     /// Line on which the row starts whose parsing began at `position`; empty lines before it are skipped.
     fn of(&mut self, text: &[u8], position: usize) -> u64 {
-        let skipped = text.get(position..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let skipped =
+            text.get(position..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let position = position + skipped;
         if position > self.at {
             self.line += split::line_ends(text.get(self.at..position).unwrap_or_default());

@@ -10,8 +10,8 @@ use crate::{
 };
 use arrow::{
     array::{
-        ArrayRef, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int32Array,
-        Int64Array, NullBufferBuilder, StringArray, TimestampMicrosecondArray,
+        ArrayRef, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array,
+        Int32Array, Int64Array, NullBufferBuilder, StringArray, TimestampMicrosecondArray,
     },
     buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
     error::ArrowError,
@@ -103,9 +103,13 @@ impl Columns {
                 let decimal = if native { b'.' } else { decl.source.decimal.byte() };
                 let form = if native { DateForm::Iso } else { column.date.unwrap_or(decl.source.date) };
                 let values = match (&column.kind, hash) {
-                    (ColumnKind::Key { .. }, Some(hash)) => Values::Key { bytes: Vec::with_capacity(rows * 16), hash: Arc::clone(hash) },
+                    (ColumnKind::Key { .. }, Some(hash)) => {
+                        Values::Key { bytes: Vec::with_capacity(rows * 16), hash: Arc::clone(hash) }
+                    }
                     // A key column always has its hash; the person column is the only other kind without a type.
-                    (ColumnKind::Person | ColumnKind::Key { .. }, _) => Values::Person(Zeroizing::new(Vec::with_capacity(rows))),
+                    (ColumnKind::Person | ColumnKind::Key { .. }, _) => {
+                        Values::Person(Zeroizing::new(Vec::with_capacity(rows)))
+                    }
                     (ColumnKind::Value(value_type), _) => match *value_type {
                         ValueType::Text => {
                             let mut offsets = Vec::with_capacity(rows + 1);
@@ -123,7 +127,10 @@ impl Columns {
                         ValueType::Boolean => Values::Boolean(BooleanBufferBuilder::new(rows)),
                     },
                 };
-                let watched = !matches!(values, Values::Person(_) | Values::Date { .. } | Values::Timestamp { .. } | Values::Boolean(_));
+                let watched = !matches!(
+                    values,
+                    Values::Person(_) | Values::Date { .. } | Values::Timestamp { .. } | Values::Boolean(_)
+                );
                 Column { missing: missing.clone(), watched, nulls: NullBufferBuilder::new(rows), values }
             })
             .collect();
@@ -159,8 +166,8 @@ impl Columns {
         self.seen.rejected += 1;
     }
 
-    /// The finished columns without the rows that do not fit: arrays, person numbers, rows.
-    pub(super) fn finish(self) -> Result<(Vec<Option<ArrayRef>>, Zeroizing<Vec<u64>>, usize, Seen), ArrowError> {
+    /// The finished columns, without the rows that do not fit.
+    pub(super) fn finish(self) -> Result<Piece, ArrowError> {
         let keep = (!self.misfits.is_empty()).then(|| {
             let mut keep = vec![true; self.rows];
             for row in &self.misfits {
@@ -178,7 +185,12 @@ impl Columns {
                     persons = match &keep {
                         None => numbers,
                         Some(keep) => Zeroizing::new(
-                            numbers.iter().zip(keep.values().iter()).filter(|(_, keep)| *keep).map(|(number, _)| *number).collect(),
+                            numbers
+                                .iter()
+                                .zip(keep.values().iter())
+                                .filter(|(_, keep)| *keep)
+                                .map(|(number, _)| *number)
+                                .collect(),
                         ),
                     };
                     arrays.push(None);
@@ -189,8 +201,17 @@ impl Columns {
                 })),
             }
         }
-        Ok((arrays, persons, self.rows - self.misfits.len(), self.seen))
+        Ok(Piece { columns: arrays, persons, rows: self.rows - self.misfits.len(), seen: self.seen })
     }
+}
+
+/// The columns of one piece.
+pub(super) struct Piece {
+    /// nothing in the place of the person column
+    pub(super) columns: Vec<Option<ArrayRef>>,
+    pub(super) persons: Zeroizing<Vec<u64>>,
+    pub(super) rows: usize,
+    pub(super) seen: Seen,
 }
 
 enum Finished {
@@ -280,9 +301,11 @@ impl Column {
         let array: ArrayRef = match self.values {
             Values::Person(numbers) => return Ok(Finished::Persons(numbers)),
             Values::Key { bytes, .. } => Arc::new(FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), nulls)?),
-            Values::Text { bytes, offsets } => {
-                Arc::new(StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(bytes), nulls)?)
-            }
+            Values::Text { bytes, offsets } => Arc::new(StringArray::try_new(
+                OffsetBuffer::new(ScalarBuffer::from(offsets)),
+                Buffer::from_vec(bytes),
+                nulls,
+            )?),
             Values::Int32 { values, .. } => Arc::new(Int32Array::try_new(values.into(), nulls)?),
             Values::Int64 { values, .. } => Arc::new(Int64Array::try_new(values.into(), nulls)?),
             Values::Float64 { values, .. } => Arc::new(Float64Array::try_new(values.into(), nulls)?),

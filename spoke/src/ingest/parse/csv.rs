@@ -12,6 +12,7 @@ use crate::{
     ingest::source::{ByteReader, CHUNK, SourceError, SourceFile},
 };
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
@@ -51,7 +52,12 @@ fn parse(task: &Task, blocks: &Mutex<mpsc::Receiver<Block>>, results: &Results) 
     loop {
         let received = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(block) = received else { return };
-        let parsed = parser.parse(block);
+        let file = block.file.to_string();
+        // A piece that never arrives would be waited for for ever.
+        let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse(block))).unwrap_or_else(|_| {
+            let message = "this program failed inside on it; please report that".to_owned();
+            Err(SourceError::Unreadable { file, message })
+        });
         let failed = parsed.is_err();
         if results.blocking_send(parsed).is_err() || failed {
             return;
@@ -99,7 +105,7 @@ impl FileCutter {
         if text.iter().all(u8::is_ascii_whitespace) && !more {
             return Err(SourceError::Empty { file: file.name.to_string() });
         }
-        let layout = Arc::new(Layout::find(&self.task.decl, &file.name, &text)?);
+        let layout = Arc::new(Layout::find(&self.task.decl, &file.name, encoding, &text)?);
         let mut line = layout.line;
         text.drain(..layout.start);
         let mut splitter = Splitter::new(&[layout.delimiter], layout.quote, line);
@@ -119,7 +125,9 @@ impl FileCutter {
                 text.reserve(2 * CHUNK);
                 let letters = Letters::decide(encoding, &mut decided, &block);
                 let cut_off = !more && !block.ends_with(b"\n") && !block.ends_with(b"\r");
-                let Ok(permit) = self.handle.block_on(Arc::clone(&self.semaphore).acquire_owned()) else { return Ok(false) };
+                let Ok(permit) = self.handle.block_on(Arc::clone(&self.semaphore).acquire_owned()) else {
+                    return Ok(false);
+                };
                 let block = Block {
                     index: self.next,
                     file: Arc::clone(&file.name),
@@ -167,7 +175,8 @@ fn told(fault: Fault, file: &SourceFile) -> SourceError {
 
 /// Files that are something else altogether are told so at once.
 fn kind(file: &SourceFile, start: &[u8]) -> Result<(), SourceError> {
-    let wrong = |found, advice| Err(SourceError::Kind { file: file.name.to_string(), found, expected: "CSV text", advice });
+    let wrong =
+        |found, advice| Err(SourceError::Kind { file: file.name.to_string(), found, expected: "CSV text", advice });
     if start.is_empty() {
         return Err(SourceError::Empty { file: file.name.to_string() });
     }
@@ -183,7 +192,7 @@ fn kind(file: &SourceFile, start: &[u8]) -> Result<(), SourceError> {
     if start.starts_with(b"PK\x03\x04") {
         return wrong("a ZIP archive or an Excel workbook", "Save it as CSV, or unpack it first");
     }
-    if start.iter().take(4096).any(|byte| *byte == 0) {
+    if start.iter().take(4096).take_while(|byte| **byte != b'\n').any(|byte| *byte == 0) {
         return wrong("a binary file", "Check source.path and source.format");
     }
     Ok(())

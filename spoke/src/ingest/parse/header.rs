@@ -2,7 +2,7 @@
 
 use super::{encoding::Letters, split::Splitter};
 use crate::{
-    declare::{Delimiter, TableDecl},
+    declare::{Delimiter, Encoding, TableDecl},
     ingest::source::SourceError,
 };
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
@@ -32,7 +32,7 @@ pub(super) fn reader(delimiter: u8, quote: Option<u8>) -> Reader {
 
 impl Layout {
     /// Finds the layout from the start of a file, which holds the whole first line.
-    pub(super) fn find(decl: &TableDecl, file: &str, text: &[u8]) -> Result<Self, SourceError> {
+    pub(super) fn find(decl: &TableDecl, file: &str, encoding: Encoding, text: &[u8]) -> Result<Self, SourceError> {
         let source = &decl.source;
         let quote = source.quote_byte();
         let candidates: &[u8] = match source.delimiter.byte() {
@@ -48,7 +48,7 @@ impl Layout {
                 (0, _) => (text.len(), 2),
                 complete => complete,
             };
-            let names = names(text.get(..end).unwrap_or_default(), *delimiter, quote, decl);
+            let names = names(text.get(..end).unwrap_or_default(), *delimiter, quote, encoding);
             let fit = if source.header {
                 decl.columns.iter().filter(|column| find(&names, &column.source).is_some()).count()
             } else {
@@ -67,7 +67,11 @@ impl Layout {
         }
         if !source.header {
             if names.len() != decl.columns.len() {
-                return Err(SourceError::ColumnCount { file: file.to_owned(), found: names.len(), expected: decl.columns.len() });
+                return Err(SourceError::ColumnCount {
+                    file: file.to_owned(),
+                    found: names.len(),
+                    expected: decl.columns.len(),
+                });
             }
             let fields = (0..names.len()).map(Some).collect();
             return Ok(Self { delimiter, quote, fields, start: 0, line: 1 });
@@ -76,7 +80,12 @@ impl Layout {
         Ok(Self { delimiter, quote, fields, start: end, line })
     }
 
-    fn fields(decl: &TableDecl, file: &str, delimiter: u8, names: &[String]) -> Result<Vec<Option<usize>>, SourceError> {
+    fn fields(
+        decl: &TableDecl,
+        file: &str,
+        delimiter: u8,
+        names: &[String],
+    ) -> Result<Vec<Option<usize>>, SourceError> {
         for (at, name) in names.iter().enumerate() {
             let twice = names.iter().take(at).any(|other| other.eq_ignore_ascii_case(name));
             if !name.is_empty() && twice {
@@ -99,7 +108,9 @@ impl Layout {
 fn missing(decl: &TableDecl, file: &str, delimiter: u8, names: &[String], column: &str) -> SourceError {
     let other = Delimiter::KNOWN.into_iter().find(|other| {
         *other != delimiter
-            && names.iter().any(|name| name.split(char::from(*other)).any(|part| part.trim().eq_ignore_ascii_case(column)))
+            && names
+                .iter()
+                .any(|name| name.split(char::from(*other)).any(|part| part.trim().eq_ignore_ascii_case(column)))
     });
     let advice = match other {
         Some(other) => format!(
@@ -113,7 +124,8 @@ fn missing(decl: &TableDecl, file: &str, delimiter: u8, names: &[String], column
     // unless at least one declared column is among them.
     let known = decl.columns.iter().any(|column| find(names, &column.source).is_some());
     let header = if known {
-        let mut header = names.iter().take(30).map(|name| name.chars().take(40).collect()).collect::<Vec<String>>().join(", ");
+        let mut header =
+            names.iter().take(30).map(|name| name.chars().take(40).collect()).collect::<Vec<String>>().join(", ");
         if names.len() > 30 {
             header.push_str(", ...");
         }
@@ -129,22 +141,20 @@ fn find(names: &[String], wanted: &str) -> Option<usize> {
     names.iter().position(|name| name.to_lowercase() == wanted)
 }
 
-fn names(text: &[u8], delimiter: u8, quote: Option<u8>, decl: &TableDecl) -> Vec<String> {
+fn names(text: &[u8], delimiter: u8, quote: Option<u8>, encoding: Encoding) -> Vec<String> {
     let mut text = text.to_vec();
     // A header that can't be decoded is matched as it stands; the first row then says what is wrong.
-    let _ = Letters::decide(decl.source.encoding, &mut None, &text).to_utf8(&mut text);
+    let _ = Letters::decide(encoding, &mut None, &text).to_utf8(&mut text);
     let mut reader = reader(delimiter, quote);
     let (mut out, mut ends) = (vec![0; text.len() + 16], vec![0; text.len() + 16]);
     let (mut written, mut fields, mut rest) = (0, 0, text.as_slice());
-    loop {
-        let (Some(to), Some(at)) = (out.get_mut(written..), ends.get_mut(fields..)) else { break };
+    while let (Some(to), Some(at)) = (out.get_mut(written..), ends.get_mut(fields..)) {
         let (result, read, wrote, ended) = reader.read_record(rest, to, at);
         rest = rest.get(read..).unwrap_or_default();
         written += wrote;
         fields += ended;
-        match result {
-            ReadRecordResult::InputEmpty => {}
-            _ => break,
+        if result != ReadRecordResult::InputEmpty {
+            break;
         }
     }
     let mut start = 0;

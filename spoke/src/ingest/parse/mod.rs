@@ -15,7 +15,7 @@ mod split;
 pub(crate) use csv::start as start_csv;
 pub(crate) use parquet::start as start_parquet;
 
-use super::{pseudonyms::KeyHash, source::SourceError, value::Misfit};
+use super::{pseudonyms::KeyHash, record::Source, source::SourceError, value::Misfit};
 use crate::declare::TableDecl;
 use arrow::array::ArrayRef;
 use std::sync::{
@@ -46,7 +46,7 @@ pub(crate) struct Parsed {
     /// what was seen on the way
     pub(crate) seen: Seen,
     /// holds a place among the pieces under way
-    pub(crate) _permit: Option<OwnedSemaphorePermit>,
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A row that does not fit its declaration.
@@ -107,7 +107,7 @@ pub(crate) struct Task {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     bytes: AtomicU64,
-    digests: Mutex<Vec<(Arc<str>, u64, [u8; 32])>>,
+    done: Mutex<Vec<Source>>,
 }
 
 impl Meter {
@@ -120,11 +120,12 @@ impl Meter {
     }
 
     pub(crate) fn finished(&self, file: &Arc<str>, size: u64, digest: [u8; 32]) {
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(file), size, digest));
+        let source = Source { location: file.to_string(), size, sha256: digest };
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(source);
     }
 
-    pub(crate) fn digests(&self) -> Vec<(Arc<str>, u64, [u8; 32])> {
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn done(&self) -> Vec<Source> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Reading Parquet files. Values go through the same checks as those of CSV, so that both mean the same.
 
-use super::{Parsed, Pieces, Reject, Task, column::Columns};
+use super::{
+    Parsed, Pieces, Reject, Task,
+    column::{Columns, Piece},
+};
 use crate::{
     declare::{ColumnKind, TableDecl, ValueType},
     ingest::{
@@ -17,9 +20,7 @@ use arrow::{
 use futures::StreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
 use parquet::{
-    arrow::{
-        ParquetRecordBatchStreamBuilder, ProjectionMask,
-    },
+    arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask},
     errors::ParquetError,
 };
 use std::{fmt::Write, sync::Arc};
@@ -59,7 +60,8 @@ impl Reading {
     /// Says whether to go on.
     async fn file(&mut self, file: &SourceFile) -> Result<bool, SourceError> {
         let unreadable = |message: String| SourceError::Unreadable { file: file.name.to_string(), message };
-        let broken = |error: ParquetError| SourceError::Parquet { file: file.name.to_string(), message: error.to_string() };
+        let broken =
+            |error: ParquetError| SourceError::Parquet { file: file.name.to_string(), message: error.to_string() };
         if file.size == 0 {
             return Err(SourceError::Empty { file: file.name.to_string() });
         }
@@ -91,7 +93,7 @@ impl Reading {
             let batch = batch.map_err(broken)?;
             let Ok(permit) = Arc::clone(&self.semaphore).acquire_owned().await else { return Ok(false) };
             let mut parsed = self.piece(file, &columns, &batch, row).map_err(|error| unreadable(error.to_string()))?;
-            parsed._permit = Some(permit);
+            parsed.permit = Some(permit);
             row += batch.num_rows() as u64;
             self.next += 1;
             let share = batch.num_rows() as f64 / rows as f64;
@@ -140,13 +142,27 @@ impl Reading {
                 if let Err(reason) = columns.append(index, text.as_bytes()) {
                     fits = false;
                     let name = self.task.decl.columns.get(index).map(|column| Arc::from(column.name.as_str()));
-                    rejects.push(Reject { line: first + row as u64, column: name, class: class_of(text.as_bytes()), reason });
+                    rejects.push(Reject {
+                        line: first + row as u64,
+                        column: name,
+                        class: class_of(text.as_bytes()),
+                        reason,
+                    });
                 }
             }
             columns.end_row(fits);
         }
-        let (columns, persons, rows, seen) = columns.finish()?;
-        Ok(Parsed { index: self.next, file: Arc::clone(&file.name), columns, rows, persons, rejects, seen, _permit: None })
+        let Piece { columns, persons, rows, seen } = columns.finish()?;
+        Ok(Parsed {
+            index: self.next,
+            file: Arc::clone(&file.name),
+            columns,
+            rows,
+            persons,
+            rejects,
+            seen,
+            permit: None,
+        })
     }
 }
 
@@ -186,7 +202,8 @@ impl Cells {
                 }
                 let options = FormatOptions::default();
                 // What can't be written is no value of any declared type either.
-                let _ = ArrayFormatter::try_new(array.as_ref(), &options).map(|format| write!(text, "{}", format.value(row)));
+                let _ = ArrayFormatter::try_new(array.as_ref(), &options)
+                    .map(|format| write!(text, "{}", format.value(row)));
                 true
             }
         }

@@ -64,7 +64,9 @@ pub enum SourceError {
         advice: &'static str,
     },
     /// A field is longer than any field may be.
-    #[error("{file}, line {line}: a field is longer than 1 MiB. Is a quote opened there and never closed, or is the delimiter another one?")]
+    #[error(
+        "{file}, line {line}: a field is longer than 1 MiB. Is a quote opened there and never closed, or is the delimiter another one?"
+    )]
     LongField {
         /// the file
         file: String,
@@ -80,7 +82,9 @@ pub enum SourceError {
         line: u64,
     },
     /// The file ends inside a quoted field.
-    #[error("{file}, line {line}: a quote is opened there and the file ends before it is closed. Was the file copied completely?")]
+    #[error(
+        "{file}, line {line}: a quote is opened there and the file ends before it is closed. Was the file copied completely?"
+    )]
     OpenQuote {
         /// the file
         file: String,
@@ -88,7 +92,9 @@ pub enum SourceError {
         line: u64,
     },
     /// The file ends in the middle of a row.
-    #[error("{file}, line {line}: the file ends in the middle of a row ({found} of {expected} fields, no line end). Was it copied completely?")]
+    #[error(
+        "{file}, line {line}: the file ends in the middle of a row ({found} of {expected} fields, no line end). Was it copied completely?"
+    )]
     Truncated {
         /// the file
         file: String,
@@ -120,7 +126,9 @@ pub enum SourceError {
         advice: String,
     },
     /// A file without header has another number of columns than declared.
-    #[error("{file}, line 1: has {found} fields where {expected} columns are declared. With header = false every column must be declared, in order; is the delimiter right?")]
+    #[error(
+        "{file}, line 1: has {found} fields where {expected} columns are declared. With header = false every column must be declared, in order; is the delimiter right?"
+    )]
     ColumnCount {
         /// the file
         file: String,
@@ -130,7 +138,9 @@ pub enum SourceError {
         expected: usize,
     },
     /// The delimiter can't be found out.
-    #[error("{file}, line 1: none of ; , tab | separates the declared columns. Write source.delimiter, or check the columns' source names")]
+    #[error(
+        "{file}, line 1: none of ; , tab | separates the declared columns. Write source.delimiter, or check the columns' source names"
+    )]
     NoDelimiter {
         /// the file
         file: String,

@@ -43,7 +43,9 @@ impl Places {
         } else {
             let (source, base) = (source.clone(), base.to_owned());
             let walked = tokio::task::spawn_blocking(move || local(&source, &base)).await;
-            walked.unwrap_or_else(|error| Err(SourceError::Unreadable { file: "source".to_owned(), message: error.to_string() }))?
+            walked.unwrap_or_else(|error| {
+                Err(SourceError::Unreadable { file: "source".to_owned(), message: error.to_string() })
+            })?
         };
         files.sort_by(|a, b| a.name.cmp(&b.name));
         if files.is_empty() {
@@ -80,7 +82,10 @@ fn matcher(source: &Source, pattern: &str) -> Result<GlobMatcher, SourceError> {
 
 fn local(source: &Source, base: &Path) -> Result<Vec<SourceFile>, SourceError> {
     let path = base.join(&source.path);
-    let unreadable = |path: &Path, error: &std::io::Error| SourceError::Unreadable { file: path.display().to_string(), message: error.to_string() };
+    let unreadable = |path: &Path, error: &std::io::Error| SourceError::Unreadable {
+        file: path.display().to_string(),
+        message: error.to_string(),
+    };
     let mut files = Vec::new();
     let mut add = |path: PathBuf, size: u64| {
         files.push(SourceFile { name: path.display().to_string().into(), size, place: Place::Local(path) });
@@ -108,7 +113,8 @@ fn local(source: &Source, base: &Path) -> Result<Vec<SourceFile>, SourceError> {
     // The longest part without wildcards is where the walk starts.
     let pattern = path.display().to_string();
     let matcher = matcher(source, &pattern)?;
-    let fixed: PathBuf = path.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(WILD)).collect();
+    let fixed: PathBuf =
+        path.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(WILD)).collect();
     let deep = pattern.contains("**");
     let levels = path.components().count().saturating_sub(fixed.components().count());
     let mut folders = vec![(fixed, 1)];
@@ -142,12 +148,13 @@ async fn objects(source: &Source) -> Result<Vec<SourceFile>, SourceError> {
         None => (source.path.as_str(), None),
     };
     let url = Url::parse(fixed).map_err(|error| wrong(source, format!("is no URL: {error}")))?;
-    let (store, prefix) =
-        object_store::parse_url_opts(&url, with_environment(&source.options)).map_err(|error| wrong(source, error.to_string()))?;
+    let (store, prefix) = object_store::parse_url_opts(&url, with_environment(&source.options))
+        .map_err(|error| wrong(source, error.to_string()))?;
     let store: Arc<dyn ObjectStore> = Arc::from(store);
     let root = url[..Position::BeforePath].to_owned();
     let name_of = |path: &ObjectPath| format!("{root}/{path}");
-    let unreadable = |error: object_store::Error| SourceError::Unreadable { file: source.path.clone(), message: error.to_string() };
+    let unreadable =
+        |error: object_store::Error| SourceError::Unreadable { file: source.path.clone(), message: error.to_string() };
 
     if pattern.is_none() && !source.path.ends_with('/') {
         match store.head(&prefix).await {
@@ -177,7 +184,11 @@ async fn objects(source: &Source) -> Result<Vec<SourceFile>, SourceError> {
             }
         };
         if wanted {
-            files.push(SourceFile { name: name.into(), size: meta.size, place: Place::Object(Arc::clone(&store), meta.location) });
+            files.push(SourceFile {
+                name: name.into(),
+                size: meta.size,
+                place: Place::Object(Arc::clone(&store), meta.location),
+            });
         }
     }
     Ok(files)

@@ -3,7 +3,8 @@
 use super::*;
 use crate::ingest::Outcome;
 
-const STAGES: [Stage; 6] = [Stage::Started, Stage::Read, Stage::Sorted, Stage::Written, Stage::Prepared, Stage::Committed];
+const STAGES: [Stage; 6] =
+    [Stage::Started, Stage::Read, Stage::Sorted, Stage::Written, Stage::Prepared, Stage::Committed];
 
 fn spoke(role: &str, mode: &str) -> Spoke {
     let spoke = Spoke::with("[ingest]\nmemory = \"0\"\n");
@@ -23,7 +24,13 @@ async fn every_stage_every_way() {
         for at in STAGES {
             for tidy in [true, false] {
                 let spoke = spoke(role, "replace");
-                let row = |x: &str| if role == "person" { format!("{}|{x}", hex(person(707_614_285))) } else { format!("0707614285|{x}") };
+                let row = |x: &str| {
+                    if role == "person" {
+                        format!("{}|{x}", hex(person(707_614_285)))
+                    } else {
+                        format!("0707614285|{x}")
+                    }
+                };
                 spoke.file("in/t.csv", "pnr;x\n0707614285;a\n");
                 spoke.ingest().await;
                 spoke.file("in/t.csv", "pnr;x\n0707614285;b\n");
@@ -43,7 +50,8 @@ async fn every_stage_every_way() {
                 assert_eq!((summary.outcome, summary.snapshot), (expected, 1), "{at:?} {tidy}");
                 assert_eq!(spoke.rows("t").await, [row("b")]);
                 assert!(spoke.files("spill").is_empty(), "{at:?} {tidy}");
-                let parts: Vec<String> = spoke.files("data").into_iter().filter(|file| file.contains("part-")).collect();
+                let parts: Vec<String> =
+                    spoke.files("data").into_iter().filter(|file| file.contains("part-")).collect();
                 assert_eq!(parts.len(), 2, "{at:?} {tidy}: {parts:?}");
                 assert_eq!(spoke.ingest().await[0].outcome, Outcome::NothingNew);
             }
@@ -77,26 +85,4 @@ async fn appended_files_are_neither_lost_nor_doubled() {
         let person = hex(person(707_614_285));
         assert_eq!(rows, [format!("{person}|a"), format!("{person}|b")], "{at:?}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_said_and_leaves_nothing() {
-    // Linux gives a device that is always full.
-    let spoke = spoke("person", "replace");
-    spoke.file("in/t.csv", "pnr;x\n0707614285;a\n");
-    spoke.ingest().await;
-    let before = (spoke.files("data"), spoke.rows("t").await);
-    let full = IngestError::disk("/spill/run-1", std::io::Error::from_raw_os_error(28));
-    assert_eq!(full.exit_code(), 6);
-    assert_eq!(
-        full.to_string(),
-        "no space left while writing /spill/run-1: nothing was published and temporary files were removed. Make room and run the ingest again"
-    );
-    let inner = object_store::Error::Generic {
-        store: "x",
-        source: Box::new(parquet::errors::ParquetError::External(Box::new(std::io::Error::from_raw_os_error(28)))),
-    };
-    let error = crate::publish::PublishError::store("files", inner);
-    assert_eq!(error.to_string(), "no space left while writing files: nothing was published. Make room and run the ingest again");
-    assert_eq!((spoke.files("data"), spoke.rows("t").await), before);
 }

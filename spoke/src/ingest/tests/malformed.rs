@@ -66,7 +66,10 @@ async fn no_delimiter_to_be_found() {
 async fn wrong_encoding() {
     let spoke = spoke(b"pnr;d;x\n0707614285;01-01-2020;a\n0707614285;01-01-2020;\xE6\n");
     let declaration = std::fs::read_to_string(spoke.path("tables/t.toml")).unwrap();
-    spoke.file("tables/t.toml", declaration.replace("[[column]]\nname = \"pnr\"", "encoding = \"utf-8\"\n[[column]]\nname = \"pnr\""));
+    spoke.file(
+        "tables/t.toml",
+        declaration.replace("[[column]]\nname = \"pnr\"", "encoding = \"utf-8\"\n[[column]]\nname = \"pnr\""),
+    );
     assert_eq!(
         refused(&spoke, 4).await,
         "in/t.csv, line 3: byte 0xE6 does not exist in UTF-8. Is the file Windows-1252? Then declare encoding = \"windows-1252\""
@@ -131,7 +134,11 @@ async fn empty_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicate_header() {
-    says("pnr;d;x;PNR\n", "in/t.csv, line 1: column 'PNR' stands twice in the header. Rename one of them at the source").await;
+    says(
+        "pnr;d;x;PNR\n",
+        "in/t.csv, line 1: column 'PNR' stands twice in the header. Rename one of them at the source",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +164,10 @@ async fn other_kinds_of_files() {
     for (start, message) in [
         (&b"PAR1xxxx"[..], "in/t.csv: is a Parquet file, not CSV text. Declare source.format = \"parquet\""),
         (b"\x1F\x8Bxxxx", "in/t.csv: is compressed, not CSV text. Unpack it first"),
-        (b"PK\x03\x04xx", "in/t.csv: is a ZIP archive or an Excel workbook, not CSV text. Save it as CSV, or unpack it first"),
+        (
+            b"PK\x03\x04xx",
+            "in/t.csv: is a ZIP archive or an Excel workbook, not CSV text. Save it as CSV, or unpack it first",
+        ),
         (b"abc\x00\x01", "in/t.csv: is a binary file, not CSV text. Check source.path and source.format"),
     ] {
         says(start, message).await;
@@ -170,7 +180,10 @@ async fn files_that_are_no_parquet() {
     let spoke = Spoke::new();
     spoke.file("tables/t.toml", text);
     spoke.file("in/t.parquet", "a;b\n1;2\n");
-    assert_eq!(refused(&spoke, 4).await, "in/t.parquet: is something else, not a Parquet file. Check source.path and source.format");
+    assert_eq!(
+        refused(&spoke, 4).await,
+        "in/t.parquet: is something else, not a Parquet file. Check source.path and source.format"
+    );
     spoke.file("in/t.parquet", b"PAR1 and then it was cut off");
     let error = refused(&spoke, 4).await;
     assert!(error.starts_with("in/t.parquet: can't be read as Parquet: "), "{error}");
@@ -190,7 +203,10 @@ async fn parquet_of_another_type() {
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     spoke.file("in/t.parquet", bytes);
-    assert_eq!(refused(&spoke, 4).await, "in/t.parquet: column 'a' has type Float64, which can't become the declared date");
+    assert_eq!(
+        refused(&spoke, 4).await,
+        "in/t.parquet: column 'a' has type Float64, which can't become the declared date"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,7 +227,10 @@ async fn the_custodian_refuses() {
     let mut spoke = spoke("pnr;d;x\n0707614285;01-01-2020;a\n");
     spoke.pseudonyms.refuse = true;
     let error = refused(&spoke, 5).await;
-    assert_eq!(error, "table 't': custodian national refused: quota. Nothing was published; what the custodian answered so far is kept");
+    assert_eq!(
+        error,
+        "table 't': custodian national refused: quota. Nothing was published; what the custodian answered so far is kept"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,5 +242,48 @@ async fn a_malformed_file_leaves_the_previous_snapshot() {
         spoke.file("in/t.csv", text);
         spoke.error().await;
         assert_eq!((spoke.rows("t").await, spoke.files("data")), before);
+    }
+}
+
+/// Bytes that mean something to one part of the reading or another.
+const TOKENS: [&[u8]; 16] = [
+    b"pnr;d;x\n",
+    b"0707614285",
+    b"01-01-2020",
+    b";",
+    b"\"",
+    b"\"\"",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"a",
+    b" ",
+    b"\xE6",
+    "\u{E6}".as_bytes(),
+    b"\xFF",
+    b"\0",
+    b"\x1A",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+    /// Whatever the bytes: rows or an error about the source, never a fault of the program.
+    #[test]
+    fn no_bytes_break_the_program(tokens in proptest::collection::vec(0..TOKENS.len(), 0..40), header: bool) {
+        let mut text = if header { b"pnr;d;x\n".to_vec() } else { Vec::new() };
+        for token in tokens {
+            text.extend_from_slice(TOKENS[token]);
+        }
+        let spoke = spoke(&text);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let options = IngestOptions { max_reject_share: Some(1.0), ..IngestOptions::default() };
+        match runtime.block_on(spoke.try_ingest(options)) {
+            Ok(summaries) => {
+                let summary = &summaries[0];
+                assert_eq!(summary.rows_read, summary.rows_published + summary.rows_rejected);
+                assert_eq!(runtime.block_on(spoke.rows("t")).len() as u64, summary.rows_published);
+            }
+            Err(error) => assert!(matches!(error.exit_code(), 2 | 4), "{error}"),
+        }
     }
 }

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod crash;
+mod full;
 mod malformed;
+mod real;
 mod repeat;
 mod rows;
 
 use super::{
-    Interrupt, IngestError, IngestOptions, Stage, Summary,
+    IngestError, IngestOptions, Interrupt, Stage, Summary,
     pseudonyms::{KeyHash, NoPseudonyms, OpenPseudonyms, Pseudonyms},
     run_with,
 };
@@ -170,8 +172,11 @@ impl Spoke {
         let options = FormatOptions::default().with_null("-");
         let mut rows = Vec::new();
         for batch in self.batches(table).await {
-            let columns: Vec<ArrayFormatter<'_>> =
-                batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
+            let columns: Vec<ArrayFormatter<'_>> = batch
+                .columns()
+                .iter()
+                .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap())
+                .collect();
             for row in 0..batch.num_rows() {
                 rows.push(columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"));
             }

@@ -12,7 +12,12 @@ const COLUMNS: &str = "[[column]]\nname = \"eksd\"\ntype = \"date\"\n[[column]]\
 #[tokio::test(flavor = "multi_thread")]
 async fn a_csv_file_becomes_a_pseudonymised_table() {
     let spoke = Spoke::new();
-    spoke.declare("lmdb", "person", "event_date = \"eksd\"\n[description]\nda = \"Recepter\"\nen = \"Prescriptions\"\n", &format!("[[column]]\nname = \"pnr\"\nrole = \"person\"\nsource = \"CPR nr\"\n{COLUMNS}"));
+    spoke.declare(
+        "lmdb",
+        "person",
+        "event_date = \"eksd\"\n[description]\nda = \"Recepter\"\nen = \"Prescriptions\"\n",
+        &format!("[[column]]\nname = \"pnr\"\nrole = \"person\"\nsource = \"CPR nr\"\n{COLUMNS}"),
+    );
     // 1-byte æ, hyphenated, lost zero, quoted, missing person, extra column, Windows line ends
     spoke.file(
         "in/lmdb1.csv",
@@ -122,7 +127,8 @@ async fn more_rows_than_memory_come_out_sorted_and_complete() {
     let summary = &spoke.ingest().await[0];
     assert_eq!(summary.rows_published, count);
     assert_eq!(summary.missing_persons, count / 50);
-    assert_eq!(summary.people, 5_000);
+    // the hundred numbers of rows without a person have no other rows
+    assert_eq!(summary.people, 4_900);
     let batches = spoke.batches("many").await;
     assert!(sorted_by_person(&batches));
     let mut numbers: Vec<i64> = Vec::new();
@@ -161,8 +167,13 @@ async fn people_are_found_through_the_parent() {
     let summaries = spoke.ingest().await;
     let summary = &summaries[1];
     assert_eq!(summary.table, "diagnose");
-    assert_eq!((summary.rows_published, summary.rows_without_parent, summary.ambiguous_keys, summary.people), (7, 2, 1, 2));
-    let found = |kode: &str, rows: &[String]| rows.iter().find(|row| row.ends_with(&format!("|{kode}"))).unwrap().split('|').next().unwrap().to_owned();
+    assert_eq!(
+        (summary.rows_published, summary.rows_without_parent, summary.ambiguous_keys, summary.people),
+        (7, 2, 1, 2)
+    );
+    let found = |kode: &str, rows: &[String]| {
+        rows.iter().find(|row| row.ends_with(&format!("|{kode}"))).unwrap().split('|').next().unwrap().to_owned()
+    };
     let rows = spoke.rows("diagnose").await;
     assert_eq!(found("DE11", &rows), hex(person(707_614_285)));
     assert_eq!(found("DI", &rows), hex(person(707_614_285)));
@@ -187,11 +198,19 @@ async fn people_are_found_through_the_parent() {
 async fn a_child_waits_for_its_parent() {
     let spoke = Spoke::new();
     spoke.people("kontakt", "[[column]]\nname = \"id\"\nrole = \"key\"\n");
-    spoke.declare("diagnose", "person_via", "[person_via]\ntable = \"kontakt\"\nkey = \"id\"\n", "[[column]]\nname = \"id\"\nrole = \"key\"\n");
+    spoke.declare(
+        "diagnose",
+        "person_via",
+        "[person_via]\ntable = \"kontakt\"\nkey = \"id\"\n",
+        "[[column]]\nname = \"id\"\nrole = \"key\"\n",
+    );
     spoke.file("in/diagnose.csv", "id\n1\n");
     let options = IngestOptions { tables: vec!["diagnose".parse().unwrap()], ..IngestOptions::default() };
     let error = spoke.try_ingest(options).await.unwrap_err();
-    assert_eq!(error.to_string(), "table 'diagnose' finds its people through 'kontakt', which is not published yet. Ingest 'kontakt' first");
+    assert_eq!(
+        error.to_string(),
+        "table 'diagnose' finds its people through 'kontakt', which is not published yet. Ingest 'kontakt' first"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,15 +261,22 @@ async fn parquet_sources_mean_the_same_as_csv() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn person_numbers_in_other_columns_are_refused() {
-    for (kind, declared) in [("role = \"key\"", "a key"), ("type = \"text\"", "a value"), ("type = \"int64\"", "a value")] {
+    for (kind, declared) in
+        [("role = \"key\"", "a key"), ("type = \"text\"", "a value"), ("type = \"int64\"", "a value")]
+    {
         let spoke = Spoke::new();
         spoke.people("t", &format!("[[column]]\nname = \"mor\"\n{kind}\n"));
-        spoke.file("in/t.csv", "pnr;mor\n0707614285;0707614285\n0707614285;3112991231\n3112991231;1201803456\n3112991231;99\n");
+        spoke.file(
+            "in/t.csv",
+            "pnr;mor\n0707614285;0707614285\n0707614285;3112991231\n3112991231;1201803456\n3112991231;99\n",
+        );
         let error = spoke.error().await;
         assert_eq!(error.exit_code(), 2);
         assert_eq!(
             error.to_string(),
-            format!("table 't', column 'mor': 75% of its values have the form of person numbers, but it is declared as {declared}. Declare it with role = \"person\", or leave the column out; nothing was published")
+            format!(
+                "table 't', column 'mor': 75% of its values have the form of person numbers, but it is declared as {declared}. Declare it with role = \"person\", or leave the column out; nothing was published"
+            )
         );
         assert!(spoke.snapshot("t").await.is_none());
     }
@@ -288,7 +314,12 @@ async fn every_encoding_and_delimiter_gives_the_same_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_without_header_is_read_by_position() {
     let spoke = Spoke::new();
-    spoke.declare("t", "reference", "", "header = false\n[[column]]\nname = \"a\"\ntype = \"text\"\n[[column]]\nname = \"b\"\ntype = \"int32\"\n");
+    spoke.declare(
+        "t",
+        "reference",
+        "",
+        "header = false\n[[column]]\nname = \"a\"\ntype = \"text\"\n[[column]]\nname = \"b\"\ntype = \"int32\"\n",
+    );
     spoke.file("in/t.csv", "x;1\ny;2\n");
     spoke.ingest().await;
     assert_eq!(spoke.rows("t").await, ["x|1", "y|2"]);

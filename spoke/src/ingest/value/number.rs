@@ -4,7 +4,8 @@ use super::Misfit;
 
 const NO_INTEGER: Misfit = Misfit::new("not a whole number");
 const TOO_LARGE: Misfit = Misfit::new("a whole number too large for the column's type");
-const NO_NUMBER: Misfit = Misfit::new("not a number in the declared form (decimal comma or point, no thousands separators)");
+const NO_NUMBER: Misfit =
+    Misfit::new("not a number in the declared form (decimal comma or point, no thousands separators)");
 const TOO_PRECISE: Misfit = Misfit::new("a number with more decimals than the column's type has");
 const TOO_MANY_DIGITS: Misfit = Misfit::new("a number with more digits than the column's type has");
 const NO_BOOLEAN: Misfit = Misfit::new("not a yes or no (1/0, true/false, ja/nej, yes/no, j/n, y/n)");
@@ -32,10 +33,7 @@ pub(crate) fn integer(field: &[u8], decimal: u8) -> Result<i64, Misfit> {
         if !byte.is_ascii_digit() {
             return Err(NO_INTEGER);
         }
-        value = value
-            .checked_mul(10)
-            .and_then(|value| value.checked_sub(i64::from(byte - b'0')))
-            .ok_or(TOO_LARGE)?;
+        value = value.checked_mul(10).and_then(|value| value.checked_sub(i64::from(byte - b'0'))).ok_or(TOO_LARGE)?;
     }
     if negative { Ok(value) } else { value.checked_neg().ok_or(TOO_LARGE) }
 }
@@ -178,8 +176,7 @@ mod tests {
 
         #[test]
         fn any_float_survives(value in proptest::num::f64::NORMAL) {
-            let text = value.to_string().replace('.', ",");
-            prop_assume!(text.len() <= 64);
+            let text = format!("{value:e}").replace('.', ",");
             prop_assert_eq!(float(text.as_bytes(), b','), Ok(value));
         }
 

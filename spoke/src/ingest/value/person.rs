@@ -5,7 +5,8 @@
 
 use super::{Misfit, date::days_from_civil};
 
-const NOT_TEN: Misfit = Misfit::new("not a person number: expected ten digits, with or without a hyphen after the sixth");
+const NOT_TEN: Misfit =
+    Misfit::new("not a person number: expected ten digits, with or without a hyphen after the sixth");
 
 const WEIGHTS: [u64; 10] = [4, 3, 2, 7, 6, 5, 4, 3, 2, 1];
 
@@ -85,7 +86,8 @@ fn possible_date(digits: u64) -> bool {
         (4 | 9, _) | (5..=8, 0..=57) => 2000,
         _ => 1800,
     };
-    let (Ok(year), Ok(month), Ok(day)) = (i32::try_from(century + year), u32::try_from(month), u32::try_from(day)) else {
+    let (Ok(year), Ok(month), Ok(day)) = (i32::try_from(century + year), u32::try_from(month), u32::try_from(day))
+    else {
         return false;
     };
     days_from_civil(year, month, day).is_some()
@@ -110,7 +112,17 @@ mod tests {
 
     #[test]
     fn anything_but_ten_digits_is_refused() {
-        for text in ["", "12345678", "12345678901", "010190-12345", "01-01901234", "010190--1234", "010190A234", "0101901234x", "99999999999999999999999"] {
+        for text in [
+            "",
+            "12345678",
+            "12345678901",
+            "010190-12345",
+            "01-01901234",
+            "010190--1234",
+            "010190A234",
+            "0101901234x",
+            "99999999999999999999999",
+        ] {
             assert_eq!(digits(text), None, "{text}");
         }
     }

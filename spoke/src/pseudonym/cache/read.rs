@@ -15,11 +15,7 @@ struct Block {
 }
 
 impl CacheFile {
-    pub(super) fn read_all(
-        &mut self,
-        link: &[u8; LINK_KEY],
-        into: &mut impl Load,
-    ) -> Result<(), CacheError> {
+    pub(super) fn read_all(&mut self, link: &[u8; LINK_KEY], into: &mut impl Load) -> Result<(), CacheError> {
         let length = self.file.metadata().map_err(|e| self.io(e))?.len();
         let handle = self.file.try_clone().map_err(|e| self.io(e))?;
         let mut input = BufReader::with_capacity(1 << 20, handle);

@@ -110,7 +110,8 @@ impl<'a> Run<'a> {
     /// Takes note of the custodian's limit; what is larger is cut up and blinded again.
     fn fit(&mut self, limit: usize) {
         self.limit = limit;
-        let (fits, large): (VecDeque<_>, VecDeque<_>) = self.blinded.drain(..).partition(|batch| batch.inputs.len() <= limit);
+        let (fits, large): (VecDeque<_>, VecDeque<_>) =
+            self.blinded.drain(..).partition(|batch| batch.inputs.len() <= limit);
         self.blinded = fits;
         let todo = std::mem::take(&mut self.todo);
         let inputs = large.into_iter().map(|batch| batch.inputs).chain(todo);
@@ -129,7 +130,9 @@ impl<'a> Run<'a> {
             }
             Step::Finished(Ok(entries)) => Ok(Some(entries)),
             Step::Blinded(Err(error)) => Err(self.custodian.failed(&error.to_string())),
-            Step::Finished(Err(Bad::Malformed)) => Err(self.custodian.failed("it answered what is no answer to the batch sent")),
+            Step::Finished(Err(Bad::Malformed)) => {
+                Err(self.custodian.failed("it answered what is no answer to the batch sent"))
+            }
             Step::Finished(Err(Bad::Proof)) => Err(LinkError::Proof { custodian: self.custodian.name.clone() }),
         }
     }

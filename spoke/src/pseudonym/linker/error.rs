@@ -7,8 +7,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// No connection.
-    #[error("custodian {custodian} can't be reached ({attempts} attempts): {reason}. What was evaluated so far is kept; \
-             check [custodian] in spoke.toml, the network, and that the custodian runs, then run again")]
+    #[error(
+        "custodian {custodian} can't be reached ({attempts} attempts): {reason}. What was evaluated so far is kept; \
+             check [custodian] in spoke.toml, the network, and that the custodian runs, then run again"
+    )]
     Unreachable {
         /// name and address
         custodian: String,
@@ -26,8 +28,10 @@ pub enum LinkError {
         reason: String,
     },
     /// The custodian has another key than the pinned one.
-    #[error("custodian {custodian} has another linkage key ({found}) than the one pinned here ({pinned}). \
-             Nothing was taken from it. Ask the custodian's organisation which key is right")]
+    #[error(
+        "custodian {custodian} has another linkage key ({found}) than the one pinned here ({pinned}). \
+             Nothing was taken from it. Ask the custodian's organisation which key is right"
+    )]
     OtherKey {
         /// name and address
         custodian: String,
@@ -37,8 +41,10 @@ pub enum LinkError {
         pinned: String,
     },
     /// A proof does not hold.
-    #[error("custodian {custodian} sent an answer whose proof does not hold under the pinned key. \
-             That answer was thrown away. Tell the custodian's organisation: its key or its program is not what it should be")]
+    #[error(
+        "custodian {custodian} sent an answer whose proof does not hold under the pinned key. \
+             That answer was thrown away. Tell the custodian's organisation: its key or its program is not what it should be"
+    )]
     Proof {
         /// name and address
         custodian: String,
@@ -91,7 +97,11 @@ impl LinkError {
     pub fn is_custodian(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::Refused { .. } | Self::OtherKey { .. } | Self::Proof { .. } | Self::Protocol { .. }
+            Self::Unreachable { .. }
+                | Self::Refused { .. }
+                | Self::OtherKey { .. }
+                | Self::Proof { .. }
+                | Self::Protocol { .. }
         )
     }
 }

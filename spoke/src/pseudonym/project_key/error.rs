@@ -11,16 +11,18 @@ pub enum ProjectKeyError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A file to hand over can't be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// which file
         path: PathBuf,
         /// what the operating system said
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The project has a key already.
-    #[error("project '{project}' already has a key, epoch {epoch}. To give it to one more member, share it; \
-             a new epoch gives everybody in the project new pseudonyms, ask for it explicitly")]
+    #[error(
+        "project '{project}' already has a key, epoch {epoch}. To give it to one more member, share it; \
+             a new epoch gives everybody in the project new pseudonyms, ask for it explicitly"
+    )]
     Exists {
         /// which project
         project: ProjectId,

@@ -69,12 +69,7 @@ impl SealedFile {
         fields.join("\n").into_bytes()
     }
 
-    pub(super) fn seal(
-        held: &Held,
-        own: Own<'_>,
-        to: &ControllerId,
-        key: &PublicKey,
-    ) -> Result<Self, ProjectKeyError> {
+    pub(super) fn seal(held: &Held, own: Own<'_>, to: &ControllerId, key: &PublicKey) -> Result<Self, ProjectKeyError> {
         let mut file = Self {
             format: FORMAT.to_owned(),
             project: held.project.clone(),

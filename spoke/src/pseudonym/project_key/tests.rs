@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::pseudonym::{Recoder, Role, init_keys, StoreKey};
+use crate::pseudonym::{Recoder, Role, StoreKey, init_keys};
 use tempfile::TempDir;
 
 struct Spoke {
@@ -96,7 +96,10 @@ fn what_is_not_for_this_spoke_or_was_changed_does_not_open() {
     let file = &made.members[0].1;
     let error = other.import(file).unwrap_err();
     assert!(matches!(error, ProjectKeyError::Recipient { .. }), "{error}");
-    assert!(error.to_string().contains(&other.identity.fingerprint()) && error.to_string().contains("region-h"), "{error}");
+    assert!(
+        error.to_string().contains(&other.identity.fingerprint()) && error.to_string().contains("region-h"),
+        "{error}"
+    );
     let text = std::fs::read_to_string(file).unwrap();
     let changed = member.folder.path().join("changed.projectkey");
     let import_as = |text: &str| {

@@ -1,8 +1,9 @@
 //! A custodian with the right certificate that does not do what it should.
 
 use super::{
-    LinkError, Linker, link_kid,
+    LinkError, Linker,
     fixture::{Organisation, Spoke, numbers},
+    link_kid,
 };
 use futures::{Stream, StreamExt};
 use proto::wire::{
@@ -120,5 +121,8 @@ async fn a_refusal_is_passed_on_and_not_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_counts_as_a_lost_connection() {
     let error = told(Lie::Silent).await;
-    assert!(matches!(&error, LinkError::Unreachable { attempts: 2, reason, .. } if reason.contains("no answer")), "{error}");
+    assert!(
+        matches!(&error, LinkError::Unreachable { attempts: 2, reason, .. } if reason.contains("no answer")),
+        "{error}"
+    );
 }

@@ -87,11 +87,7 @@ impl Spoke {
             cache: self.folder.path().join("cache/persons.cache"),
             cache_key: CacheKey::load(&self.folder.path().join("cache.key"), &self.pass).unwrap(),
             store_key: self.store(),
-            retry: Retry {
-                attempts: 4,
-                first_wait: Duration::from_millis(50),
-                patience: Duration::from_secs(20),
-            },
+            retry: Retry { attempts: 4, first_wait: Duration::from_millis(50), patience: Duration::from_secs(20) },
         }
     }
 

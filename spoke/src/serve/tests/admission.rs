@@ -1,8 +1,6 @@
 //! What a grant shows, and that nothing else exists.
 
-use super::fixture::{
-    Fixture, LMDB, count, direct, envelope, filtered, numbers, question, read, read_of, request,
-};
+use super::fixture::{Fixture, LMDB, count, direct, envelope, filtered, numbers, question, read, read_of, request};
 use datafusion::prelude::{col, lit};
 use proto::{
     plan,
@@ -109,11 +107,8 @@ async fn a_row_filter_holds_whatever_is_asked() {
         numbers.sort_unstable();
         assert_eq!(numbers, expected);
     }
-    let root = plan::aggregate(
-        read(&["row"]),
-        Vec::new(),
-        vec![plan::measure("n", proto::wire::MeasureKind::Count, None)],
-    );
+    let root =
+        plan::aggregate(read(&["row"]), Vec::new(), vec![plan::measure("n", proto::wire::MeasureKind::Count, None)]);
     let (rows, _) = direct(&admission, question("diabetes", root)).await.unwrap();
     let shown = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
     assert!(shown.contains("900"), "{shown}");

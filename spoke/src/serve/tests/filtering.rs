@@ -74,15 +74,27 @@ async fn filters_on_pseudonyms_are_right_and_skip_row_groups() {
         ("OR", col("pnr").eq(first.clone()).or(col("pnr").eq(second.clone())), of(&[7, 2_900]), 2),
         ("AND", col("pnr").eq(first.clone()).and(col("row").lt(lit(115_i64))), vec![112, 113, 114], 1),
         ("key", col("kontakt").eq(contact), vec![42, 43], 6),
-        ("OR with a value", col("pnr").eq(first.clone()).or(col("row").eq(lit(40_005_i64))), {
-            let mut rows = of(&[7]);
-            rows.push(40_005);
-            rows
-        }, 2),
+        (
+            "OR with a value",
+            col("pnr").eq(first.clone()).or(col("row").eq(lit(40_005_i64))),
+            {
+                let mut rows = of(&[7]);
+                rows.push(40_005);
+                rows
+            },
+            2,
+        ),
         ("nobody", col("pnr").eq(unknown), vec![], 0),
         ("null", col("pnr").is_null(), vec![], 0),
-        ("<> and =", col("pnr").not_eq(second.clone()).and(col("row").gt_eq(lit(46_390_i64))).and(col("row").lt(lit(46_420_i64))),
-            (46_390..46_400).chain(46_416..46_420).collect(), 1),
+        (
+            "<> and =",
+            col("pnr")
+                .not_eq(second.clone())
+                .and(col("row").gt_eq(lit(46_390_i64)))
+                .and(col("row").lt(lit(46_420_i64))),
+            (46_390..46_400).chain(46_416..46_420).collect(),
+            1,
+        ),
     ];
     for (name, filter, expected, groups) in cases {
         let (rows, effort) = direct(&admission, question("diabetes", filtered(&["row"], &filter))).await.unwrap();
@@ -101,15 +113,15 @@ async fn filters_on_dates_and_codes_skip_row_groups() {
     let day = |n: i32| lit(ScalarValue::Date32(Some(FIRST_DAY + n)));
     let january = col("eksd").gt_eq(day(90)).and(col("eksd").lt(day(100)));
     for (filter, rows_expected, pruned) in [
-        (january, 1_000, 4),
+        (january, 1_000, 5),
         (col("eksd").between(day(0), day(9)), 1_000, 5),
         (col("atc").eq(lit("A03")), GROUP, 5),
-        (col("atc").like(lit("A03%")), GROUP, 5),
+        // A prefix is a range whose upper end counts as inside: the group of A04 is looked into for nothing.
+        (col("atc").like(lit("A03%")), GROUP, 4),
         (in_list(col("atc"), vec![lit("A03"), lit("A05")], false), 2 * GROUP, 4),
         (col("atc").eq(lit("B01")), 0, 6),
     ] {
-        let (rows, effort) =
-            direct(&admission, question("diabetes", filtered(&["pnr"], &filter))).await.unwrap();
+        let (rows, effort) = direct(&admission, question("diabetes", filtered(&["pnr"], &filter))).await.unwrap();
         assert_eq!(count(&rows), rows_expected, "{filter}");
         assert_eq!(effort.row_groups_pruned, pruned, "{filter}");
     }

@@ -16,16 +16,13 @@ use crate::{
     serve::{self, ServeError, ServeOptions},
 };
 use arrow::{
-    array::{
-        ArrayRef, AsArray, Date32Array, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
-    },
+    array::{ArrayRef, AsArray, Date32Array, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch, StringArray},
     datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
 };
 use arrow_flight::{
-    Action, Ticket, decode::FlightRecordBatchStream, error::FlightError,
-    flight_service_client::FlightServiceClient,
+    Action, Ticket, decode::FlightRecordBatchStream, error::FlightError, flight_service_client::FlightServiceClient,
 };
-use datafusion::logical_expr::Expr;
+use datafusion::{logical_expr::Expr, prelude::col};
 use futures::{StreamExt, TryStreamExt};
 use parquet::{
     arrow::ArrowWriter,
@@ -39,12 +36,17 @@ use proto::{
     schema,
     wire::{CatalogueReply, CatalogueRequest, Envelope, Fragment, Rel, ScanRequest, Zone},
 };
-use runtime::{ca::Authority, peer::Peer, seal, tls::{self, Tls, TlsFiles}};
+use runtime::{
+    ca::Authority,
+    peer::Peer,
+    seal,
+    tls::{self, Tls, TlsFiles},
+};
 use std::{
     collections::HashMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -67,6 +69,7 @@ pub(super) struct Fixture {
     /// S of every person, in the order of the file
     pub(super) stored: Vec<[u8; 16]>,
     pub(super) store_key: StoreKey,
+    recoders: Mutex<HashMap<(String, Role), Recoder>>,
 }
 
 impl Fixture {
@@ -102,11 +105,10 @@ impl Fixture {
             project_key::create(&project.parse().unwrap(), own, &[], folder.path(), false).unwrap();
         }
         let store_key = StoreKey::load(&config.store_key(), &pass).unwrap();
-        let mut stored: Vec<[u8; 16]> = (0..PEOPLE)
-            .map(|person| store_key.stored_person(&(person as u128 * 7919 + 1).to_be_bytes()))
-            .collect();
+        let mut stored: Vec<[u8; 16]> =
+            (0..PEOPLE).map(|person| store_key.stored_person(&(person as u128 * 7919 + 1).to_be_bytes())).collect();
         stored.sort_unstable();
-        let fixture = Self { folder, config, authority, stored, store_key };
+        let fixture = Self { folder, config, authority, stored, store_key, recoders: Mutex::default() };
         fixture.issue(&Peer::spoke("region-h").unwrap(), "keys/link");
         fixture.publish("lmdb", ROWS, GROUP).await;
         fixture.grant("diabetes", "enclave", &["anna@example.org"], LMDB);
@@ -151,8 +153,7 @@ impl Fixture {
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         let size = std::fs::metadata(&path).unwrap().len();
-        let file =
-            NewFile { name, size, rows: rows as u64, row_groups: u32::try_from(rows.div_ceil(group)).unwrap() };
+        let file = NewFile { name, size, rows: rows as u64, row_groups: u32::try_from(rows.div_ceil(group)).unwrap() };
         let commit = Commit {
             ingest: QueryId::new().to_string(),
             mode: Mode::Replace,
@@ -170,26 +171,26 @@ impl Fixture {
         let each = rows / PEOPLE;
         let person = |row: usize| self.stored[(row / each).min(PEOPLE - 1)];
         let pnr = FixedSizeBinaryArray::try_from_iter((0..rows).map(person)).unwrap();
-        let contact =
-            FixedSizeBinaryArray::try_from_iter((0..rows).map(|row| self.store_key.stored_key(&(row as u128 / 2).to_be_bytes())))
-                .unwrap();
+        let contact = FixedSizeBinaryArray::try_from_iter(
+            (0..rows).map(|row| self.store_key.stored_key(&(row as u128 / 2).to_be_bytes())),
+        )
+        .unwrap();
         let day = Date32Array::from_iter_values((0..rows).map(|row| FIRST_DAY + i32::try_from(row / 100).unwrap()));
         let code = StringArray::from_iter_values((0..rows).map(|row| format!("A{:02}", row / GROUP)));
         let volume = Float64Array::from_iter((0..rows).map(|row| (row % 10 != 0).then_some(row as f64)));
         let number = Int64Array::from_iter_values((0..rows).map(|row| i64::try_from(row).unwrap()));
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(pnr),
-            Arc::new(contact),
-            Arc::new(day),
-            Arc::new(code),
-            Arc::new(volume),
-            Arc::new(number),
-        ];
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(pnr), Arc::new(contact), Arc::new(day), Arc::new(code), Arc::new(volume), Arc::new(number)];
         RecordBatch::try_new(Arc::clone(schema), columns).unwrap()
     }
 
-    /// Stored pseudonyms to a project's.
+    /// Stored pseudonyms to a project's. Opening a key is slow, so it is done once.
     pub(super) fn recoder(&self, project: &str, role: Role) -> Recoder {
+        let mut known = self.recoders.lock().unwrap();
+        known.entry((project.to_owned(), role)).or_insert_with(|| self.open_recoder(project, role)).clone()
+    }
+
+    fn open_recoder(&self, project: &str, role: Role) -> Recoder {
         let pass = self.config.passphrase().unwrap();
         let key = ProjectKey::load(&self.config.project_key(&project.parse().unwrap()), &pass).unwrap();
         Recoder::new(&self.store_key, &key, role)
@@ -242,7 +243,8 @@ pub(super) fn issue_from(authority: &Authority, who: &Peer, stem: &Path) -> TlsF
 }
 
 /// The usual grant: all columns of `lmdb` but `volume`.
-pub(super) const LMDB: &str = "[[table]]\nname = \"lmdb\"\ncolumns = [\"pnr\", \"kontakt\", \"eksd\", \"atc\", \"row\"]\n";
+pub(super) const LMDB: &str =
+    "[[table]]\nname = \"lmdb\"\ncolumns = [\"pnr\", \"kontakt\", \"eksd\", \"atc\", \"row\"]\n";
 
 fn raw_schema() -> SchemaRef {
     let role = |name: &str, role: &str| {
@@ -345,8 +347,17 @@ pub(super) fn read_of(table: &str, columns: &[&str]) -> Rel {
     plan::read(&table.parse().unwrap(), &columns)
 }
 
+/// Reads what the predicate needs, filters, and shows `columns`.
 pub(super) fn filtered(columns: &[&str], predicate: &Expr) -> Rel {
-    plan::filter(read(columns), plan::encode_expr(predicate).unwrap())
+    let mut needed: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+    for column in predicate.column_refs() {
+        if !needed.contains(&column.name) {
+            needed.push(column.name.clone());
+        }
+    }
+    let shown = columns.iter().map(|&name| plan::named(name, plan::encode_expr(&col(name)).unwrap())).collect();
+    let rows = plan::read(&"lmdb".parse().unwrap(), &needed);
+    plan::project(plan::filter(rows, plan::encode_expr(predicate).unwrap()), shown)
 }
 
 pub(super) fn question(project: &str, root: Rel) -> Question {
@@ -360,13 +371,11 @@ pub(super) fn question(project: &str, root: Rel) -> Question {
 }
 
 /// Asks without a link in between.
-pub(super) async fn direct(
-    admission: &Admission,
-    question: Question,
-) -> Result<(Vec<RecordBatch>, Effort), Refusal> {
+pub(super) async fn direct(admission: &Admission, question: Question) -> Result<(Vec<RecordBatch>, Effort), Refusal> {
     let running = scan::run(admission.admit(question).await?).await?;
     let work = running.work.clone();
-    let rows = running.rows.try_collect().await.map_err(|error| scan::failure::refusal(&error, &running.context.query))?;
+    let rows =
+        running.rows.try_collect().await.map_err(|error| scan::failure::refusal(&error, &running.context.query))?;
     Ok((rows, work.effort()))
 }
 

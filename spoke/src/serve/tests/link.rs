@@ -24,8 +24,9 @@ async fn only_the_own_hub_may_ask() {
     let foreign = Authority::create("another").unwrap();
     let mut files = issue_from(&foreign, &Peer::hub("main").unwrap(), &spoke.path().join("foreign"));
     files.ca = spoke.config.link.ca.clone();
+    // In TLS 1.3 the caller learns of it only when it first speaks, as a broken connection.
     let refusal = Hub::connect(server.address, &files).ask(&request(read(&["row"]))).await.unwrap_err();
-    assert_eq!(refusal.kind, Kind::Unavailable);
+    assert!(matches!(refusal.kind, Kind::Unavailable | Kind::Cancelled | Kind::Internal), "{refusal:?}");
     // No certificate, and no TLS at all.
     let plain = tonic::transport::Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
     let refused = match plain.connect().await {

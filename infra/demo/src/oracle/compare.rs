@@ -1,0 +1,62 @@
+//! What the platform's answers must be, given the oracle's.
+
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use policies::disclosure::{STATUS_COLUMN, THRESHOLD};
+
+use super::{OracleError, small_cells};
+use crate::questions::Question;
+
+/// Rows of cells as text; `None` is a null.
+pub type Cells = Vec<Vec<Option<String>>>;
+
+/// An answer as text, without the column that says what was released.
+pub fn cells(answer: &RecordBatch) -> Result<Cells, OracleError> {
+    let options = FormatOptions::default();
+    let mut rows = vec![Vec::new(); answer.num_rows()];
+    for (field, column) in answer.schema().fields().iter().zip(answer.columns()) {
+        if field.name() == STATUS_COLUMN {
+            continue;
+        }
+        let formatter = ArrayFormatter::try_new(column, &options).map_err(datafusion::error::DataFusionError::from)?;
+        for (row, cells) in rows.iter_mut().enumerate() {
+            cells.push(column.is_valid(row).then(|| formatter.value(row).to_string()));
+        }
+    }
+    Ok(rows)
+}
+
+/// What the enclave zone must answer: the same, cell by cell.
+pub fn enclave(oracle: &RecordBatch) -> Result<Cells, OracleError> {
+    cells(oracle)
+}
+
+/// What the open zone must answer: cells of 1 to 4 people are gone, and one row of nulls stands for all of them, at the
+/// end; where fewer people stand behind one statistic of a cell, that one is null.
+pub fn open(question: &Question, oracle: &RecordBatch) -> Result<Cells, OracleError> {
+    let small = small_cells(oracle)?;
+    let schema = oracle.schema();
+    let mut shown = Vec::new();
+    for (row, mut cells) in cells(oracle)?.into_iter().enumerate() {
+        if small.contains(&row) {
+            continue;
+        }
+        let before = cells.clone();
+        for (statistic, people) in question.behind {
+            let (Some((at, _)), Some((count, _))) =
+                (schema.column_with_name(statistic), schema.column_with_name(people))
+            else {
+                continue;
+            };
+            let count = before[count].as_deref().and_then(|c| c.parse::<i64>().ok());
+            if count.is_some_and(|count| (1..THRESHOLD).contains(&count)) {
+                cells[at] = None;
+            }
+        }
+        shown.push(cells);
+    }
+    if !small.is_empty() {
+        shown.push(vec![None; schema.fields().len()]);
+    }
+    Ok(shown)
+}
