@@ -150,13 +150,7 @@ impl Grants {
     ///
     /// # Errors
     /// [`Denied`] when there is none.
-    pub fn find(
-        &self,
-        project: &ProjectId,
-        user: &UserId,
-        zone: Zone,
-        today: NaiveDate,
-    ) -> Result<&Grant, Denied> {
+    pub fn find(&self, project: &ProjectId, user: &UserId, zone: Zone, today: NaiveDate) -> Result<&Grant, Denied> {
         self.by_project
             .get(project)
             .filter(|grant| grant.users.contains(user))
@@ -172,16 +166,14 @@ impl Grant {
     /// # Errors
     /// When it can't be read or used.
     pub fn load(path: &Path) -> Result<Self, GrantError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|cause| GrantError::Unreadable { path: path.to_owned(), cause })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|cause| GrantError::Unreadable { path: path.to_owned(), cause })?;
         let grant: Self = toml::from_str(&text).map_err(|error| GrantError::Invalid {
             path: path.to_owned(),
             line: error.span().and_then(|s| text.get(..s.start)).map_or(1, |b| b.matches('\n').count() + 1),
             message: error.message().trim().replace('\n', " "),
         })?;
-        grant
-            .check()
-            .map_err(|message| GrantError::Inconsistent { path: path.to_owned(), message })?;
+        grant.check().map_err(|message| GrantError::Inconsistent { path: path.to_owned(), message })?;
         Ok(grant)
     }
 
@@ -193,10 +185,7 @@ impl Grant {
 
     fn check(&self) -> Result<(), String> {
         if self.valid_to < self.valid_from {
-            return Err(format!(
-                "fields valid_from, valid_to: {} is before {}",
-                self.valid_to, self.valid_from
-            ));
+            return Err(format!("fields valid_from, valid_to: {} is before {}", self.valid_to, self.valid_from));
         }
         if self.users.is_empty() {
             return Err("field users: names nobody".to_owned());
@@ -277,9 +266,7 @@ row_filter = "kom = 101"
     }
 
     fn ask(grants: &Grants, project: &str, user: &str, zone: Zone, day: &str) -> Result<(), Denied> {
-        grants
-            .find(&project.parse().unwrap(), &user.parse().unwrap(), zone, day.parse().unwrap())
-            .map(|_| ())
+        grants.find(&project.parse().unwrap(), &user.parse().unwrap(), zone, day.parse().unwrap()).map(|_| ())
     }
 
     #[test]

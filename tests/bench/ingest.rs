@@ -20,7 +20,11 @@ struct Run {
 pub(crate) async fn measure(platform: &Platform, options: &Options) -> Result<()> {
     let cache = platform.spoke_dir(SPOKE).join("cache/persons.cache");
     if cache.exists() {
-        println!("ingest, cold: skipped, {} people are known; remove {} to measure it", options.people, options.dir.display());
+        println!(
+            "ingest, cold: skipped, {} people are known; remove {} to measure it",
+            options.people,
+            options.dir.display()
+        );
         declare(platform, "known")?;
         ingest(platform).await?;
     } else {

@@ -15,9 +15,12 @@ use std::{path::PathBuf, process::ExitCode};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(name = "bench", after_help = "Examples:
+#[command(
+    name = "bench",
+    after_help = "Examples:
   cargo run --release -p tests --bin bench
-  cargo run --release -p tests --bin bench -- --rows 1000000 --people 100000 --runs 3")]
+  cargo run --release -p tests --bin bench -- --rows 1000000 --people 100000 --runs 3"
+)]
 struct Options {
     /// Rows of the table
     #[arg(long, default_value_t = 10_000_000)]

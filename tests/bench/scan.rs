@@ -82,9 +82,7 @@ async fn through(platform: &Platform, rows: u64) -> Result<f64> {
 async fn over_files(platform: &Platform, rows: u64) -> Result<f64> {
     let folder = platform.spoke_dir(SPOKE).join("data").join(TABLE);
     let session = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
-    session
-        .register_parquet("t", folder.to_str().context("a path")?, ParquetReadOptions::default())
-        .await?;
+    session.register_parquet("t", folder.to_str().context("a path")?, ParquetReadOptions::default()).await?;
     let started = Instant::now();
     let mut stream = session.sql(&format!("SELECT {COLUMNS} FROM t")).await?.execute_stream().await?;
     let mut count = 0;

@@ -197,7 +197,8 @@ struct SmallDisk<'a>(&'a Path);
 impl<'a> SmallDisk<'a> {
     fn mount(at: &'a Path, size: &str) -> Result<Self> {
         std::fs::create_dir_all(at)?;
-        let said = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at).output()?;
+        let said =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at).output()?;
         ensure!(said.status.success(), "mount (needs root): {}", String::from_utf8_lossy(&said.stderr));
         Ok(Self(at))
     }

@@ -74,15 +74,35 @@ const GOOD: &str = "NR;24-12-2020;3";
 fn cases() -> Vec<Case> {
     let case = |name, bytes, code, says| Case { name, bytes, change: None, code, says };
     vec![
-        case("truncated", with(lines(GOOD, 50), b"0101700001;24-12-2020;\"3"), 4, &["truncated.csv", "line 52", "quote"]),
-        case("wrong_delimiter", lines("NR,24-12-2020,3", 50).iter().map(|b| if *b == b';' { b',' } else { *b }).collect(), 4, &["wrong_delimiter.csv", "delimiter"]),
-        case("wrong_encoding", with(lines(GOOD, 50), b"0101700001;24-12-2020;\xe6\n"), 4, &["wrong_encoding.csv", "line 52", "encoding"]),
+        case(
+            "truncated",
+            with(lines(GOOD, 50), b"0101700001;24-12-2020;\"3"),
+            4,
+            &["truncated.csv", "line 52", "quote"],
+        ),
+        case(
+            "wrong_delimiter",
+            lines("NR,24-12-2020,3", 50).iter().map(|b| if *b == b';' { b',' } else { *b }).collect(),
+            4,
+            &["wrong_delimiter.csv", "delimiter"],
+        ),
+        case(
+            "wrong_encoding",
+            with(lines(GOOD, 50), b"0101700001;24-12-2020;\xe6\n"),
+            4,
+            &["wrong_encoding.csv", "line 52", "encoding"],
+        ),
         case("wrong_columns", lines("NR;24-12-2020", 50), 3, &["wrong_columns", "rejects", "nothing was published"]),
         case("no_such_day", lines("NR;60-02-2020;3", 50), 3, &["no_such_day", "rejects", "nothing was published"]),
         case("no_number", lines("NR;24-12-2020;tre", 50), 3, &["no_number", "rejects", "nothing was published"]),
         case("no_person", lines("person;24-12-2020;3", 50), 3, &["no_person", "rejects", "nothing was published"]),
         case("empty", Vec::new(), 4, &["empty.csv", "empty"]),
-        case("double_header", b"pnr;dag;dag;antal\n0101700001;24-12-2020;24-12-2020;3\n".to_vec(), 4, &["double_header.csv", "dag", "twice"]),
+        case(
+            "double_header",
+            b"pnr;dag;dag;antal\n0101700001;24-12-2020;24-12-2020;3\n".to_vec(),
+            4,
+            &["double_header.csv", "dag", "twice"],
+        ),
         case("missing_column", b"pnr;dag\n0101700001;24-12-2020\n".to_vec(), 4, &["missing_column.csv", "antal"]),
         case("binary", (0..=255).cycle().take(100_000).collect(), 4, &["binary.csv"]),
         Case {
@@ -108,8 +128,11 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "key_of_persons",
-            bytes: lines("NR;24-12-2020;3", 50).iter().copied().collect(),
-            change: Some(("name = \"antal\"\ntype = \"int32\"", "name = \"antal\"\ntype = \"int32\"\n\n[[column]]\nname = \"kontakt\"\nsource = \"kontakt\"\nrole = \"key\"")),
+            bytes: lines(GOOD, 50),
+            change: Some((
+                "name = \"antal\"\ntype = \"int32\"",
+                "name = \"antal\"\ntype = \"int32\"\n\n[[column]]\nname = \"kontakt\"\nsource = \"kontakt\"\nrole = \"key\"",
+            )),
             code: 4,
             says: &["key_of_persons.csv", "kontakt"],
         },
@@ -239,11 +262,8 @@ async fn malformed_fragments_are_refused_by_name() -> Result<()> {
             zone: wire::Zone::Open as i32,
             ..wire::Envelope::default()
         }),
-        fragment: Some(wire::Fragment {
-            version: 1,
-            root: Some(read("bef", &["koen"])),
-        }),
-        schema_fingerprint: Vec::new().into(),
+        fragment: Some(wire::Fragment { version: 1, root: Some(read("bef", &["koen"])) }),
+        schema_fingerprint: Vec::new(),
     };
     let change = |f: &dyn Fn(&mut wire::ScanRequest)| {
         let mut request = good();
@@ -264,15 +284,47 @@ async fn malformed_fragments_are_refused_by_name() -> Result<()> {
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("garbage", b"\xff\xfe not a message".to_vec(), ""),
         ("oversized", vec![0x0a; 40 << 20], ""),
-        ("cut short", { let mut b = good().encode_to_vec(); b.truncate(b.len() / 2); b }, ""),
+        (
+            "cut short",
+            {
+                let mut b = good().encode_to_vec();
+                b.truncate(b.len() / 2);
+                b
+            },
+            "",
+        ),
         ("no envelope", change(&|r| r.envelope = None), "envelope"),
         ("no fragment", change(&|r| r.fragment = None), "fragment"),
-        ("another version", change(&|r| { if let Some(f) = &mut r.fragment { f.version = 99 } }), "version"),
+        (
+            "another version",
+            change(&|r| {
+                if let Some(f) = &mut r.fragment {
+                    f.version = 99
+                }
+            }),
+            "version",
+        ),
         ("unknown table", change(&|r| set(r, read("nosuch", &["koen"]))), "nosuch"),
         ("unknown column", change(&|r| set(r, read("bef", &["nosuch"]))), "nosuch"),
         ("a file", change(&|r| set(r, read("/etc/passwd", &["a"]))), "Read.table"),
-        ("another project", change(&|r| { if let Some(e) = &mut r.envelope { e.project = "other".to_owned() } }), ""),
-        ("no zone", change(&|r| { if let Some(e) = &mut r.envelope { e.zone = 0 } }), "zone"),
+        (
+            "another project",
+            change(&|r| {
+                if let Some(e) = &mut r.envelope {
+                    e.project = "other".to_owned()
+                }
+            }),
+            "",
+        ),
+        (
+            "no zone",
+            change(&|r| {
+                if let Some(e) = &mut r.envelope {
+                    e.zone = 0
+                }
+            }),
+            "zone",
+        ),
         ("too deep", change(&|r| set(r, deep.clone())), ""),
     ];
     for (name, bytes, says) in cases {

@@ -82,7 +82,8 @@ async fn tables_are_published_to_and_served_from_s3() -> Result<()> {
     let running = Running { platform, folder };
     let oracle = Oracle::open(&running.platform.registers_dir())?;
     let mut client = running.enclave().await?;
-    for sql in ["SELECT COUNT(*) FROM sds.lmdb", "SELECT COUNT(*) FROM sds.lpr_a_diagnose WHERE diag_kode LIKE 'DE11%'"] {
+    for sql in ["SELECT COUNT(*) FROM sds.lmdb", "SELECT COUNT(*) FROM sds.lpr_a_diagnose WHERE diag_kode LIKE 'DE11%'"]
+    {
         assert_eq!(number(&client.ask(sql).await?)?, number(&oracle.ask(sql).await?)?, "{sql}");
     }
     let again = running.platform.ingest("sds", &[]).await?;

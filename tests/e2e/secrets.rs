@@ -1,7 +1,7 @@
 //! What must never be anywhere but at its own controller: person numbers and linkage pseudonyms P. And what must not
 //! link two projects: values, row order, batch borders.
 
-use crate::fixture::{Running, ROLES, number};
+use crate::fixture::{ROLES, Running, number};
 use anyhow::{Context, Result, ensure};
 use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch, StringArray};
 use arrow_flight::sql::client::FlightSqlServiceClient;
@@ -137,7 +137,10 @@ async fn no_person_number_and_no_linkage_pseudonym_is_where_it_must_not_be() -> 
     let planted = spokes.join("sds").join("data").join("planted");
     for (place, content) in [
         (planted, numbers[7].clone().into_bytes()),
-        (dir.join("logs/planted.log"), format!("user asked for {}-{}", &numbers[8][..6], &numbers[8][6..]).into_bytes()),
+        (
+            dir.join("logs/planted.log"),
+            format!("user asked for {}-{}", &numbers[8][..6], &numbers[8][6..]).into_bytes(),
+        ),
         (taps.join("planted"), pseudonyms_of(&secrets_of(&dir)?, &numbers[9])?.to_vec()),
     ] {
         std::fs::write(&place, content)?;
@@ -176,7 +179,8 @@ async fn second_project(platform: &Platform) -> Result<String> {
         }
     }
     let out = platform.dir().join("handover");
-    let mut args: Vec<PathBuf> = vec!["project-key".into(), "--config".into(), config(LEAD), "create".into(), OTHER.into()];
+    let mut args: Vec<PathBuf> =
+        vec!["project-key".into(), "--config".into(), config(LEAD), "create".into(), OTHER.into()];
     args.extend(members);
     args.extend(["--out".into(), out.clone()]);
     let made = platform.run("spoke", &args).await?;

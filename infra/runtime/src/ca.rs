@@ -83,11 +83,9 @@ impl Authority {
         let key = KeyPair::generate().map_err(CaError::Failed)?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, who.to_string());
-        params.subject_alt_names =
-            vec![SanType::URI(who.to_string().try_into().map_err(CaError::Failed)?)];
+        params.subject_alt_names = vec![SanType::URI(who.to_string().try_into().map_err(CaError::Failed)?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         params.not_before = OffsetDateTime::now_utc() - Duration::hours(1);
         params.not_after = OffsetDateTime::now_utc() + Duration::days(i64::from(days));

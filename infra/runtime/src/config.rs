@@ -33,8 +33,8 @@ pub enum ConfigError {
 /// # Errors
 /// When it can't be read, is not TOML, or has an unknown, missing or wrong field.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
     parse(&text, &path.display().to_string())
 }
 
@@ -46,12 +46,7 @@ pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigErr
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         let (line, column) = position(text, at);
-        ConfigError::Invalid {
-            name: name.to_owned(),
-            line,
-            column,
-            message: error.message().trim().replace('\n', " "),
-        }
+        ConfigError::Invalid { name: name.to_owned(), line, column, message: error.message().trim().replace('\n', " ") }
     })
 }
 

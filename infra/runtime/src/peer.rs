@@ -25,7 +25,9 @@ pub struct Peer {
 
 /// A text that names no party.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("'{0}' names no party: write eger://hub/NAME, eger://spoke/NAME or eger://custodian/NAME, NAME in lower-case letters, digits, '-' or '_'")]
+#[error(
+    "'{0}' names no party: write eger://hub/NAME, eger://spoke/NAME or eger://custodian/NAME, NAME in lower-case letters, digits, '-' or '_'"
+)]
 pub struct PeerError(String);
 
 impl Peer {
@@ -85,8 +87,7 @@ impl FromStr for Peer {
 
     fn from_str(text: &str) -> Result<Self, PeerError> {
         let wrong = || PeerError(text.to_owned());
-        let (role, name) =
-            text.strip_prefix("eger://").and_then(|rest| rest.split_once('/')).ok_or_else(wrong)?;
+        let (role, name) = text.strip_prefix("eger://").and_then(|rest| rest.split_once('/')).ok_or_else(wrong)?;
         let role = match role {
             "hub" => Role::Hub,
             "spoke" => Role::Spoke,

@@ -275,10 +275,8 @@ mod tests {
         assert!(cores.check().unwrap_err().to_string().contains("cpu.cores"));
         let memory = Profile { memory: Memory { size: ByteSize(1) }, ..base.clone() };
         assert!(memory.check().unwrap_err().to_string().contains("memory.size"));
-        let greedy = Profile {
-            queries: Queries { query_memory: Some(base.memory.size), ..Queries::default() },
-            ..base
-        };
+        let greedy =
+            Profile { queries: Queries { query_memory: Some(base.memory.size), ..Queries::default() }, ..base };
         assert!(greedy.check().unwrap_err().to_string().contains("queries.query_memory"));
     }
 }

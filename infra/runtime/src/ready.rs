@@ -7,8 +7,7 @@ use std::{collections::BTreeMap, io, net::SocketAddr, path::Path};
 /// # Errors
 /// When the folder can't be written.
 pub fn write(path: &Path, addresses: &[(&str, SocketAddr)]) -> io::Result<()> {
-    let map: BTreeMap<&str, String> =
-        addresses.iter().map(|(name, address)| (*name, address.to_string())).collect();
+    let map: BTreeMap<&str, String> = addresses.iter().map(|(name, address)| (*name, address.to_string())).collect();
     let text = serde_json::to_vec(&map).map_err(io::Error::other)?;
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");

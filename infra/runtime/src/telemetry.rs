@@ -14,9 +14,7 @@ const OWN: [&str; 6] = ["hub", "spoke", "custodian", "runtime", "demo", "policie
 pub fn init(service: &'static str) {
     let asked = std::env::var("EGER_LOG").unwrap_or_default();
     let filter = EnvFilter::try_new(directives(&asked)).unwrap_or_else(|_| EnvFilter::new(directives("")));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let json = std::env::var("EGER_LOG_FORMAT").is_ok_and(|v| v.eq_ignore_ascii_case("json"));
     let started = if json {
         builder.json().flatten_event(true).try_init()

@@ -139,8 +139,8 @@ impl Tls {
         let own = verify::peer_in(leaf)
             .ok_or_else(|| bad(&files.cert, "the certificate names no party (URI eger://..)".to_owned()))?;
         let secret = crate::seal::read_private(&files.key).map_err(|e| bad(&files.key, e.to_string()))?;
-        let key = PrivateKeyDer::from_pem_slice(&secret)
-            .map_err(|e| bad(&files.key, format!("no PEM private key: {e}")))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&secret).map_err(|e| bad(&files.key, format!("no PEM private key: {e}")))?;
         let mut roots = RootCertStore::empty();
         for cert in CertificateDer::pem_slice_iter(&pem(&files.ca)?) {
             let cert = cert.map_err(|e| bad(&files.ca, format!("no PEM certificate: {e}")))?;
@@ -151,9 +151,8 @@ impl Tls {
         }
         let roots = Arc::new(roots);
         let identity = |message: String| TlsError::Identity { path: files.cert.clone(), message };
-        let clients = WebPkiClientVerifier::builder(Arc::clone(&roots))
-            .build()
-            .map_err(|e| bad(&files.ca, e.to_string()))?;
+        let clients =
+            WebPkiClientVerifier::builder(Arc::clone(&roots)).build().map_err(|e| bad(&files.ca, e.to_string()))?;
         let mut server = ServerConfig::builder_with_protocol_versions(&[&TLS13])
             .with_client_cert_verifier(clients)
             .with_single_cert(chain.clone(), key.clone_key())

@@ -13,7 +13,7 @@ Examples:
 
 Exit codes: 0 published, or nothing new; 2 wrong usage or configuration; 3 too many rows rejected; 4 a source can't be
 read or is malformed; 5 the custodian can't be reached or refused; 6 storage failed (disk full); 7 another ingest
-is running; 1 anything else. Unless it is 0, the tables served are those from before.";
+is running; 130 stopped by Ctrl-C; 1 anything else. Unless it is 0, the tables served are those from before.";
 
 #[derive(Args)]
 #[command(after_help = AFTER)]
@@ -25,6 +25,9 @@ pub(super) struct Ingest {
     /// Publish nothing when more than this share of the rows is rejected
     #[arg(long, value_name = "0..1", value_parser = share)]
     max_reject_share: Option<f64>,
+    /// Print the summary of each table as a line of JSON
+    #[arg(long)]
+    json: bool,
     /// Show no progress bar
     #[arg(long)]
     no_progress: bool,
@@ -47,10 +50,17 @@ impl Ingest {
             ..IngestOptions::default()
         };
         let summaries = asynchronous()?
-            .block_on(Box::pin(ingest::run(&config, options)))
+            .block_on(async {
+                let options = IngestOptions { cancel: runtime::shutdown::on_signal(), ..options };
+                Box::pin(ingest::run(&config, options)).await
+            })
             .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })?;
         for summary in summaries {
-            println!("{summary}");
+            if self.json {
+                println!("{}", summary.to_json());
+            } else {
+                println!("{summary}");
+            }
         }
         Ok(())
     }

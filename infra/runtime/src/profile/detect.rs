@@ -12,8 +12,8 @@ pub(super) fn profile() -> Profile {
     Profile {
         name: hostname(),
         cpu: Cpu { cores: cores(), numa_nodes: numa_nodes().min(cores()) },
-        memory: Memory { size: ByteSize(memory() >> 20 << 20) },
-        scratch: Scratch { size: ByteSize(free_bytes(&scratch) / 2 >> 20 << 20), dir: scratch },
+        memory: Memory { size: whole_mib(memory()) },
+        scratch: Scratch { size: whole_mib(free_bytes(&scratch) / 2), dir: scratch },
         network: Network { gbit: network_gbit() },
         queries: Queries::default(),
     }
@@ -114,4 +114,9 @@ fn network_gbit() -> f64 {
         .ok()
         .flatten();
     fastest.map_or(1.0, |mbit| f64::from(mbit) / 1000.0)
+}
+
+/// Rounded down to whole MiB, which read well.
+fn whole_mib(bytes: u64) -> ByteSize {
+    ByteSize(bytes - bytes % (1 << 20))
 }

@@ -53,16 +53,12 @@ async fn peers_are_known_by_the_name_in_their_certificate() {
     let address = server(spoke).await;
     assert_eq!(ask(address, "eger://spoke/region-h", &hub).await.unwrap(), "eger://hub/main");
     let error = ask(address, "eger://spoke/region-m", &hub).await.unwrap_err();
-    assert!(
-        error.to_string().contains("expected eger://spoke/region-m but eger://spoke/region-h answered"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("expected eger://spoke/region-m but eger://spoke/region-h answered"), "{error}");
 }
 
 #[tokio::test]
 async fn a_peer_of_another_authority_is_refused_by_either_side() {
-    let (folder, ca, other) =
-        (Folder::new(), Authority::create("links").unwrap(), Authority::create("other").unwrap());
+    let (folder, ca, other) = (Folder::new(), Authority::create("links").unwrap(), Authority::create("other").unwrap());
     let spoke = Tls::load(&folder.files("s", "eger://spoke/region-h", &ca, &ca)).unwrap();
     let address = server(spoke).await;
     // The caller trusts the server's authority but has no certificate from it.

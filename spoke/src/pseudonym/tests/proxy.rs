@@ -1,5 +1,6 @@
 //! A wire that breaks: what a custodian killed in mid-stream looks like from here.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,10 +11,10 @@ use tokio::{
 pub(super) async fn start(server: SocketAddr, limits: &[usize]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut limits = limits.to_vec().into_iter();
+    let mut limits: VecDeque<usize> = limits.iter().copied().collect();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let limit = limits.next().unwrap_or(usize::MAX);
+            let limit = limits.pop_front().unwrap_or(usize::MAX);
             tokio::spawn(forward(client, server, limit));
         }
     });
