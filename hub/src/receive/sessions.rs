@@ -152,8 +152,7 @@ mod tests {
         assert_eq!(sessions.catalog(&at(2)), None);
         let hasty = Sessions { idle: Duration::ZERO, ..Sessions::default() };
         hasty.set_catalog(at(1), Some("a".to_owned()));
-        std::thread::sleep(Duration::from_millis(2));
-        assert_eq!(hasty.catalog(&at(1)), None);
+        while hasty.catalog(&at(1)).is_some() {}
         for port in 0..12_000 {
             sessions.set_catalog(at(port), Some("a".to_owned()));
         }

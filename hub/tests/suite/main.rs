@@ -1,7 +1,6 @@
 //! The hub against simulated spokes: a real server, real link TLS, real Flight SQL on port 0.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-mod by_hand;
 mod catalog;
 mod client;
 mod explain;

@@ -84,7 +84,7 @@ async fn ctrl_c_cancels_here_and_at_the_spoke() {
             .spawn()
             .unwrap();
     while region.seen.running.load(std::sync::atomic::Ordering::SeqCst) == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::task::yield_now().await;
     }
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
@@ -119,7 +119,7 @@ async fn a_folder_tokens_certificates_and_a_hub_that_serves_and_stops() {
     let mut serve = hub(&["serve", "--config", &config, "--ready-file", ready.to_str().unwrap()]);
     let child = serve.args(any).spawn().unwrap();
     while !ready.exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::task::yield_now().await;
     }
     let at = runtime::ready::read(&ready).unwrap();
     let (code, _, err) =

@@ -15,7 +15,7 @@ pub fn write(path: &Path, addresses: &[(&str, SocketAddr)]) -> io::Result<()> {
     std::fs::rename(&partial, path)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// When the file is missing or is not such a file.

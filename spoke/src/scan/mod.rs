@@ -2,7 +2,7 @@
 //! project pseudonyms in an order that only the project's key explains.
 //!
 //! INVARIANT: [`run`] takes nothing but an [`Admitted`] value, which only `admit` can make.
-//! INVARIANT: a stored pseudonym S never leaves [`permuted`]; what reads S is not visible to the optimizer.
+//! INVARIANT: a stored pseudonym S never leaves `permuted`; what reads S is not visible to the optimizer.
 
 pub(crate) mod failure;
 mod merge;

@@ -33,9 +33,11 @@ async fn a_deadline_ends_a_query_that_nobody_reads() {
     asked.envelope.as_mut().unwrap().deadline_unix_ms = in_ms(1_500);
     let mut rows = hub.start(prost::Message::encode_to_vec(&asked)).await.unwrap();
     assert!(rows.next().await.unwrap().is_ok());
-    tokio::time::sleep(Duration::from_millis(1_800)).await;
+    // A slow reader: its answer outlasts the deadline.
+    let mut pause = tokio::time::interval(Duration::from_millis(100));
     let mut last = None;
     while let Some(batch) = rows.next().await {
+        pause.tick().await;
         last = Some(batch);
     }
     let refusal = refusal(last.unwrap().unwrap_err());
@@ -133,11 +135,12 @@ async fn a_caller_that_goes_away_frees_its_place() {
     assert_eq!(busy.kind, Kind::Exhausted);
     assert!(busy.retryable() && busy.message.contains("busy"), "{busy}");
     drop(first);
+    let mut again = tokio::time::interval(Duration::from_millis(20));
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
             match hub.ask(&request(plan::limit(super::fixture::read_of("large", &["row"]), 1))).await {
                 Ok(_) => return,
-                Err(refusal) if refusal.retryable() => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(refusal) if refusal.retryable() => drop(again.tick().await),
                 Err(other) => panic!("{other}"),
             }
         }

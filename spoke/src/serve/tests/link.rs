@@ -74,10 +74,11 @@ async fn stopping_lets_answers_finish_and_then_ends_them_with_an_error() {
     assert!(rows.next().await.unwrap().is_ok());
     let address = server.address;
     server.shutdown.cancel();
-    // Nobody reads: the answer can't finish within the second that it has.
-    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    // A slow reader: the answer can't finish within the second that it has.
+    let mut pause = tokio::time::interval(Duration::from_millis(100));
     let mut last = None;
     while let Some(batch) = rows.next().await {
+        pause.tick().await;
         last = Some(batch);
     }
     let refusal = super::fixture::refusal(last.unwrap().unwrap_err());
