@@ -17,6 +17,17 @@ use datafusion::{
 };
 use std::sync::Arc;
 
+/// What is grouped by, each once: a key that stands twice in GROUP BY is one column of the groups.
+fn distinct(groups: &[Expr]) -> Vec<Expr> {
+    let mut seen: Vec<Expr> = Vec::with_capacity(groups.len());
+    for group in groups {
+        if !seen.contains(group) {
+            seen.push(group.clone());
+        }
+    }
+    seen
+}
+
 impl Analysis<'_> {
     /// An aggregate over rows of people: per person (then the rows are still about people), or cells.
     pub(super) fn count_people(
@@ -27,11 +38,12 @@ impl Analysis<'_> {
     ) -> Result<Part, ReleaseRefusal> {
         let who = self.one_person(&people)?;
         let schema = Arc::clone(people.plan.schema());
-        let mut keys = Vec::with_capacity(node.group_expr.len());
+        let groups = distinct(&node.group_expr);
+        let mut keys = Vec::with_capacity(groups.len());
         let mut identifying = None;
         {
             let scope = Scope { schema: &schema, columns: &people.columns, outer: at.outer };
-            for expr in &node.group_expr {
+            for expr in &groups {
                 if let Expr::GroupingSet(_) = expr {
                     return Err(self.examples.refuse(
                         "GROUPING SETS, ROLLUP and CUBE show totals beside their parts, from which a hidden part could be \
@@ -59,8 +71,7 @@ impl Analysis<'_> {
                 }
                 let mut columns = keys;
                 columns.extend(node.aggr_expr.iter().map(|_| PersonColumn::VALUE));
-                let rebuilt =
-                    Aggregate::try_new(Arc::new(people.plan), node.group_expr.clone(), node.aggr_expr.clone());
+                let rebuilt = Aggregate::try_new(Arc::new(people.plan), groups.clone(), node.aggr_expr.clone());
                 let plan = LogicalPlan::Aggregate(self.built(rebuilt)?);
                 return Ok(Part::People(People { plan, columns, anchored: people.anchored }));
             }
@@ -73,7 +84,7 @@ impl Analysis<'_> {
             );
             return Err(self.examples.refuse(reason, Instead::PerPerson));
         }
-        self.cells(people, who, node.group_expr.clone(), node.aggr_expr.clone())
+        self.cells(people, who, groups.clone(), node.aggr_expr.clone())
     }
 
     /// The arguments of an aggregate function: COUNT may look at identifiers, nothing else may.

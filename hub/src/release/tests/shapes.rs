@@ -29,6 +29,15 @@ shapes! {
         "SELECT kom, koen, count(*) AS n FROM bef GROUP BY kom, koen",
         "SELECT kom, koen, count(*) AS n, count(DISTINCT pnr) AS people_ FROM bef GROUP BY kom, koen";
 
+    a_key_twice:
+        "SELECT kom, koen, count(*) AS n, sum(indkomst) AS s FROM bef GROUP BY kom, kom, koen",
+        "SELECT kom, koen, count(*) AS n, sum(indkomst) AS s, count(DISTINCT pnr) AS people_, \
+         count(DISTINCT pnr) FILTER (WHERE indkomst <> 0) AS people_s FROM bef GROUP BY kom, koen";
+
+    a_key_shown_twice:
+        "SELECT kom, kom AS again, count(*) AS n FROM bef GROUP BY kom, kom",
+        "SELECT kom, kom AS again, count(*) AS n, count(DISTINCT pnr) AS people_ FROM bef GROUP BY kom";
+
     a_computed_key:
         "SELECT extract(year FROM foed_dag) AS aar, count(*) AS n FROM bef GROUP BY extract(year FROM foed_dag)",
         "SELECT extract(year FROM foed_dag) AS aar, count(*) AS n, count(DISTINCT pnr) AS people_ FROM bef \
