@@ -65,7 +65,11 @@ async fn no_person_number_is_in_any_file_that_stays() {
         if file.starts_with("in/") {
             continue;
         }
-        let bytes = std::fs::read(spoke.path(&file)).unwrap();
+        // The database's own journal may go while we look.
+        let bytes = match std::fs::read(spoke.path(&file)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            read => read.unwrap(),
+        };
         for number in ["0707614285", "0101901234", "707614285", "101901234"] {
             assert!(!bytes.windows(number.len()).any(|window| window == number.as_bytes()), "{number} in {file}");
         }
