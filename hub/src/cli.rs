@@ -1,14 +1,20 @@
 //! The command line.
 
+mod audit;
+
 use crate::{
     admin,
+    audit::Event,
     config::HubConfig,
+    gateway::GatewayError,
+    login::{self, LoginOptions},
+    project,
     serve::{self, Listening, ServeOptions},
     sql::{self, Connect, Format, SqlOptions},
 };
 use clap::{Args, Parser, Subcommand};
-use proto::ids::{ProjectId, UserId};
-use runtime::{peer::Peer, profile::Profile};
+use proto::ids::{ControllerId, ProjectId, UserId};
+use runtime::{peer::Peer, profile::Profile, sign::VerifyingKey};
 use std::{
     ffi::OsString,
     net::SocketAddr,
@@ -44,14 +50,31 @@ enum Command {
         after_help = "Example:\n  hub serve --config /srv/eger/hub/hub.toml --profile laptop.toml\n\nExit codes: 0 stopped in order, 1 serving failed, 2 configuration, 130 ended by a second signal"
     )]
     Serve(ServeArgs),
+    /// Signs in at an issuer that the hub trusts; `hub sql` then needs no token
+    #[command(
+        after_help = "Examples:\n  hub login\n  hub login --server grpc+tls://hub.example.org:7001 --ca hub-ca.pem --issuer https://id.example.org\n  EGER_TOKEN=$(hub login --print-token) python analysis.py\n\nShows a page and a code to enter there, in any browser, and waits. The token is kept in ~/.config/eger, readable by\nyou alone, and bound to a key beside it where the issuer can do that.\n\nExit codes: 0 signed in, 2 usage, or the token can't be kept, 3 hub or issuer can't be reached, 4 not let in, 130 cancelled"
+    )]
+    Login(LoginArgs),
+    /// Forgets the token that `hub login` kept
+    #[command(after_help = "Example:\n  hub logout\n\nExit codes: 0 nothing is kept any more, 2 it can't be removed")]
+    Logout {
+        /// grpc://host:port, as given to `hub login`
+        #[arg(long, env = "EGER_SERVER", default_value = "grpc://127.0.0.1:7001")]
+        server: String,
+    },
     /// Asks a hub from the terminal
     #[command(
-        after_help = "Examples:\n  EGER_TOKEN=eger_.. hub sql --project diabetes\n  hub sql -c 'SELECT count(*) FROM dst.bef' --format csv\n  hub sql -f question.sql --format arrow > answer.arrow\n\nWithout -c, -f or piped input there is a prompt; \\? lists its commands.\n\nExit codes: 0 answered, 2 usage, 3 can't connect, 4 token or project refused, 5 the statement is wrong or refused,\n6 no whole answer (a spoke is away, a limit was reached), 130 cancelled"
+        after_help = "Examples:\n  hub login && hub sql --project diabetes\n  hub sql -c 'SELECT count(*) FROM dst.bef' --format csv\n  hub sql -f question.sql --format arrow > answer.arrow\n\nWithout -c, -f or piped input there is a prompt; \\? lists its commands.\n\nExit codes: 0 answered, 2 usage, 3 can't connect, 4 token or project refused, 5 the statement is wrong or refused,\n6 no whole answer (a spoke is away, a limit was reached), 130 cancelled"
     )]
     Sql(SqlArgs),
+    /// Applications for data: hand in, follow, amend, withdraw
+    Project(project::ProjectArgs),
     /// The operator's commands
     #[command(subcommand)]
     Admin(Admin),
+    /// The hub's own log
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Execution profiles
     #[command(subcommand)]
     Profile(ProfileCommand),
@@ -71,6 +94,12 @@ struct ServeArgs {
     /// address of zone enclave, instead of listen.enclave
     #[arg(long)]
     listen_enclave: Option<SocketAddr>,
+    /// address of the gateway, instead of gateway.address
+    #[arg(long)]
+    listen_gateway: Option<SocketAddr>,
+    /// address of the HTTP API, instead of api.address
+    #[arg(long)]
+    listen_api: Option<SocketAddr>,
     /// file to write the addresses to, as JSON, when connections are accepted
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -81,7 +110,8 @@ struct SqlArgs {
     /// grpc://host:port, or grpc+tls://host:port with --ca
     #[arg(long, env = "EGER_SERVER", default_value = "grpc://127.0.0.1:7001")]
     server: String,
-    /// access token; better given in the environment, where `ps` doesn't show it
+    /// access token of an issuer, instead of the one that `hub login` keeps; better given in the environment, where `ps`
+    /// doesn't show it
     #[arg(long, env = "EGER_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// project, when the token is good for several
@@ -101,14 +131,73 @@ struct SqlArgs {
     file: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct LoginArgs {
+    /// grpc://host:port, or grpc+tls://host:port with --ca
+    #[arg(long, env = "EGER_SERVER", default_value = "grpc://127.0.0.1:7001")]
+    server: String,
+    /// certificate authority of the hub to trust, PEM
+    #[arg(long, env = "EGER_CA")]
+    ca: Option<PathBuf>,
+    /// the issuer's URL, when the hub trusts several
+    #[arg(long)]
+    issuer: Option<String>,
+    /// another public client than the one that the hub names
+    #[arg(long)]
+    client_id: Option<String>,
+    /// certificate authority of the issuer to trust, PEM, beside the public ones
+    #[arg(long)]
+    issuer_ca: Option<PathBuf>,
+    /// write the access token to standard output, for other programs
+    #[arg(long)]
+    print_token: bool,
+}
+
 #[derive(Subcommand)]
 enum Admin {
+    /// Makes a one-time code with which a controller's spoke joins (spoke join CODE)
+    #[command(
+        after_help = "Examples:\n  hub admin invite region-h\n  hub admin invite region-h --hours 4 --gateway hub.example.org:7003\n\nThe code is a secret: give it to the controller by a way that others don't read. Making another voids it.\n\nExit codes: 0 made, 2 usage or configuration"
+    )]
+    Invite {
+        #[command(flatten)]
+        folder: Folder,
+        /// the controller's id
+        controller: ControllerId,
+        /// how long the code can be used
+        #[arg(long, default_value_t = 72)]
+        hours: u32,
+        /// where spokes find the gateway, HOST:PORT, instead of [gateway] public
+        #[arg(long)]
+        gateway: Option<String>,
+    },
+    /// Lists controllers: state, links that stand, end of the newest certificate
+    #[command(
+        after_help = "Example:\n  hub admin controllers --config hub.toml\n\nExit codes: 0 listed, 2 configuration"
+    )]
+    Controllers {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Expels a controller: its links end within a second, its certificates and codes count no more
+    #[command(
+        after_help = "Example:\n  hub admin expel region-h\n\nA new code (hub admin invite) lets it back.\n\nExit codes: 0 expelled, 2 there is no such controller, or configuration"
+    )]
+    Expel {
+        #[command(flatten)]
+        folder: Folder,
+        /// the controller's id
+        controller: ControllerId,
+    },
     /// The authority of links between hub and spokes
     #[command(subcommand)]
     Ca(Ca),
-    /// Access tokens
+    /// Personal access tokens, for the HTTP API
     #[command(subcommand)]
     Token(Token),
+    /// Public keys of controllers' approvers: what they sign counts
+    #[command(subcommand)]
+    Approver(Approver),
 }
 
 #[derive(Args)]
@@ -146,6 +235,43 @@ enum Ca {
         /// how long the certificate is good
         #[arg(long, default_value_t = 825)]
         days: u32,
+    },
+}
+
+#[derive(Subcommand)]
+enum Approver {
+    /// Registers a key that speaks for a controller. Compare its fingerprint with the controller first
+    #[command(
+        after_help = "Example:\n  hub admin approver add region-h 7f..e1 --name 'Bente Holm'\n\nExit codes: 0 registered, 2 usage or configuration"
+    )]
+    Add {
+        #[command(flatten)]
+        folder: Folder,
+        /// the controller
+        controller: ControllerId,
+        /// the public key, 64 hex digits
+        key: VerifyingKey,
+        /// whose key it is, for people
+        #[arg(long, default_value = "approver")]
+        name: String,
+    },
+    /// Lists the keys
+    #[command(after_help = "Example:\n  hub admin approver list\n\nExit codes: 0 listed, 2 configuration")]
+    List {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Takes a key away; permits that it signed count no longer
+    #[command(
+        after_help = "Example:\n  hub admin approver remove region-h 7f..e1\n\nExit codes: 0 removed, 2 there is no such key, or configuration"
+    )]
+    Remove {
+        #[command(flatten)]
+        folder: Folder,
+        /// the controller
+        controller: ControllerId,
+        /// the public key, 64 hex digits
+        key: VerifyingKey,
     },
 }
 
@@ -229,6 +355,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Sql(args) => return executor.block_on(sql::run(sql_options(args))),
+        Command::Login(args) => return executor.block_on(login::run(login_options(args))),
+        Command::Logout { server } => return login::logout(&server),
         Command::Init { dir, name } => init(&dir, &name),
         Command::Serve(args) => {
             let served = executor.block_on(serve_command(args));
@@ -236,8 +364,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             executor.shutdown_timeout(std::time::Duration::from_secs(1));
             served
         }
-        Command::Admin(Admin::Ca(command)) => ca(command),
+        Command::Admin(Admin::Ca(command)) => executor.block_on(ca(command)),
+        Command::Admin(Admin::Invite { folder, controller, hours, gateway }) => {
+            executor.block_on(invite(&folder, &controller, hours, gateway.as_deref()))
+        }
+        Command::Admin(Admin::Controllers { folder }) => executor.block_on(controllers(&folder)),
+        Command::Admin(Admin::Expel { folder, controller }) => executor.block_on(expel(&folder, &controller)),
+        Command::Project(args) => return executor.block_on(project::run(args)),
         Command::Admin(Admin::Token(command)) => executor.block_on(token(command)),
+        Command::Admin(Admin::Approver(command)) => executor.block_on(approver(command)),
+        Command::Audit(command) => audit::run(command),
         Command::Profile(ProfileCommand::Detect) => {
             Profile::detect().to_toml().map(|text| println!("{}", text.trim_end())).map_err(fault)
         }
@@ -253,10 +389,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn sql_options(args: SqlArgs) -> SqlOptions {
     SqlOptions {
-        connect: Connect { server: args.server, token: args.token, project: args.project, ca: args.ca },
+        connect: Connect { token: args.token, project: args.project, ..Connect::new(&args.server, args.ca) },
         format: args.format,
         command: args.command,
         file: args.file,
+    }
+}
+
+fn login_options(args: LoginArgs) -> LoginOptions {
+    LoginOptions {
+        server: args.server,
+        ca: args.ca,
+        issuer: args.issuer,
+        client_id: args.client_id,
+        issuer_ca: args.issuer_ca,
+        print_token: args.print_token,
     }
 }
 
@@ -278,7 +425,7 @@ async fn serve_command(args: ServeArgs) -> Result<(), Failure> {
     let (ready, listening) = tokio::sync::oneshot::channel::<Listening>();
     let told = tokio::spawn(async move {
         if let (Ok(at), Some(path)) = (listening.await, args.ready_file)
-            && let Err(error) = runtime::ready::write(&path, &[("open", at.open), ("enclave", at.enclave)])
+            && let Err(error) = runtime::ready::write(&path, &at.named())
         {
             tracing::error!(path = %path.display(), %error, "the ready file can't be written");
         }
@@ -288,14 +435,17 @@ async fn serve_command(args: ServeArgs) -> Result<(), Failure> {
         profile,
         open: args.listen_open,
         enclave: args.listen_enclave,
+        gateway: args.listen_gateway,
+        api: args.listen_api,
         ready: Some(ready),
         tap: None,
+        clock: None,
         shutdown: runtime::shutdown::on_signal(),
     };
-    let served = serve::run(options).await;
+    let served = Box::pin(serve::run(options)).await;
     told.abort();
     served.map_err(|error| match error {
-        serve::ServeError::Transport(_) => fault(error),
+        serve::ServeError::Transport(_) | serve::ServeError::Gateway(GatewayError::Server(_)) => fault(error),
         _ => usage(error),
     })
 }
@@ -307,7 +457,42 @@ fn folder(config: &Path) -> PathBuf {
     }
 }
 
-fn ca(command: Ca) -> Result<(), Failure> {
+async fn invite(folder: &Folder, controller: &ControllerId, hours: u32, gateway: Option<&str>) -> Result<(), Failure> {
+    let config = HubConfig::load(&folder.config).map_err(usage)?;
+    noted(&config.folder, "admin invite", controller)?;
+    let code = admin::invite(&config, controller, hours, gateway).await.map_err(usage)?;
+    // The code alone on standard output, for scripts.
+    println!("{}", *code);
+    eprintln!("good for {hours} h and one use. At the controller: spoke join CODE");
+    Ok(())
+}
+
+async fn controllers(folder: &Folder) -> Result<(), Failure> {
+    let config = HubConfig::load(&folder.config).map_err(usage)?;
+    println!("{:<32}  {:<18}  {:>5}  certificate until (UTC)", "controller", "state", "links");
+    for record in admin::controllers(&config).await.map_err(usage)? {
+        let end = record.certificate_end.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string());
+        let controller = record.controller.to_string();
+        println!("{controller:<32}  {:<18}  {:>5}  {end}", record.state, record.links);
+    }
+    Ok(())
+}
+
+async fn expel(folder: &Folder, controller: &ControllerId) -> Result<(), Failure> {
+    let config = HubConfig::load(&folder.config).map_err(usage)?;
+    noted(&config.folder, "admin expel", controller)?;
+    admin::expel(&config, controller).await.map_err(usage)?;
+    println!("{controller} expelled");
+    Ok(())
+}
+
+/// Writes a command of the operator into the hub's log.
+fn noted(folder: &Path, command: &str, subject: &dyn std::fmt::Display) -> Result<(), Failure> {
+    let event = Event::Admin { command: command.to_owned(), subject: subject.to_string() };
+    crate::audit::note(folder, &event).map_err(fault)
+}
+
+async fn ca(command: Ca) -> Result<(), Failure> {
     match command {
         Ca::Init { folder: at } => {
             let path = admin::new_authority(&folder(&at.config)).map_err(usage)?;
@@ -315,9 +500,48 @@ fn ca(command: Ca) -> Result<(), Failure> {
         }
         Ca::Issue { folder: at, role, name, out, days } => {
             let who = if role == "hub" { Peer::hub(&name) } else { Peer::spoke(&name) }.map_err(usage)?;
-            for path in admin::issue(&folder(&at.config), &who, days, &out).map_err(usage)? {
+            noted(&folder(&at.config), "admin ca issue", &who)?;
+            let written = admin::issue(&folder(&at.config), &who, days, &out).map_err(usage)?;
+            if role == "spoke" {
+                let config = HubConfig::load(&at.config).map_err(usage)?;
+                let controller: ControllerId = name.parse().map_err(usage)?;
+                let [certificate, ..] = &written;
+                let pem = std::fs::read_to_string(certificate)
+                    .map_err(|error| usage(format!("{}: {error}", certificate.display())))?;
+                admin::write_down(&config, &controller, &pem).await.map_err(usage)?;
+            }
+            for path in written {
                 println!("{}", path.display());
             }
+        }
+    }
+    Ok(())
+}
+
+async fn approver(command: Approver) -> Result<(), Failure> {
+    match command {
+        Approver::Add { folder, controller, key, name } => {
+            let config = HubConfig::load(&folder.config).map_err(usage)?;
+            admin::approver::add(&config, &controller, &key, &name).await.map_err(usage)?;
+            println!("{controller}  {}", key.fingerprint());
+        }
+        Approver::List { folder } => {
+            let config = HubConfig::load(&folder.config).map_err(usage)?;
+            println!("{:<24}  {:<39}  {:<16}  name", "controller", "fingerprint", "since (UTC)");
+            for one in admin::approver::list(&config).await.map_err(usage)? {
+                let since = one.added_at.format("%Y-%m-%d %H:%M");
+                println!(
+                    "{:<24}  {:<39}  {since:<16}  {}",
+                    one.controller.to_string(),
+                    one.key.fingerprint(),
+                    one.name
+                );
+            }
+        }
+        Approver::Remove { folder, controller, key } => {
+            let config = HubConfig::load(&folder.config).map_err(usage)?;
+            admin::approver::remove(&config, &controller, &key).await.map_err(usage)?;
+            println!("{controller}  {} removed", key.fingerprint());
         }
     }
     Ok(())
@@ -327,6 +551,7 @@ async fn token(command: Token) -> Result<(), Failure> {
     match command {
         Token::Create { folder, user, days, project } => {
             let config = HubConfig::load(&folder.config).map_err(usage)?;
+            noted(&config.folder, "admin token create", &user)?;
             let token = admin::create(&config, &user, project.as_ref(), days).await.map_err(usage)?;
             // The token alone on standard output, for scripts.
             println!("{}", token.text);
@@ -357,6 +582,7 @@ async fn token(command: Token) -> Result<(), Failure> {
         Token::Revoke { folder, id } => {
             let config = HubConfig::load(&folder.config).map_err(usage)?;
             let id = admin::revoke(&config, &id).await.map_err(usage)?;
+            noted(&config.folder, "admin token revoke", &id)?;
             println!("{id} revoked");
         }
     }

@@ -1,10 +1,14 @@
-//! The hub's own folder: `hub.toml` and `projects/*.toml`. Paths in them are relative to the folder.
+//! The hub's own folder: `hub.toml`. Paths in it are relative to the folder.
 //!
-//! INVARIANT: a project file names members and controllers; what the project may see stands at the controllers alone.
+//! INVARIANT: no file here names a project, a member or a permission: those come from permits that controllers signed.
 
-use proto::ids::{ControllerId, ProjectId, UserId};
-use runtime::config::ConfigError;
-use runtime::tls::TlsFiles;
+use crate::{
+    apply::Screening,
+    login::{self, LoginConfig},
+};
+use policies::permit::User;
+use proto::ids::{ControllerId, PermitId, ProjectId, UserId};
+use runtime::{config::ConfigError, tls::TlsFiles, token::IssuerConfig};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,17 +33,9 @@ pub enum HubConfigError {
         /// what is wrong and what to do
         message: String,
     },
-    /// The folder of projects can't be listed.
-    #[error("{}: can't be listed: {source}", path.display())]
-    Folder {
-        /// which folder
-        path: PathBuf,
-        /// what the operating system said
-        source: std::io::Error,
-    },
 }
 
-/// `hub.toml` and the project files beside it. All paths are absolute or relative to the working directory.
+/// `hub.toml`. All paths are absolute or relative to the working directory.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
     /// the folder that the configuration lies in
@@ -50,12 +46,20 @@ pub struct HubConfig {
     pub listen: Listen,
     /// the hub's identity on links to spokes
     pub link: TlsFiles,
-    /// the spokes, by controller
+    /// where spokes connect to, if they do
+    pub gateway: Option<GatewayConfig>,
+    /// the spokes that listen, by controller
     pub spokes: BTreeMap<ControllerId, SpokeAddress>,
     /// limits of a statement
     pub query: Query,
-    /// the projects, by id
-    pub projects: Projects,
+    /// the HTTP API, if it is served
+    pub api: Option<ApiConfig>,
+    /// who has a role at the hub
+    pub roles: Vec<RoleConfig>,
+    /// whose access tokens are believed
+    pub issuers: Vec<IssuerConfig>,
+    /// where people sign in
+    pub logins: Vec<LoginConfig>,
 }
 
 impl HubConfig {
@@ -91,6 +95,24 @@ pub struct ServerTls {
     pub cert: PathBuf,
     /// private key, PEM, readable by the owner alone
     pub key: PathBuf,
+}
+
+/// Where spokes open their links, and other hub processes relay through.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// `ip:port` to listen on
+    pub address: SocketAddr,
+    /// `host:port` at which spokes find it, when that is another
+    #[serde(default)]
+    pub public: Option<String>,
+    /// how long certificates of links are good; spokes renew theirs after two thirds of that
+    #[serde(default = "certificate_days")]
+    pub certificate_days: u32,
+}
+
+fn certificate_days() -> u32 {
+    90
 }
 
 /// Where a controller's spoke listens.
@@ -139,73 +161,48 @@ impl Query {
     }
 }
 
-/// A project as the hub knows it: who belongs to it and whom it asks.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A project as the hub knows it: who may ask, and under whose permits. Made from signed permits alone
+/// ([`crate::assemble`]).
+#[derive(Debug, Clone, PartialEq)]
 pub struct Project {
     /// id; the catalog's name in SQL
     pub project: ProjectId,
     /// for people
-    #[serde(default)]
     pub title: String,
     /// who may ask
-    pub members: BTreeSet<UserId>,
-    /// whom the project asks; the schemas' names in SQL
-    pub controllers: BTreeSet<ControllerId>,
+    pub members: BTreeSet<User>,
+    /// whom the project asks, under which permit; the schemas' names in SQL
+    pub controllers: BTreeMap<ControllerId, PermitId>,
 }
 
-/// All projects.
-#[derive(Debug, Clone, Default)]
+impl Project {
+    /// Whether `user`, for whom `issuer` vouches, may ask. Where no issuer is known, the user's id alone counts: the
+    /// spokes look at the issuer themselves.
+    #[must_use]
+    pub fn has(&self, user: &UserId, issuer: Option<&str>) -> bool {
+        self.members.iter().any(|m| m.user == *user && issuer.is_none_or(|issuer| m.issuer == issuer))
+    }
+}
+
+/// All projects that are open.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Projects(BTreeMap<ProjectId, Project>);
 
 impl Projects {
     /// The project, when `user` is a member of it.
     #[must_use]
-    pub fn of_member(&self, project: &ProjectId, user: &UserId) -> Option<&Project> {
-        self.0.get(project).filter(|p| p.members.contains(user))
+    pub fn of_member(&self, project: &ProjectId, user: &UserId, issuer: Option<&str>) -> Option<&Project> {
+        self.0.get(project).filter(|p| p.has(user, issuer))
     }
 
     /// All projects that `user` is a member of.
-    pub fn all_of<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = &'a Project> {
-        self.0.values().filter(move |p| p.members.contains(user))
+    pub fn all_of<'a>(&'a self, user: &'a UserId, issuer: Option<&'a str>) -> impl Iterator<Item = &'a Project> {
+        self.0.values().filter(move |p| p.has(user, issuer))
     }
 
-    /// Whether there is such a project at all. For the operator's own commands, never for callers.
-    #[must_use]
-    pub fn exists(&self, project: &ProjectId) -> bool {
-        self.0.contains_key(project)
-    }
-
-    /// Reads every `*.toml` of a folder. A missing folder holds no projects.
-    ///
-    /// # Errors
-    /// When the folder or a file can't be read, or two files define one project.
-    pub fn load(folder: &Path) -> Result<Self, HubConfigError> {
-        let listing = match std::fs::read_dir(folder) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(HubConfigError::Folder { path: folder.to_owned(), source }),
-        };
-        let mut paths = Vec::new();
-        for entry in listing {
-            let path = entry.map_err(|source| HubConfigError::Folder { path: folder.to_owned(), source })?.path();
-            if path.extension().is_some_and(|e| e == "toml") {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        let mut all = BTreeMap::new();
-        for path in paths {
-            let project: Project = runtime::config::load(&path)?;
-            if let Some(before) = all.insert(project.project.clone(), project) {
-                return Err(HubConfigError::Field {
-                    path,
-                    field: "project".to_owned(),
-                    message: format!("'{}' is defined in another file too. Remove one of them", before.project),
-                });
-            }
-        }
-        Ok(Self(all))
+    /// All of them. For the hub's own work, never for callers.
+    pub fn all(&self) -> impl Iterator<Item = &Project> {
+        self.0.values()
     }
 }
 
@@ -215,16 +212,49 @@ impl FromIterator<Project> for Projects {
     }
 }
 
+/// The HTTP API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiConfig {
+    /// where it listens; [listen.tls] serves it too when it isn't on loopback
+    pub address: SocketAddr,
+    /// who says that an application is complete: `automatic` (the form's checks) or `manual` (a coordinator)
+    #[serde(default)]
+    pub screening: Screening,
+}
+
+/// Who has a role at the hub.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleConfig {
+    /// the user
+    pub user: UserId,
+    /// who vouches for the user
+    pub issuer: String,
+    /// `operator`, `coordinator` or `approver:CONTROLLER`
+    pub role: String,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HubFile {
     name: String,
     listen: ListenFile,
     link: TlsFiles,
+    #[serde(default)]
+    gateway: Option<GatewayConfig>,
     #[serde(default, rename = "spoke")]
     spokes: Vec<SpokeFile>,
     #[serde(default)]
     query: Query,
+    #[serde(default)]
+    api: Option<ApiConfig>,
+    #[serde(default, rename = "role")]
+    roles: Vec<RoleConfig>,
+    #[serde(default, rename = "issuer")]
+    issuers: Vec<IssuerConfig>,
+    #[serde(default, rename = "login")]
+    logins: Vec<LoginConfig>,
 }
 
 #[derive(Deserialize)]
@@ -244,10 +274,10 @@ struct SpokeFile {
 }
 
 impl HubConfig {
-    /// Reads `hub.toml` and the project files of the same folder, and checks that they fit together.
+    /// Reads `hub.toml`.
     ///
     /// # Errors
-    /// When a file can't be read or a field is unknown, missing, wrong or contradicts another.
+    /// When the file can't be read or a field is unknown, missing, wrong or contradicts another.
     pub fn load(path: &Path) -> Result<Self, HubConfigError> {
         let file: HubFile = runtime::config::load(path)?;
         let folder = match path.parent() {
@@ -279,43 +309,50 @@ impl HubConfig {
                 return Err(wrong(format!("query.{name}"), "must be at least 1".to_owned()));
             }
         }
+        let issuers: Vec<IssuerConfig> = file.issuers.into_iter().map(|issuer| issuer.below(&folder)).collect();
+        for issuer in &issuers {
+            issuer.check().map_err(|message| wrong("issuer".to_owned(), message))?;
+        }
+        let logins = login::offered(&issuers, file.logins).map_err(|message| wrong("login".to_owned(), message))?;
         let below = |p: &Path| runtime::config::relative_to(&folder, p);
         let listen = Listen {
             open: file.listen.open,
             enclave: file.listen.enclave,
             tls: file.listen.tls.map(|tls| ServerTls { cert: below(&tls.cert), key: below(&tls.key) }),
         };
-        listen.check(path)?;
-        let projects = Projects::load(&folder.join("projects"))?;
-        for project in projects.0.values() {
-            if let Some(unknown) = project.controllers.iter().find(|c| !spokes.contains_key(*c)) {
-                return Err(HubConfigError::Field {
-                    path: folder.join("projects").join(format!("{}.toml", project.project)),
-                    field: "controllers".to_owned(),
-                    message: format!("hub.toml has no [[spoke]] for '{unknown}'. Add it there or remove it here"),
-                });
-            }
+        if let Some(gateway) = &file.gateway
+            && !(1..=3650).contains(&gateway.certificate_days)
+        {
+            return Err(wrong("gateway.certificate_days".to_owned(), "must be from 1 to 3650".to_owned()));
         }
-        Ok(Self {
+        let config = Self {
             link: file.link.below(&folder),
             folder,
             name: file.name,
             listen,
+            gateway: file.gateway,
             spokes,
             query: file.query,
-            projects,
-        })
+            api: file.api,
+            roles: file.roles,
+            issuers,
+            logins,
+        };
+        config.check_listeners(path)?;
+        Ok(config)
     }
 }
 
-impl Listen {
+impl HubConfig {
     /// Refuses to carry tokens and answers over a network in clear.
     ///
     /// # Errors
     /// When an address is not on loopback and there is no certificate.
-    pub fn check(&self, path: &Path) -> Result<(), HubConfigError> {
-        for (field, address) in [("listen.open", self.open), ("listen.enclave", self.enclave)] {
-            if self.tls.is_none() && !address.ip().is_loopback() {
+    pub fn check_listeners(&self, path: &Path) -> Result<(), HubConfigError> {
+        let api = self.api.as_ref().map(|api| ("api.address", api.address));
+        let listeners = [("listen.open", self.listen.open), ("listen.enclave", self.listen.enclave)];
+        for (field, address) in listeners.into_iter().chain(api) {
+            if self.listen.tls.is_none() && !address.ip().is_loopback() {
                 return Err(HubConfigError::Field {
                     path: path.to_owned(),
                     field: field.to_owned(),
@@ -348,49 +385,59 @@ controller = "sds"
 address = "127.0.0.1:7101"
 "#;
 
-    fn folder(hub: &str, projects: &[(&str, &str)]) -> tempfile::TempDir {
+    fn folder(hub: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("hub.toml"), hub).unwrap();
-        std::fs::create_dir(dir.path().join("projects")).unwrap();
-        for (name, text) in projects {
-            std::fs::write(dir.path().join("projects").join(name), text).unwrap();
-        }
         dir
     }
 
-    fn error(hub: &str, projects: &[(&str, &str)]) -> String {
-        let dir = folder(hub, projects);
+    fn error(hub: &str) -> String {
+        let dir = folder(hub);
         HubConfig::load(&dir.path().join("hub.toml")).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_folder_loads_and_membership_is_asked_by_user() {
-        let dir =
-            folder(HUB, &[("a.toml", "project = \"a\"\nmembers = [\"anna@example.org\"]\ncontrollers = [\"sds\"]\n")]);
+    fn a_folder_loads() {
+        let dir = folder(&format!(
+            "{HUB}[api]\naddress = \"127.0.0.1:7003\"\nscreening = \"manual\"\n[[role]]\nuser = \"bo@example.org\"\nissuer = \"https://id\"\nrole = \"coordinator\"\n"
+        ));
         let config = HubConfig::load(&dir.path().join("hub.toml")).unwrap();
         assert_eq!(config.link.cert, dir.path().join("keys/link.crt"));
         assert_eq!(config.query.timeout_seconds, 300);
-        let (a, anna, bo) =
+        assert_eq!(config.api.unwrap().screening, Screening::Manual);
+        assert_eq!(config.roles[0].role, "coordinator");
+    }
+
+    #[test]
+    fn membership_is_asked_by_user_and_issuer() {
+        let (a, anna, bo): (ProjectId, UserId, UserId) =
             ("a".parse().unwrap(), "anna@example.org".parse().unwrap(), "bo@example.org".parse().unwrap());
-        assert!(config.projects.of_member(&a, &anna).is_some());
-        assert!(config.projects.of_member(&a, &bo).is_none());
-        assert_eq!(config.projects.all_of(&bo).count(), 0);
+        let projects: Projects = [Project {
+            project: a.clone(),
+            title: String::new(),
+            members: [User { user: anna.clone(), issuer: "https://id".to_owned() }].into(),
+            controllers: BTreeMap::new(),
+        }]
+        .into_iter()
+        .collect();
+        assert!(projects.of_member(&a, &anna, Some("https://id")).is_some());
+        assert!(projects.of_member(&a, &anna, Some("https://other")).is_none());
+        assert!(projects.of_member(&a, &anna, None).is_some());
+        assert!(projects.of_member(&a, &bo, None).is_none());
+        assert_eq!(projects.all_of(&bo, None).count(), 0);
     }
 
     #[test]
     fn errors_name_file_line_and_field() {
-        let unknown = error(&HUB.replace("name = \"main\"", "name = \"main\"\nnmae = 1"), &[]);
+        let unknown = error(&HUB.replace("name = \"main\"", "name = \"main\"\nnmae = 1"));
         assert!(unknown.contains("hub.toml, line 3") && unknown.contains("nmae"), "{unknown}");
-        let address = error(&HUB.replace("127.0.0.1:7101", "nowhere"), &[]);
+        let address = error(&HUB.replace("127.0.0.1:7101", "nowhere"));
         assert!(address.contains("spoke.address of controller 'sds'"), "{address}");
-        let network = error(&HUB.replace("127.0.0.1:7001", "0.0.0.0:7001"), &[]);
+        let network = error(&HUB.replace("127.0.0.1:7001", "0.0.0.0:7001"));
         assert!(network.contains("listen.open") && network.contains("[listen.tls]"), "{network}");
-        let spoke = error(HUB, &[("a.toml", "project = \"a\"\nmembers = []\ncontrollers = [\"dst\"]\n")]);
-        assert!(spoke.contains("field controllers") && spoke.contains("'dst'"), "{spoke}");
-        let member = error(HUB, &[("a.toml", "project = \"a\"\nmembers = [\"no user\"]\ncontrollers = []\n")]);
-        assert!(member.contains("a.toml, line 2"), "{member}");
-        let text = "project = \"a\"\nmembers = []\ncontrollers = []\n";
-        let twice = error(HUB, &[("a.toml", text), ("b.toml", text)]);
-        assert!(twice.contains("b.toml") && twice.contains("another file"), "{twice}");
+        let api = error(&format!("{HUB}[api]\naddress = \"0.0.0.0:7003\"\n"));
+        assert!(api.contains("api.address") && api.contains("[listen.tls]"), "{api}");
+        let role = error(&format!("{HUB}[[role]]\nuser = \"no user\"\nissuer = \"\"\nrole = \"operator\"\n"));
+        assert!(role.contains("line"), "{role}");
     }
 }

@@ -3,19 +3,29 @@
 //!
 //! The folders are the path of a query: [`receive`] -> [`identify`] -> [`plan`] -> [`permit`] -> [`dispatch`]
 //! -> (the spoke) -> [`gather`] -> [`release`]. Beside the path stand [`registry`] (what the spokes offer),
-//! [`compute`] (memory, disk and slots), [`admin`] and [`sql`] (the terminal).
+//! [`gateway`] (links that spokes open), [`compute`] (memory, disk and slots), [`admin`], and [`login`] and [`sql`] (the
+//! terminal).
 //!
 //! INVARIANT: the hub holds no key of any pseudonym and never sees a person number.
 
 pub mod admin;
+pub mod api;
+pub mod apply;
+pub mod assemble;
+pub mod audit;
 pub mod cli;
 pub mod compute;
 pub mod config;
+pub mod decide;
 pub mod dispatch;
+pub mod endpoints;
+pub mod gateway;
 pub mod gather;
 pub mod identify;
+pub mod login;
 pub mod permit;
 pub mod plan;
+pub mod project;
 pub mod receive;
 pub mod registry;
 pub mod release;

@@ -1,7 +1,8 @@
 //! One request's facts, passed by argument through the whole path.
 
-use crate::{config::Project, identify::Caller};
-use proto::{ids::QueryId, wire};
+use crate::{config::Project, identify::Caller, registry::TableOffer};
+use chrono::{DateTime, SubsecRound, Utc};
+use proto::{envelope::Proof, ids::QueryId, wire};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -17,6 +18,10 @@ pub struct RequestContext {
     pub project: Arc<Project>,
     /// goes through every log line on every side
     pub query: QueryId,
+    /// what `now()` says: the same when a statement is announced and when it runs
+    pub now: DateTime<Utc>,
+    /// the caller's own signature over what is asked; empty unless a permit demands it
+    pub signature: Proof,
     /// all work ends here
     pub deadline: Instant,
     /// how long the whole request may take, for messages
@@ -27,14 +32,33 @@ impl RequestContext {
     /// A request that starts now.
     #[must_use]
     pub fn new(caller: Caller, project: Arc<Project>, query: QueryId, timeout: Duration) -> Self {
-        Self { caller, project, query, deadline: Instant::now() + timeout, timeout }
+        // Tickets keep it to the microsecond.
+        let (now, deadline) = (Utc::now().trunc_subsecs(6), Instant::now() + timeout);
+        Self { caller, project, query, now, signature: Proof::default(), deadline, timeout }
     }
 
-    /// The envelope of whatever is asked of a spoke in this request.
+    /// The envelope of a question about what a spoke offers.
     #[must_use]
     pub fn envelope(&self) -> wire::Envelope {
+        wire::Envelope::from(&self.facts())
+    }
+
+    /// The envelope of a question to the controller of `offer`: under the permit, and the key's epoch, that the offer was
+    /// made under.
+    #[must_use]
+    pub fn envelope_for(&self, offer: &TableOffer) -> wire::Envelope {
+        let signature = if offer.terms.client_signature { self.signature.clone() } else { Proof::default() };
+        wire::Envelope::from(&proto::envelope::Envelope {
+            permit: offer.terms.permit,
+            epoch: offer.terms.epoch,
+            signature,
+            ..self.facts()
+        })
+    }
+
+    fn facts(&self) -> proto::envelope::Envelope {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let envelope = proto::envelope::Envelope {
+        proto::envelope::Envelope {
             query_id: self.query,
             project: self.project.project.clone(),
             user: self.caller.user.clone(),
@@ -43,7 +67,10 @@ impl RequestContext {
             max_rows: None,
             max_bytes: None,
             traceparent: String::new(),
-        };
-        wire::Envelope::from(&envelope)
+            permit: None,
+            token: self.caller.token.clone(),
+            signature: Proof::default(),
+            epoch: None,
+        }
     }
 }

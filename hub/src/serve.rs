@@ -1,8 +1,19 @@
 //! The hub as a server: two listeners, one core, an orderly end.
 
 use crate::{
+    api,
+    apply::{Applications, ApplyError},
+    assemble::{
+        Clock, Nudge, Reconciler, SystemClock,
+        checkpoints::Checkpoints,
+        keys::{KeyKeeper, Members},
+        purge::{PurgeHandler, Purger},
+        store::{EpochStore, StoreError},
+    },
+    audit::{self, Event, HubAudit, HubAuditError},
     compute::Compute,
-    config::{HubConfig, HubConfigError, Projects},
+    config::{HubConfig, HubConfigError},
+    gateway::{self, Enrolment, EnrolmentError, Gateway, GatewayError, GatewayOptions, Nudges},
     identify::{Identify, TokenError, TokenStore},
     plan::Planner,
     receive::{Core, Front, Sealer, Service, TicketKeyError},
@@ -11,14 +22,19 @@ use crate::{
 use arrow_flight::flight_service_server::FlightServiceServer;
 use listen::ListenError;
 use policies::zone::Zone;
-use proto::refusal::Refusal;
+use proto::{ids::ControllerId, refusal::Refusal};
 use runtime::{
-    peer::PeerError,
+    peer::{Peer, PeerError},
     profile::Profile,
+    sign::SigningKey,
     tls::{Tap, Tls, TlsError},
+    token::{Issuers, IssuersError},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{Notify, broadcast, oneshot},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) mod listen;
@@ -27,8 +43,8 @@ pub(crate) mod listen;
 const DRAIN: Duration = Duration::from_secs(10);
 /// Then they are ended, and their callers told so.
 const END: Duration = Duration::from_secs(2);
-/// Project files are read again this often.
-const RELOAD: Duration = Duration::from_secs(5);
+/// A lead that is away for longer is stood in for by its deputy.
+const LEAD_PATIENCE: Duration = Duration::from_secs(600);
 /// The largest message taken from a client: statements and bound values.
 const MAX_REQUEST: usize = 4 << 20;
 
@@ -51,6 +67,21 @@ pub struct Listening {
     pub open: SocketAddr,
     /// the listener of zone `enclave`
     pub enclave: SocketAddr,
+    /// the gateway, where spokes open their links
+    pub gateway: Option<SocketAddr>,
+    /// the HTTP API, if it is served
+    pub api: Option<SocketAddr>,
+}
+
+impl Listening {
+    /// The addresses with their names, for the ready file.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, SocketAddr)> {
+        let mut all = vec![("open", self.open), ("enclave", self.enclave)];
+        all.extend(self.gateway.map(|at| ("gateway", at)));
+        all.extend(self.api.map(|at| ("api", at)));
+        all
+    }
 }
 
 /// What a serving hub is given.
@@ -63,10 +94,16 @@ pub struct ServeOptions {
     pub open: Option<SocketAddr>,
     /// instead of `listen.enclave`
     pub enclave: Option<SocketAddr>,
+    /// instead of `gateway.address`; without `[gateway]` it counts for nothing
+    pub gateway: Option<SocketAddr>,
+    /// instead of `api.address`; nothing without `[api]`
+    pub api: Option<SocketAddr>,
     /// told when connections are accepted
     pub ready: Option<oneshot::Sender<Listening>>,
     /// sees every byte on links; tests only
     pub tap: Option<Arc<dyn Tap>>,
+    /// what time it is; the machine's clock unless a test says otherwise
+    pub clock: Option<Arc<dyn Clock>>,
     /// cancelled when the hub is to stop
     pub shutdown: CancellationToken,
 }
@@ -86,12 +123,33 @@ pub enum ServeError {
     /// The tokens can't be read.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// The audit log or the signing key can't be used.
+    #[error(transparent)]
+    Audit(#[from] HubAuditError),
+    /// What the hub keeps of projects' keys can't be used.
+    #[error(transparent)]
+    Keys(#[from] StoreError),
+    /// The applications can't be read.
+    #[error(transparent)]
+    Applications(#[from] ApplyError),
+    /// The HTTP API can't be put together.
+    #[error(transparent)]
+    Api(#[from] api::ApiError),
+    /// The issuers can't be used.
+    #[error("hub.toml: {0}")]
+    Issuers(#[from] IssuersError),
     /// The ticket key can't be read.
     #[error(transparent)]
     TicketKey(#[from] TicketKeyError),
     /// A listener can't be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The gateway can't be opened, or broke off.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The registered controllers can't be read.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
     /// The scratch folder can't be used.
     #[error("{}: {source}. Check the profile's [scratch] dir", path.display())]
     Scratch {
@@ -113,18 +171,27 @@ pub enum ServeError {
 /// # Errors
 /// When something that serving needs is not usable.
 pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
-    let ServeOptions { mut config, profile, open, enclave, ready, tap, shutdown } = options;
+    let ServeOptions { mut config, profile, open, enclave, gateway, api, ready, tap, clock, shutdown } = options;
+    let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
     config.listen.open = open.unwrap_or(config.listen.open);
     config.listen.enclave = enclave.unwrap_or(config.listen.enclave);
-    config.listen.check(&config.folder.join("hub.toml"))?;
+    if let (Some(config), Some(api)) = (config.api.as_mut(), api) {
+        config.address = api;
+    }
+    config.check_listeners(&config.folder.join("hub.toml"))?;
 
     let mut tls = Tls::load(&config.link)?;
     if let Some(tap) = tap {
         tls = tls.with_tap(tap);
     }
     let links = Arc::new(Links::new(&config.spokes, &tls)?);
+    let enrolment = Enrolment::open(&config.database()).await?;
+    // What an earlier process said of its links is no longer so.
+    enrolment.report(&[]).await?;
+    let at_gateway = config.gateway.clone();
+    let nudges = Nudges::default();
     let registry = Registry::new(
-        links,
+        Arc::clone(&links),
         Duration::from_secs(config.query.catalogue_timeout_seconds),
         Duration::from_secs(config.query.catalogue_cache_seconds),
     );
@@ -132,20 +199,62 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let compute = Compute::new(profile).map_err(|source| ServeError::Scratch { path: scratch, source })?;
     let tokens = TokenStore::open(&config.database()).await?;
     let sealer = Sealer::load(&config.ticket_key())?;
-    let projects = config.folder.join("projects");
-    let listeners = listen::open(&config.listen).await?;
-    let addresses = listeners.addresses;
+    let audit = HubAudit::open(&config.folder).map_err(HubAuditError::from)?;
+    let own = Own::open(&config, &links, &audit).await?;
+    let folder = config.folder.clone();
+    let applications = Applications::new(&tokens);
+    let reconciler = Reconciler::new(applications.clone(), Arc::clone(&links), Arc::clone(&clock)).await?;
+    let listeners = listen::open(&config).await?;
     let planner = Planner::new(registry, Arc::new(compute));
-    let core = Arc::new(Core::new(config, Identify::new(tokens), planner, sealer)?);
+    let issuers = Issuers::new(&config.issuers)?;
+    let identify = Identify::new(issuers.clone(), tokens.clone());
+    let api = api::Api::new(&config, applications, tokens, identify.clone(), reconciler.nudge(), clock)?.router();
+    let core = Arc::new(Core::new(config, reconciler.projects(), identify, planner, sealer, audit.clone())?);
+    audit.record(Event::Server { what: "started" }).await?;
+    // Ended after the last statement, so that the last checkpoint covers it.
+    let ended = CancellationToken::new();
+    let _end = ended.clone().drop_guard();
+    let (nudge, purge, mut duties) = own.start(&core, &ended);
+    duties.push(tokio::spawn(pass_on(nudges.subscribe(), reconciler.nudge(), nudge, ended.clone())));
+    let gateway = match at_gateway {
+        None => None,
+        Some(mut at) => {
+            at.address = gateway.unwrap_or(at.address);
+            let options = GatewayOptions {
+                config: at,
+                folder,
+                tls: tls.clone(),
+                links: Arc::clone(&links),
+                enrolment: enrolment.clone(),
+                nudges,
+                purge: Some(purge),
+            };
+            Some(Gateway::open(options).await?)
+        }
+    };
+    let probe = tokio::spawn(probe(issuers));
+    let addresses = Listening { gateway: gateway.as_ref().map(Gateway::address), ..listeners.addresses };
 
-    let reload = tokio::spawn(reload(Arc::clone(&core), projects, shutdown.clone()));
+    let reconcile = tokio::spawn(reconciler.run(shutdown.clone()));
+    let api = listeners.api.map(|incoming| tokio::spawn(api::serve(incoming, api, shutdown.clone())));
     let open =
         server(&core, Zone::Open).serve_with_incoming_shutdown(listeners.open, shutdown.clone().cancelled_owned());
     let enclave = server(&core, Zone::Enclave)
         .serve_with_incoming_shutdown(listeners.enclave, shutdown.clone().cancelled_owned());
-    let serving = async { tokio::try_join!(open, enclave) };
+    let links_end = CancellationToken::new();
+    let oversight = tokio::spawn(gateway::oversee(Arc::clone(&links), enrolment, links_end.clone()));
+    let connecting = connecting(gateway, shutdown.clone());
+    let serving = async {
+        tokio::try_join!(
+            async { open.await.map_err(ServeError::from) },
+            async { enclave.await.map_err(ServeError::from) },
+            connecting
+        )
+    };
     tokio::pin!(serving);
-    tracing::info!(open = %addresses.open, enclave = %addresses.enclave, "serving");
+    tracing::info!(
+        open = %addresses.open, enclave = %addresses.enclave, gateway = ?addresses.gateway, api = ?addresses.api, "serving"
+    );
     if let Some(ready) = ready {
         let _ = ready.send(addresses);
     }
@@ -163,9 +272,116 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
         served = &mut serving => served.map(|_| ()),
         () = drained => Ok(()),
     };
-    reload.abort();
+    reconcile.abort();
+    probe.abort();
+    if let Some(api) = api {
+        api.abort();
+    }
+    audit.record(Event::Server { what: "stopped" }).await?;
+    ended.cancel();
+    for duty in duties {
+        let _ = duty.await;
+    }
+    // The last checkpoints went over the links; now these may end.
+    links_end.cancel();
+    let _ = oversight.await;
+    links.close();
     tracing::info!("stopped");
-    Ok(outcome?)
+    outcome
+}
+
+/// The gateway, if there is one, until `shutdown` and the end of what runs on it.
+async fn connecting(gateway: Option<Gateway>, shutdown: CancellationToken) -> Result<(), ServeError> {
+    match gateway {
+        Some(gateway) => Ok(gateway.serve(shutdown).await?),
+        None => {
+            shutdown.cancelled().await;
+            Ok(())
+        }
+    }
+}
+
+/// A spoke that says that something changed there, or has just connected, is asked now.
+async fn pass_on(
+    mut nudges: broadcast::Receiver<ControllerId>,
+    reconciler: Nudge,
+    keys: Arc<Notify>,
+    ended: CancellationToken,
+) {
+    loop {
+        let nudged = tokio::select! {
+            () = ended.cancelled() => return,
+            nudged = nudges.recv() => nudged,
+        };
+        match nudged {
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                reconciler.nudge();
+                keys.notify_one();
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+/// What the hub does by itself, beside answering.
+struct Own {
+    hub: Peer,
+    folder: std::path::PathBuf,
+    key: Arc<SigningKey>,
+    store: EpochStore,
+    links: Arc<Links>,
+    audit: HubAudit,
+}
+
+impl Own {
+    async fn open(config: &HubConfig, links: &Arc<Links>, audit: &HubAudit) -> Result<Self, ServeError> {
+        Ok(Self {
+            hub: Peer::hub(&config.name)?,
+            folder: config.folder.clone(),
+            key: Arc::new(audit::signing_key(&config.folder)?),
+            store: EpochStore::open(&config.database()).await?,
+            links: Arc::clone(links),
+            audit: audit.clone(),
+        })
+    }
+
+    /// Starts it. The nudge makes it look at projects' keys at once; the handler removes what the hub holds.
+    fn start(
+        self,
+        core: &Arc<Core>,
+        shutdown: &CancellationToken,
+    ) -> (Arc<Notify>, Arc<dyn PurgeHandler>, Vec<JoinHandle<()>>) {
+        let members: Arc<dyn Members> = Arc::clone(core) as _;
+        let keeper = Arc::new(KeyKeeper::new(
+            Arc::clone(&self.links),
+            self.store.clone(),
+            Arc::clone(&members),
+            self.audit.clone(),
+            LEAD_PATIENCE,
+        ));
+        let checkpoints = Arc::new(Checkpoints::new(
+            self.hub.clone(),
+            Arc::clone(&self.key),
+            self.audit.clone(),
+            self.links,
+            members,
+        ));
+        let forgetting = Arc::clone(core);
+        let purger = Purger::new(
+            self.hub.name,
+            &self.folder,
+            self.key,
+            self.store,
+            self.audit,
+            Box::new(move |controller, project| forgetting.forget(controller, project)),
+        );
+        let nudge = Arc::new(Notify::new());
+        let duties = vec![
+            tokio::spawn(keeper.run(Arc::clone(&nudge), shutdown.clone())),
+            tokio::spawn(checkpoints.run(shutdown.clone())),
+        ];
+        (nudge, Arc::new(purger), duties)
+    }
 }
 
 fn server(core: &Arc<Core>, zone: Zone) -> tonic::transport::server::Router {
@@ -175,28 +391,11 @@ fn server(core: &Arc<Core>, zone: Zone) -> tonic::transport::server::Router {
     runtime::tls::server().add_service(service)
 }
 
-/// Members that come or go count within seconds; a file with an error leaves everything as it was.
-async fn reload(core: Arc<Core>, folder: std::path::PathBuf, shutdown: CancellationToken) {
-    let mut said = String::new();
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(RELOAD) => {}
-        }
-        let folder = folder.clone();
-        match tokio::task::spawn_blocking(move || Projects::load(&folder)).await {
-            Ok(Ok(projects)) => {
-                core.replace_projects(projects);
-                said.clear();
-            }
-            Ok(Err(error)) => {
-                let text = error.to_string();
-                if text != said {
-                    tracing::warn!(%error, "project files are not taken into use");
-                    said = text;
-                }
-            }
-            Err(_) => return,
-        }
+/// Says early when nobody will be let in.
+async fn probe(issuers: Issuers) {
+    if issuers.is_empty() {
+        tracing::warn!("no [[issuer]] in hub.toml: nobody can ask for data");
+    } else if let Err(error) = issuers.probe().await {
+        tracing::warn!(%error, detail = error.detail(), "the keys of an issuer can't be had; asked again when a token comes");
     }
 }

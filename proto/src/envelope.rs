@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use prost::Message;
 
-use crate::ids::{ProjectId, QueryId, UserId};
+use crate::ids::{PermitId, ProjectId, QueryId, UserId};
 use crate::refusal::{Kind, Refusal};
 use crate::wire;
 
@@ -15,12 +15,57 @@ pub const VERSION: u32 = 1;
 
 /// Action type of the catalogue request in Arrow Flight's `DoAction`.
 pub const CATALOGUE_ACTION: &str = "eger.v1.catalogue";
+/// Action type: a part of an application for the spoke's inbox.
+pub const PART_ACTION: &str = "eger.v1.part";
+/// Action type: what the controller's approver signed.
+pub const DECISIONS_ACTION: &str = "eger.v1.decisions";
+/// Action type: the spoke's signed acceptance of a project's members.
+pub const ACCEPTANCE_ACTION: &str = "eger.v1.acceptance";
+/// Action type: the lead makes the next project key.
+pub const MAKE_EPOCH_ACTION: &str = "eger.v1.epoch.make";
+/// Action type: a member takes a project key.
+pub const TAKE_EPOCH_ACTION: &str = "eger.v1.epoch.take";
+/// Action type: checkpoints of audit logs, for countersigning.
+pub const CHECKPOINT_ACTION: &str = "eger.v1.checkpoint";
 
 /// Longest W3C trace context that is carried.
 const MAX_TRACEPARENT: usize = 128;
 
+/// Longest access token or signature that is carried, bytes.
+const MAX_TOKEN: usize = 16 << 10;
+
 /// A catalogue request holds an envelope and nothing else.
-const MAX_CATALOGUE_REQUEST: usize = 4096;
+const MAX_CATALOGUE_REQUEST: usize = (32 << 10) + 4096;
+
+/// A text that proves who somebody is: an access token or a signature. Never printed; equality is for tests.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Proof(String);
+
+impl Proof {
+    /// Wraps a text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for whoever verifies or passes it on.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "Proof(none)" } else { "Proof(..)" })
+    }
+}
 
 /// Who asks, for which project, until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +86,14 @@ pub struct Envelope {
     pub max_bytes: Option<u64>,
     /// W3C trace context, may be empty; printable ASCII.
     pub traceparent: String,
+    /// The permit that the hub means; the spoke looks at its own copy. `None`: the live one.
+    pub permit: Option<PermitId>,
+    /// The user's access token. Unverified here.
+    pub token: Proof,
+    /// The user's signature over the fragments' digests. Unverified here.
+    pub signature: Proof,
+    /// Epoch of the project key that the hub planned with; `None`: not checked.
+    pub epoch: Option<u32>,
 }
 
 /// What is wrong with an envelope.
@@ -82,6 +135,14 @@ impl TryFrom<&wire::Envelope> for Envelope {
         if e.traceparent.len() > MAX_TRACEPARENT || !printable {
             return Err(Field("traceparent"));
         }
+        let proof = |text: &String, name| {
+            let fine = text.len() <= MAX_TOKEN && text.bytes().all(|b| b.is_ascii_graphic());
+            if fine { Ok(Proof(text.clone())) } else { Err(Field(name)) }
+        };
+        let permit = match e.permit.as_str() {
+            "" => None,
+            id => Some(id.parse().map_err(|_| Field("permit"))?),
+        };
         Ok(Self {
             query_id: e.query_id.parse().map_err(|_| Field("query_id"))?,
             project: e.project.parse().map_err(|_| Field("project"))?,
@@ -91,6 +152,10 @@ impl TryFrom<&wire::Envelope> for Envelope {
             max_rows: (e.max_rows > 0).then_some(e.max_rows),
             max_bytes: (e.max_bytes > 0).then_some(e.max_bytes),
             traceparent: e.traceparent.clone(),
+            permit,
+            token: proof(&e.token, "token")?,
+            signature: proof(&e.signature, "signature")?,
+            epoch: (e.epoch > 0).then_some(e.epoch),
         })
     }
 }
@@ -112,6 +177,10 @@ impl From<&Envelope> for wire::Envelope {
             max_bytes: e.max_bytes.unwrap_or(0),
             traceparent: e.traceparent.clone(),
             zone: e.zone.into(),
+            permit: e.permit.map(|id| id.to_string()).unwrap_or_default(),
+            token: e.token.0.clone(),
+            signature: e.signature.0.clone(),
+            epoch: e.epoch.unwrap_or(0),
         }
     }
 }
@@ -154,6 +223,10 @@ mod tests {
             max_bytes: 7,
             traceparent: String::new(),
             zone: wire::Zone::Enclave.into(),
+            permit: PermitId::new().to_string(),
+            token: "a.b.c".into(),
+            signature: String::new(),
+            epoch: 3,
         }
     }
 
@@ -180,6 +253,18 @@ mod tests {
         assert!(wrong(|e| e.zone = 99).contains("zone"));
         assert!(wrong(|e| e.deadline_unix_ms = -1).contains("deadline_unix_ms"));
         assert!(wrong(|e| e.traceparent = "a\nb".into()).contains("traceparent"));
+        assert!(wrong(|e| e.permit = "all".into()).contains("permit"));
+        assert!(wrong(|e| e.token = "a b".into()).contains("token"));
+        assert!(wrong(|e| e.token = "a".repeat(MAX_TOKEN + 1)).contains("token"));
+        assert!(wrong(|e| e.signature = "\u{e6}".into()).contains("signature"));
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        let mut message = good();
+        message.token = "planted.secret.token".into();
+        let shown = format!("{:?}", Envelope::try_from(&message).unwrap());
+        assert!(!shown.contains("planted"), "{shown}");
     }
 
     #[test]

@@ -108,47 +108,68 @@ text_id! {
     "1 to 128 characters of A to Z, a to z, 0 to 9, '.', '_', '@', '+' and '-'"
 }
 
-/// One query, the same on every side and in every log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct QueryId(Uuid);
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Uuid);
 
-impl QueryId {
-    /// A new id; ids sort by the time they were made.
-    #[allow(clippy::new_without_default)] // each call gives another id: that is not a default
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
-impl FromStr for QueryId {
-    type Err = IdError;
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        // one spelling only, so that a log is searched with one text
-        match Uuid::try_parse(text) {
-            Ok(id) if id.get_version_num() == 7 && id.to_string() == text => Ok(Self(id)),
-            _ => Err(IdError { kind: "query id", rule: "a UUID of version 7, lower case, with hyphens" }),
+        impl $name {
+            /// A new id; ids sort by the time they were made.
+            #[allow(clippy::new_without_default)] // each call gives another id: that is not a default
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
         }
-    }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                // one spelling only, so that a log is searched with one text
+                match Uuid::try_parse(text) {
+                    Ok(id) if id.get_version_num() == 7 && id.to_string() == text => Ok(Self(id)),
+                    _ => Err(IdError { kind: $kind, rule: "a UUID of version 7, lower case, with hyphens" }),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
 }
 
-impl TryFrom<String> for QueryId {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
+uuid_id! {
+    /// One query, the same on every side and in every log line.
+    QueryId, "query id"
 }
-
-impl From<QueryId> for String {
-    fn from(id: QueryId) -> String {
-        id.to_string()
-    }
+uuid_id! {
+    /// One controller's signed permit. An amendment is another permit with an id of its own.
+    PermitId, "permit id"
 }
-
-impl fmt::Display for QueryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
+uuid_id! {
+    /// One controller's part of an application.
+    PartId, "part id"
+}
+uuid_id! {
+    /// One application. An amendment is another one of the same project.
+    ApplicationId, "application id"
 }
 
 #[cfg(test)]

@@ -1,8 +1,16 @@
 //! The command line of `spoke`: what can be asked of it, and what its exit codes mean.
 
+mod approve;
+mod approver;
+mod audit;
 mod check;
+mod custodian;
+mod doctor;
 mod ingest;
+mod join;
 mod keys;
+mod optout;
+mod permits;
 mod serve;
 mod tables;
 
@@ -17,6 +25,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 const AFTER: &str = "\
 Examples:
   spoke init /srv/eger --controller region-h --title-en 'Capital Region'
+  spoke join eger1.eyJn... --config /srv/eger/spoke.toml
   spoke ingest --config /srv/eger/spoke.toml
   spoke serve  --config /srv/eger/spoke.toml
 
@@ -31,7 +40,7 @@ Examples:
 Nothing that exists is overwritten; running it again is safe.";
 
 #[derive(Parser)]
-#[command(name = "spoke", version, about = "A controller's own data, pseudonymised, behind its own grants", after_help = AFTER)]
+#[command(name = "spoke", version, about = "A controller's own data, pseudonymised, behind its own permits", after_help = AFTER)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,15 +53,36 @@ enum Command {
     Init(Init),
     /// Read source files and publish them as pseudonymised tables
     Ingest(ingest::Ingest),
+    /// Join a hub with the one-time code that its operator gave
+    Join(join::Join),
     /// Answer the hub's questions
     Serve(serve::Serve),
-    /// Print this spoke's public identity, for other controllers
+    /// Print this spoke's public keys and fingerprints, for other controllers
     Identity(keys::IdentityArgs),
-    /// Make, share or import the key of a project
-    ProjectKey(keys::ProjectKeyArgs),
+    /// Get to ask the custodian: request and install its certificate
+    Custodian(custodian::CustodianArgs),
+    /// Check everything that a first day goes wrong with, and say what to do
+    Doctor(doctor::Doctor),
     /// List published tables
     Tables(tables::Tables),
-    /// Check configuration, certificates, keys, table declarations and grants
+    /// Make, trust or untrust the keys of the people who decide here
+    Approver(approver::ApproverArgs),
+    /// List parts of applications that wait for a decision
+    Inbox(permits::InboxArgs),
+    /// Read a part of an application and decide on it
+    Approve(Box<approve::Approve>),
+    /// Say no to a part of an application
+    Refuse(approve::Refuse),
+    /// End a permit, at once
+    Revoke(approve::Revoke),
+    /// List what was decided
+    Permits(permits::Permits),
+    /// People whose data are left out: opt-outs, withdrawn consent, erasure
+    #[command(name = "optout")]
+    OptOut(optout::OptOutArgs),
+    /// Read and check the log of what was asked and decided
+    Audit(Box<audit::AuditArgs>),
+    /// Check configuration, certificates, keys, table declarations and permits
     CheckConfig(check::CheckConfig),
 }
 
@@ -81,6 +111,9 @@ struct Init {
     /// Name of the custodian
     #[arg(long, default_value = "national")]
     custodian_name: String,
+    /// `ingest` will run as another user than `serve`: keys and a passphrase of its own (see infra/deploy/install-spoke)
+    #[arg(long)]
+    separate_ingest: bool,
 }
 
 /// Which configuration; the same for all commands.
@@ -127,13 +160,24 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     runtime::crypto::install();
     runtime::telemetry::init("spoke");
+    runtime::hardening::protect_memory();
     let done = match cli.command {
         Command::Init(args) => run_init(args),
         Command::Ingest(args) => args.run(),
+        Command::Join(args) => args.run(),
         Command::Serve(args) => args.run(),
         Command::Identity(args) => args.run(),
-        Command::ProjectKey(args) => args.run(),
+        Command::Custodian(args) => args.run(),
+        Command::Doctor(args) => args.run(),
         Command::Tables(args) => args.run(),
+        Command::Approver(args) => args.run(),
+        Command::Inbox(args) => args.run(),
+        Command::Approve(args) => args.run(),
+        Command::Refuse(args) => args.run(),
+        Command::Revoke(args) => args.run(),
+        Command::Permits(args) => args.run(),
+        Command::OptOut(args) => args.run(),
+        Command::Audit(args) => args.run(),
         Command::CheckConfig(args) => args.run(),
     };
     match done {
@@ -155,6 +199,7 @@ fn run_init(args: Init) -> Result<(), Failure> {
         hub: args.hub,
         custodian: args.custodian,
         custodian_name: args.custodian_name,
+        separate_ingest: args.separate_ingest,
     };
     let made = init::run(&options).map_err(Failure::usage)?;
     for path in &made.new {
@@ -173,12 +218,4 @@ fn asynchronous() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-}
+mod tests;

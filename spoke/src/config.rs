@@ -11,7 +11,7 @@ pub use size::{ByteSize, ByteSizeError};
 
 use field::{
     at_least_one, at_least_one_second, custodian_ca, custodian_cert, custodian_key, custodian_public, host_and_port,
-    national, peer_name, share, socket_address,
+    maybe_host_and_port, national, peer_name, share, socket_address,
 };
 use proto::ids::{ControllerId, ProjectId};
 use runtime::{
@@ -19,6 +19,7 @@ use runtime::{
     peer::Peer,
     seal::{Passphrase, SealError},
     tls::TlsFiles,
+    token::IssuerConfig,
 };
 use serde::Deserialize;
 use std::{
@@ -42,7 +43,7 @@ pub struct SpokeConfig {
     /// Where published tables live.
     #[serde(default)]
     pub store: StoreConfig,
-    /// Where `serve` listens.
+    /// Where `serve` listens, if it does.
     #[serde(default)]
     pub listen: Listen,
     /// The link to the hub: own certificate, and who may ask.
@@ -59,6 +60,9 @@ pub struct SpokeConfig {
     /// Limits of `serve`.
     #[serde(default)]
     pub serve: ServeLimits,
+    /// Who vouches for people: the issuers whose access tokens count here. TOML key `[[issuer]]`.
+    #[serde(default, rename = "issuer")]
+    pub issuers: Vec<IssuerConfig>,
 }
 
 /// A name in both languages.
@@ -79,6 +83,8 @@ pub struct StoreConfig {
     pub url: String,
     /// Options of the object store, such as `aws_endpoint`.
     pub options: BTreeMap<String, String>,
+    /// The spoke's own state (SQLite); its folder must be writable for `ingest` and `serve`.
+    pub state: PathBuf,
 }
 
 /// Where `serve` listens.
@@ -103,6 +109,35 @@ pub struct Link {
     /// name of the only hub that may ask: `eger://hub/<name>`
     #[serde(deserialize_with = "peer_name")]
     pub hub: String,
+    /// who connects to whom
+    pub mode: LinkMode,
+    /// the hub's gateway, `host:port`; written by `spoke join`
+    #[serde(deserialize_with = "maybe_host_and_port")]
+    pub gateway: Option<String>,
+    /// links that are kept standing
+    #[serde(deserialize_with = "at_least_one")]
+    pub connections: usize,
+}
+
+/// Who opens the connection between spoke and hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkMode {
+    /// this spoke does: nobody has to be let in here
+    Dial,
+    /// the hub does, at `[listen] address`
+    Listen,
+}
+
+impl LinkMode {
+    /// As it stands in `spoke.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dial => "dial",
+            Self::Listen => "listen",
+        }
+    }
 }
 
 /// The custodian and the certificate that it gave this spoke.
@@ -137,6 +172,12 @@ pub struct Keys {
     pub passphrase_file: PathBuf,
     /// name of a systemd credential that holds it instead
     pub credential: Option<String>,
+    /// folder of the keys that only `ingest` opens, when it runs as another user than `serve`; else they lie in `keys/`
+    pub ingest_folder: Option<PathBuf>,
+    /// file with the passphrase of the keys that `ingest` opens (0600), when it isn't the same
+    pub ingest_passphrase_file: Option<PathBuf>,
+    /// name of a systemd credential that holds it instead
+    pub ingest_credential: Option<String>,
 }
 
 /// Limits of `ingest`.
@@ -180,7 +221,7 @@ pub struct ServeLimits {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { url: "data".to_owned(), options: BTreeMap::new() }
+        Self { url: "data".to_owned(), options: BTreeMap::new(), state: "state.db".into() }
     }
 }
 
@@ -197,13 +238,22 @@ impl Default for Link {
             key: "keys/link.key".into(),
             ca: "keys/link-ca.crt".into(),
             hub: "main".to_owned(),
+            mode: LinkMode::Dial,
+            gateway: None,
+            connections: 2,
         }
     }
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { passphrase_file: "passphrase".into(), credential: None }
+        Self {
+            passphrase_file: "passphrase".into(),
+            credential: None,
+            ingest_folder: None,
+            ingest_passphrase_file: None,
+            ingest_credential: None,
+        }
     }
 }
 
@@ -259,12 +309,15 @@ impl SpokeConfig {
         settle(&mut self.link.key);
         settle(&mut self.link.ca);
         settle(&mut self.keys.passphrase_file);
+        settle(&mut self.store.state);
+        [&mut self.keys.ingest_folder, &mut self.keys.ingest_passphrase_file].into_iter().flatten().for_each(settle);
         if let Some(custodian) = &mut self.custodian {
             settle(&mut custodian.cert);
             settle(&mut custodian.key);
             settle(&mut custodian.ca);
             settle(&mut custodian.public_key);
         }
+        self.issuers = std::mem::take(&mut self.issuers).into_iter().map(|issuer| issuer.below(folder)).collect();
         if !self.store.url.contains("://") {
             self.store.url = relative_to(folder, Path::new(&self.store.url)).display().to_string();
         }
@@ -276,9 +329,35 @@ impl SpokeConfig {
     /// When the file is missing, empty or readable by others.
     pub fn passphrase(&self) -> Result<Passphrase, SealError> {
         match (&self.keys.credential, std::env::var_os("CREDENTIALS_DIRECTORY")) {
-            (Some(name), Some(folder)) => Passphrase::from_file(&Path::new(&folder).join(name)),
+            (Some(name), Some(_)) => Passphrase::from_credential(name),
             _ => Passphrase::from_file(&self.keys.passphrase_file),
         }
+    }
+
+    /// The passphrase of the keys that `ingest` opens: its own, so that `serve` can't open them, unless none is set.
+    ///
+    /// # Errors
+    /// As [`SpokeConfig::passphrase`].
+    pub fn ingest_passphrase(&self) -> Result<Passphrase, SealError> {
+        match (&self.keys.ingest_credential, std::env::var_os("CREDENTIALS_DIRECTORY")) {
+            (Some(name), Some(_)) => Passphrase::from_credential(name),
+            _ => match &self.keys.ingest_passphrase_file {
+                Some(file) => Passphrase::from_file(file),
+                None => self.passphrase(),
+            },
+        }
+    }
+
+    /// Whether `ingest` has keys and a passphrase of its own.
+    #[must_use]
+    pub fn separate_ingest(&self) -> bool {
+        self.keys.ingest_folder.is_some()
+    }
+
+    /// Folder of the keys that `ingest` opens.
+    #[must_use]
+    pub fn ingest_keys_dir(&self) -> PathBuf {
+        self.keys.ingest_folder.clone().unwrap_or_else(|| self.keys_dir())
     }
 
     /// Certificate files of the link to the hub.
@@ -299,10 +378,28 @@ impl SpokeConfig {
         self.folder.join("tables")
     }
 
-    /// Folder of the grants, one file a project.
+    /// Folder of what this controller's approvers signed: permits, refusals, revocations.
     #[must_use]
-    pub fn grants_dir(&self) -> PathBuf {
-        self.folder.join("grants")
+    pub fn permits_dir(&self) -> PathBuf {
+        self.folder.join("permits")
+    }
+
+    /// Folder of parts of applications that wait for a decision.
+    #[must_use]
+    pub fn inbox_dir(&self) -> PathBuf {
+        self.folder.join("inbox")
+    }
+
+    /// Folder of the public keys of this controller's approvers.
+    #[must_use]
+    pub fn approvers_dir(&self) -> PathBuf {
+        self.folder.join("approvers")
+    }
+
+    /// The spoke's audit log.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.join("audit").join("spoke.log")
     }
 
     /// Sealed key of one project.
@@ -332,13 +429,25 @@ impl SpokeConfig {
     /// Sealed key of the person cache. Opened by `ingest`, never by `serve`.
     #[must_use]
     pub fn cache_key(&self) -> PathBuf {
-        self.keys_dir().join("cache.key")
+        self.ingest_keys_dir().join("cache.key")
     }
 
     /// Sealed HPKE private key.
     #[must_use]
     pub fn identity_key(&self) -> PathBuf {
         self.keys_dir().join("identity.key")
+    }
+
+    /// Sealed signing key: the spoke's signature under acceptances, epochs and checkpoints.
+    #[must_use]
+    pub fn signing_key(&self) -> PathBuf {
+        self.keys_dir().join("signing.key")
+    }
+
+    /// Folder of the hub's receipts for what it removed.
+    #[must_use]
+    pub fn receipts_dir(&self) -> PathBuf {
+        self.folder.join("receipts")
     }
 
     /// The encrypted person cache. Opened by `ingest`, never by `serve`.
@@ -362,7 +471,7 @@ impl SpokeConfig {
     /// The spoke's own state (SQLite).
     #[must_use]
     pub fn state_db(&self) -> PathBuf {
-        self.folder.join("state.db")
+        self.store.state.clone()
     }
 
     /// Held by a running ingest.
@@ -377,6 +486,12 @@ impl Custodian {
     #[must_use]
     pub fn tls(&self) -> TlsFiles {
         TlsFiles { cert: self.cert.clone(), key: self.key.clone(), ca: self.ca.clone() }
+    }
+
+    /// File with the key that the custodian signs checkpoints of its audit log with.
+    #[must_use]
+    pub fn signing_key(&self) -> PathBuf {
+        self.public_key.with_file_name("custodian-signing.pub")
     }
 
     /// Who must be on the other side. The name was checked on reading.

@@ -9,7 +9,9 @@ use crate::{
 use proto::ids::ControllerId;
 use runtime::{
     config::ConfigError,
+    enrolment::SPOKE_SIGNING_CONTEXT,
     seal::{self, Passphrase, SealError},
+    sign::{SigningKey, SigningKeyError},
 };
 use std::{
     io::{self, Write},
@@ -18,7 +20,18 @@ use std::{
 
 const SPOKE_TOML: &str = include_str!("init/spoke.toml");
 const EXAMPLE_TABLE: &str = include_str!("init/example.toml");
-const EXAMPLE_GRANT: &str = include_str!("init/grant.toml");
+/// What differs in `spoke.toml` when `ingest` runs as another user.
+const SEPARATE: [(&str, &str); 3] = [
+    ("# state = \"state.db\"", "state = \"state/state.db\""),
+    ("= \"keys/custodian", "= \"ingest/custodian"),
+    (
+        "# credential = \"eger\"        # a systemd credential instead (LoadCredential=eger:...)\n",
+        "credential = \"eger\"          # a systemd credential instead, when there is one (LoadCredential=eger:...)\n\
+         ingest_folder = \"ingest\"     # keys that `spoke ingest` opens; it runs as another user than `spoke serve`\n\
+         ingest_passphrase_file = \"ingest/passphrase\"\n\
+         ingest_credential = \"eger-ingest\"\n",
+    ),
+];
 const README: &str = include_str!("init/README.md");
 
 /// What a new spoke is called and with whom it speaks.
@@ -40,6 +53,8 @@ pub struct InitOptions {
     pub custodian: String,
     /// name of the custodian
     pub custodian_name: String,
+    /// `ingest` runs as another user than `serve`: it gets keys and a passphrase of its own
+    pub separate_ingest: bool,
 }
 
 /// What was made, and what was there already.
@@ -81,6 +96,9 @@ pub enum InitError {
     /// A key file.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The signing key.
+    #[error(transparent)]
+    Signing(#[from] SigningKeyError),
 }
 
 /// Makes the folder ready. Running it again changes nothing.
@@ -90,7 +108,7 @@ pub enum InitError {
 pub fn run(options: &InitOptions) -> Result<Made, InitError> {
     let folder = std::path::absolute(&options.folder).map_err(at(&options.folder))?;
     let mut made = Made::default();
-    for name in ["tables", "grants", "keys", "projects", "cache", "rejects", "spill"] {
+    for name in ["tables", "approvers", "inbox", "permits", "keys", "projects", "audit", "cache", "rejects", "spill"] {
         private_folder(&folder.join(name))?;
     }
     let path = folder.join("spoke.toml");
@@ -99,27 +117,26 @@ pub fn run(options: &InitOptions) -> Result<Made, InitError> {
     SpokeConfig::parse(&text, "spoke.toml", &folder)?;
     text_file(&mut made, &path, &text)?;
     let config = SpokeConfig::load(&path)?;
+    for folder in [config.state_db().parent(), Some(config.ingest_keys_dir().as_path())].into_iter().flatten() {
+        private_folder(folder)?;
+    }
     if config.controller != options.controller {
         return Err(InitError::Other { path, found: config.controller, asked: options.controller.clone() });
     }
     text_file(&mut made, &config.tables_dir().join("example.toml.sample"), EXAMPLE_TABLE)?;
-    text_file(&mut made, &config.grants_dir().join("example.toml.sample"), EXAMPLE_GRANT)?;
     text_file(&mut made, &folder.join("README.md"), &README.replace("{controller}", options.controller.as_str()))?;
     keys(&mut made, &config)?;
     Ok(made)
 }
 
 fn keys(made: &mut Made, config: &SpokeConfig) -> Result<(), InitError> {
-    let file = &config.keys.passphrase_file;
-    if config.keys.credential.is_none() {
-        if file.exists() {
-            made.kept.push(file.clone());
-        } else {
-            seal::write_private(file, format!("{}\n", *Passphrase::random()?).as_bytes()).map_err(at(file))?;
-            made.new.push(file.clone());
-        }
+    if config.keys.credential.is_none() || config.separate_ingest() {
+        passphrase(made, &config.keys.passphrase_file)?;
     }
-    let pass = config.passphrase()?;
+    if let Some(file) = &config.keys.ingest_passphrase_file {
+        passphrase(made, file)?;
+    }
+    let (pass, ingest) = (config.passphrase()?, config.ingest_passphrase()?);
     let mut key = |path: PathBuf, create: &dyn Fn(&Path) -> Result<(), KeyError>| {
         if path.exists() {
             made.kept.push(path);
@@ -130,15 +147,51 @@ fn keys(made: &mut Made, config: &SpokeConfig) -> Result<(), InitError> {
         Ok::<_, InitError>(())
     };
     key(config.store_key(), &|path| StoreKey::create(path, &pass).map(drop))?;
-    key(config.cache_key(), &|path| CacheKey::create(path, &pass).map(drop))?;
-    key(config.identity_key(), &|path| Identity::create(path, &pass).map(drop))
+    key(config.cache_key(), &|path| CacheKey::create(path, &ingest).map(drop))?;
+    key(config.identity_key(), &|path| Identity::create(path, &pass).map(drop))?;
+    if config.separate_ingest() {
+        // Both need it; each opens its own copy with its own passphrase.
+        let copy = config.ingest_keys_dir().join("store.key");
+        key(copy, &|path| StoreKey::copy(&config.store_key(), &pass, path, &ingest))?;
+    }
+    let path = config.signing_key();
+    let own = if path.exists() {
+        made.kept.push(path.clone());
+        SigningKey::load(&path, SPOKE_SIGNING_CONTEXT, &pass)?
+    } else {
+        made.new.push(path.clone());
+        SigningKey::create(&path, SPOKE_SIGNING_CONTEXT, &pass)?
+    };
+    if config.separate_ingest() {
+        let copy = config.ingest_keys_dir().join("signing.key");
+        if !copy.exists() {
+            own.save(&copy, SPOKE_SIGNING_CONTEXT, &ingest)?;
+            made.new.push(copy);
+        }
+    }
+    Ok(())
+}
+
+fn passphrase(made: &mut Made, file: &Path) -> Result<(), InitError> {
+    if file.exists() {
+        made.kept.push(file.to_owned());
+    } else {
+        seal::write_private(file, format!("{}\n", *Passphrase::random()?).as_bytes()).map_err(at(file))?;
+        made.new.push(file.to_owned());
+    }
+    Ok(())
 }
 
 fn spoke_toml(options: &InitOptions) -> String {
     // A TOML string, whatever stands in it: names of controllers come from people.
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    SPOKE_TOML
-        .replace("{controller}", options.controller.as_str())
+    let mut text = SPOKE_TOML.to_owned();
+    if options.separate_ingest {
+        for (from, to) in SEPARATE {
+            text = text.replace(from, to);
+        }
+    }
+    text.replace("{controller}", options.controller.as_str())
         .replace("\"{da}\"", &quoted(&options.title_da))
         .replace("\"{en}\"", &quoted(&options.title_en))
         .replace("\"{listen}\"", &quoted(&options.listen))
@@ -189,6 +242,7 @@ mod tests {
             hub: "main".to_owned(),
             custodian: "127.0.0.1:7100".to_owned(),
             custodian_name: "national".to_owned(),
+            separate_ingest: false,
         }
     }
 
@@ -201,8 +255,13 @@ mod tests {
         assert_eq!(first.new.len(), 8);
         let config = SpokeConfig::load(&options.folder.join("spoke.toml")).unwrap();
         assert_eq!(config.title.da, "Region \"H\"");
-        let secrets =
-            [config.keys.passphrase_file.clone(), config.store_key(), config.cache_key(), config.identity_key()];
+        let secrets = [
+            config.keys.passphrase_file.clone(),
+            config.store_key(),
+            config.cache_key(),
+            config.identity_key(),
+            config.signing_key(),
+        ];
         let before: Vec<_> = secrets.iter().map(|path| std::fs::read(path).unwrap()).collect();
         for path in &secrets {
             let mode = std::fs::metadata(path).unwrap().permissions().mode();
@@ -213,6 +272,27 @@ mod tests {
         assert_eq!(second.kept.len(), 8);
         let after: Vec<_> = secrets.iter().map(|path| std::fs::read(path).unwrap()).collect();
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn with_separate_users_the_passphrase_of_serve_opens_nothing_of_ingest() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = InitOptions { separate_ingest: true, ..options(&folder.path().join("h"), "region-h") };
+        run(&options).unwrap();
+        assert_eq!(run(&options).unwrap().new, Vec::<PathBuf>::new());
+        let config = SpokeConfig::load(&options.folder.join("spoke.toml")).unwrap();
+        let (serve, ingest) = (config.passphrase().unwrap(), config.ingest_passphrase().unwrap());
+        assert!(!serve.same(&ingest));
+        assert!(CacheKey::load(&config.cache_key(), &serve).is_err());
+        assert!(CacheKey::load(&config.cache_key(), &ingest).is_ok());
+        assert!(Identity::load(&config.identity_key(), &ingest).is_err());
+        let copy = config.ingest_keys_dir().join("store.key");
+        assert!(StoreKey::load(&copy, &serve).is_err());
+        let (own, its) = (StoreKey::load(&config.store_key(), &serve), StoreKey::load(&copy, &ingest));
+        assert_eq!(own.unwrap().kid(), its.unwrap().kid());
+        assert!(!config.keys_dir().join("cache.key").exists());
+        assert_eq!(config.custodian.unwrap().key, config.folder.join("ingest/custodian-link.key"));
+        assert_eq!(config.store.state, config.folder.join("state/state.db"));
     }
 
     #[test]
@@ -234,12 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_samples_can_be_used_as_they_stand() {
+    fn the_sample_can_be_used_as_it_stands() {
         crate::declare::parse_all([("example.toml", EXAMPLE_TABLE)]).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("example.toml"), EXAMPLE_GRANT).unwrap();
-        let grants = policies::grant::Grants::load(folder.path()).unwrap();
-        assert!(grants.broken().is_empty(), "{:?}", grants.broken());
-        assert_eq!(grants.iter().count(), 1);
     }
 }

@@ -1,8 +1,11 @@
-//! `spoke serve`: the life of the server. Build, listen, answer, and on a signal drain with a timeout.
+//! `spoke serve`: the life of the server. Build, connect to the hub or listen, answer, and on a signal drain with a
+//! timeout.
 
 use crate::{
-    admit::{Admission, KeysError},
-    config::{ServeLimits, SpokeConfig},
+    admit::{Admission, AdmissionError},
+    config::{LinkMode, ServeLimits, SpokeConfig},
+    link::{self, Dial, FilesError, OverGateway},
+    member::{Duties, MemberError, Removal},
     publish::{PublishError, Store},
     receive::flight::Surface,
 };
@@ -31,9 +34,9 @@ use tokio_util::sync::CancellationToken;
 pub struct ServeOptions {
     /// the spoke's configuration
     pub config: SpokeConfig,
-    /// listen here instead of where the configuration says
+    /// listen here, whatever the configuration says
     pub listen: Option<SocketAddr>,
-    /// told the bound address when connections are accepted
+    /// told when the hub can ask: the address listened on, or the gateway's when the first link stands
     pub ready: Option<oneshot::Sender<SocketAddr>>,
     /// sees every byte before encryption; tests only
     pub tap: Option<Arc<dyn Tap>>,
@@ -47,6 +50,14 @@ pub enum ServeError {
     /// Certificates of the link.
     #[error("the link to the hub can't be set up: {0}")]
     Link(#[from] TlsError),
+    /// A renewal of the certificate was interrupted and can't be finished.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The spoke doesn't know where its hub is.
+    #[error(
+        "spoke.toml has no [link] gateway. Join the hub with the code that its operator gives (spoke join CODE), or set [link] mode = \"listen\""
+    )]
+    NotJoined,
     /// The certificate is of somebody else.
     #[error("{}: is the certificate of {found}, but this spoke is {expected}. Issue one for this controller", path.display())]
     OtherName {
@@ -57,9 +68,12 @@ pub enum ServeError {
         /// whom it should name
         expected: String,
     },
-    /// Own keys.
+    /// Own keys, issuers, state or audit log.
     #[error(transparent)]
-    Keys(#[from] KeysError),
+    Admission(#[from] AdmissionError),
+    /// The spoke's identities, or its log.
+    #[error(transparent)]
+    Member(#[from] MemberError),
     /// The store of published tables.
     #[error(transparent)]
     Store(#[from] PublishError),
@@ -90,37 +104,62 @@ pub enum ServeError {
 /// When it can't start, or the server breaks off.
 pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let ServeOptions { config, listen, ready, tap, shutdown } = options;
-    let mut link = Tls::load(&config.link_tls())?;
-    check_name(&config, &link)?;
-    if let Some(tap) = tap {
-        link = link.with_tap(tap);
+    let dial = match (listen, config.link.mode) {
+        (None, LinkMode::Dial) => Some(config.link.gateway.clone().ok_or(ServeError::NotJoined)?),
+        _ => None,
+    };
+    link::settle(&config.link_tls())?;
+    let mut identity = Tls::load(&config.link_tls())?;
+    check_name(&config, &identity)?;
+    if let Some(tap) = &tap {
+        identity = identity.with_tap(Arc::clone(tap));
     }
     let runtime = engine(&config.serve, &config.spill_dir())?;
-    let admission = Arc::new(Admission::new(&config, Store::open(&config)?, runtime)?);
-
-    let address = listen.unwrap_or(config.listen.address);
-    let failed = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
+    let admission = Arc::new(Box::pin(Admission::new(&config, Store::open(&config)?, runtime)).await?);
 
     let stop = CancellationToken::new();
-    let surface = Surface { hub: config.hub_peer(), admission: Arc::clone(&admission), stop: stop.clone() };
+    let duties = Arc::new(Duties::open(&config, Arc::clone(admission.permits()) as _)?);
+    let surface = Surface {
+        hub: config.hub_peer(),
+        admission: Arc::clone(&admission),
+        inbox: (&config).into(),
+        duties: Arc::clone(&duties),
+        stop: stop.clone(),
+    };
+    // Until the very end: an answer that is being drained ends with its permit too.
+    let watched = CancellationToken::new();
+    let _watching = watched.clone().drop_guard();
+    tokio::spawn(Arc::clone(admission.permits()).watch(watched.clone()));
+    // Without a gateway there is no way to ask; what has to be removed stays written down.
+    let removal = config.link.gateway.is_some().then(|| Arc::new(OverGateway(config.clone())) as Arc<dyn Removal>);
+    tokio::spawn(duties.run(Arc::clone(&admission), removal, watched));
     // Twice what is read, so that a somewhat larger request gets our own answer and not a broken connection.
     let largest = admission.fragment_limits().max_bytes.saturating_mul(2);
     let service = FlightServiceServer::new(surface).max_decoding_message_size(largest);
-    let drain = shutdown.clone();
-    let server = tokio::spawn(tls::server().add_service(service).serve_with_incoming_shutdown(
-        tls::incoming(listener, &link),
-        async move {
-            drain.cancelled().await;
-        },
-    ));
-    tracing::info!(controller = %config.controller, address = %bound, hub = %config.hub_peer(), "serving");
-    if let Some(ready) = ready {
-        // Nobody waits any more: nothing to tell.
-        let _ = ready.send(bound);
-    }
-    finish(server, &shutdown, &stop, Duration::from_secs(config.serve.drain_seconds)).await
+    let server = match dial {
+        Some(gateway) => {
+            tracing::info!(controller = %config.controller, %gateway, hub = %config.hub_peer(), "serving");
+            let dial = Dial::new(&config, &gateway, tap, ready);
+            tokio::spawn(link::serve(dial, identity, service, shutdown.clone()))
+        }
+        None => {
+            let address = listen.unwrap_or(config.listen.address);
+            let failed = |source| ServeError::Listen { address, source };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let bound = listener.local_addr().map_err(failed)?;
+            tracing::info!(controller = %config.controller, address = %bound, hub = %config.hub_peer(), "serving");
+            if let Some(ready) = ready {
+                // Nobody waits any more: nothing to tell.
+                let _ = ready.send(bound);
+            }
+            let incoming = tls::incoming(listener, &identity);
+            let server = tls::server().add_service(service);
+            tokio::spawn(server.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned()))
+        }
+    };
+    let finished = finish(server, &shutdown, &stop, Duration::from_secs(config.serve.drain_seconds)).await;
+    admission.audit().flush().await;
+    finished
 }
 
 /// Waits for the end; running answers may go on for `patience` after the signal, and are then ended with an error.

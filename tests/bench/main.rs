@@ -2,10 +2,13 @@
 //!
 //! This binary plays every role itself, so that everything measured is built the same way.
 
+mod decisions;
 mod ingest;
+mod link;
 mod report;
 mod scan;
 mod setup;
+mod trust;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -45,6 +48,12 @@ enum Part {
     Ingest,
     /// Published table to client
     Scan,
+    /// Permits, tokens, audit entries, evaluations
+    Trust,
+    /// Record batches over a link
+    Link,
+    /// Who may do what
+    Decisions,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +75,20 @@ fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         report::machine();
+        let wanted = |part| options.only.is_none_or(|only| only == part);
+        if wanted(Part::Decisions) {
+            decisions::measure(options)?;
+        }
+        if wanted(Part::Trust) {
+            trust::measure(options).await?;
+        }
+        if wanted(Part::Link) {
+            link::measure(options).await?;
+        }
+        if matches!(options.only, Some(Part::Trust | Part::Link | Part::Decisions)) {
+            report::machine();
+            return Ok(());
+        }
         let mut platform = setup::platform(options).await?;
         if options.only != Some(Part::Scan) {
             ingest::measure(&platform, options).await?;

@@ -4,7 +4,7 @@ use crate::Options;
 use anyhow::{Context, Result};
 use demo::{
     generate::bench::{PRESCRIPTIONS, prescriptions},
-    platform::{PROJECT, Part, Platform},
+    platform::{AlsoAsked, Part, Platform},
 };
 use std::path::PathBuf;
 
@@ -16,8 +16,13 @@ pub(crate) const TABLE: &str = PRESCRIPTIONS.name;
 /// Prepares everything but the ingest of the big table; custodian running.
 pub(crate) async fn platform(options: &Options) -> Result<Platform> {
     let program = std::env::current_exe()?;
-    let mut platform =
-        Platform::prepare(demo::platform::Options::new(options.dir.join("platform"), program, 100)).await?;
+    let mut all = demo::platform::Options::new(options.dir.join("platform"), program, 100);
+    all.also.push(AlsoAsked {
+        controller: SPOKE.to_owned(),
+        table: TABLE.to_owned(),
+        columns: PRESCRIPTIONS.columns.iter().map(|c| c.name.to_owned()).collect(),
+    });
+    let mut platform = Platform::prepare(all).await?;
     let folder = platform.registers_dir().join(SPOKE);
     let csv = folder.join("prescriptions.csv");
     let note = options.dir.join("prescriptions.json");
@@ -30,13 +35,6 @@ pub(crate) async fn platform(options: &Options) -> Result<Platform> {
     let size = std::fs::metadata(&csv)?.len();
     println!("source: {} rows, {} people, 5 columns, {:.1} MB of CSV", options.rows, options.people, size as f64 / 1e6);
     declare(&platform, "first")?;
-    let grant = platform.spoke_dir(SPOKE).join("grants").join(format!("{PROJECT}.toml"));
-    let text = std::fs::read_to_string(&grant)?;
-    if !text.contains(&format!("\"{TABLE}\"")) {
-        let columns: Vec<String> = PRESCRIPTIONS.columns.iter().map(|c| format!("\"{}\"", c.name)).collect();
-        let more = format!("\n[[table]]\nname = \"{TABLE}\"\ncolumns = [{}]\n", columns.join(", "));
-        std::fs::write(&grant, text + &more)?;
-    }
     platform.start_part(Part::Custodian).await?;
     Ok(platform)
 }

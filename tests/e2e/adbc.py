@@ -98,13 +98,27 @@ def let_in(token, project):
     raise AssertionError("let in")
 
 
-last = task["token"][-1]
-tokens = {
-    let_in(token, task["project"])
-    for token in ["eger_nobody_nothing", "", task["token"][:-1] + ("a" if last != "a" else "b"), task["revoked"]]
-}
+# User name and password are what most drivers and tools ask for: the token is the password.
+with flight_sql.connect(
+    task["open"],
+    db_kwargs={
+        "username": task["user"],
+        "password": task["token"],
+        "adbc.flight.sql.rpc.call_header.x-eger-project": task["project"],
+    },
+) as connection, connection.cursor() as cursor:
+    cursor.execute("SELECT COUNT(DISTINCT pnr) AS n FROM dst.bef WHERE year = 2024")
+    assert cursor.fetchone()[0] > 0
+
+assert "HTTP API" in let_in(task["personal"], task["project"])
+head, claims, signature = task["token"].split(".")
+tampered = [f"{head}.{claims}.{signature[::-1]}", f"{head}.{claims[:-4]}AAAA.{signature}", f"{head}.{claims}."]
+tokens = {let_in(token, task["project"]) for token in ["nobody", "", *tampered]}
 assert len(tokens) == 1, f"a refusal tells what was wrong with the token: {tokens}"
-# `foreign` exists and is another user's; `nosuch` doesn't exist.
-projects = {let_in(task["unbound"], project).replace(project, "PROJECT") for project in ["foreign", "nosuch"]}
+# To somebody who is in no project, one that exists and one that doesn't look the same.
+asked = [task["project"], "nosuch"]
+projects = {let_in(task["stranger"], project).replace(project, "PROJECT") for project in asked}
 assert len(projects) == 1, f"a refusal tells which projects exist: {projects}"
+# Somebody whom the issuer knows, and no project.
+assert "member" in let_in(task["stranger"], task["project"])
 print("ok")

@@ -9,7 +9,7 @@ use arrow::{
 };
 use demo::{
     client::Client,
-    platform::{Options, PROJECT, Part, Platform, USER},
+    platform::{Options, PROJECT, Part, Platform},
 };
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -63,11 +63,14 @@ pub(crate) async fn hub_admin(platform: &Platform, args: &[&str]) -> Result<Stri
     Ok(said.stdout)
 }
 
-/// A new access token of the researcher; `more` are further arguments.
-pub(crate) async fn token(platform: &Platform, more: &[&str]) -> Result<String> {
-    let said = hub_admin(platform, &[&["token", "create", USER], more].concat()).await?;
-    let token = said.split_whitespace().find(|word| word.starts_with("eger_")).context("a token")?;
-    Ok(token.to_owned())
+/// An access token of anybody, from the platform's issuer; `more` are further arguments.
+pub(crate) async fn token(platform: &Platform, user: &str, more: &[&str]) -> Result<String> {
+    let mut args: Vec<PathBuf> =
+        ["token", "--user", user].into_iter().chain(more.iter().copied()).map(PathBuf::from).collect();
+    args.extend(["--config".into(), platform.config(Part::Issuer)]);
+    let said = platform.run("issuer", &args).await?;
+    anyhow::ensure!(said.success(), "{}", said.text);
+    Ok(said.stdout.trim().to_owned())
 }
 
 /// Rows as text, each cell for itself; NULL is `NULL`. Whole numbers read the same in every width.

@@ -3,7 +3,9 @@
 mod adbc;
 mod answers;
 mod faults;
+mod firewall;
 mod fixture;
 mod malformed;
+mod oidc;
 mod s3;
 mod secrets;

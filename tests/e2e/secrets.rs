@@ -16,13 +16,12 @@ use futures::TryStreamExt;
 use runtime::seal::{self, Passphrase};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 use tests::{process, search::Secrets, tap::TAP};
 use voprf::{Ristretto255, VoprfServer};
 
 const OTHER: &str = "heart";
-const LEAD: &str = "sds";
 
 /// All person numbers that the controllers hold.
 async fn person_numbers(platform: &Platform) -> Result<Vec<String>> {
@@ -161,42 +160,6 @@ fn pseudonyms_of(server: &VoprfServer<Ristretto255>, number: &str) -> Result<[u8
     Ok(output.as_slice()[..16].try_into()?)
 }
 
-/// Makes a second project with the same grants, its own key and its own token.
-async fn second_project(platform: &Platform) -> Result<String> {
-    let to = |text: &str| text.replace(&format!("\"{PROJECT}\""), &format!("\"{OTHER}\""));
-    let config = |controller: &str| platform.spoke_dir(controller).join("spoke.toml");
-    let mut members: Vec<PathBuf> = Vec::new();
-    for controller in CONTROLLERS {
-        let grants = platform.spoke_dir(controller.id).join("grants");
-        let text = std::fs::read_to_string(grants.join(format!("{PROJECT}.toml")))?;
-        std::fs::write(grants.join(format!("{OTHER}.toml")), to(&text))?;
-        if controller.id != LEAD {
-            let args = ["identity".into(), "--public-only".into(), "--config".into(), config(controller.id)];
-            let said = platform.run("spoke", &args).await?;
-            ensure!(said.success(), "{}", said.text);
-            members.push("--member".into());
-            members.push(format!("{}={}", controller.id, said.stdout.trim()).into());
-        }
-    }
-    let out = platform.dir().join("handover");
-    let mut args: Vec<PathBuf> =
-        vec!["project-key".into(), "--config".into(), config(LEAD), "create".into(), OTHER.into()];
-    args.extend(members);
-    args.extend(["--out".into(), out.clone()]);
-    let made = platform.run("spoke", &args).await?;
-    ensure!(made.success(), "{}", made.text);
-    for controller in CONTROLLERS.iter().filter(|c| c.id != LEAD) {
-        let file = out.join(format!("{OTHER}.{}.projectkey", controller.id));
-        let args = ["project-key".into(), "--config".into(), config(controller.id), "import".into(), file];
-        let said = platform.run("spoke", &args).await?;
-        ensure!(said.success(), "{}", said.text);
-    }
-    let projects = platform.hub_dir().join("projects");
-    let text = std::fs::read_to_string(projects.join(format!("{PROJECT}.toml")))?;
-    std::fs::write(projects.join(format!("{OTHER}.toml")), to(&text))?;
-    crate::fixture::token(platform, &["--project", OTHER]).await
-}
-
 /// The batches of an answer as they came over the wire.
 async fn batches(platform: &Platform, token: &str, project: &str, sql: &str) -> Result<Vec<RecordBatch>> {
     let address = platform.enclave().context("runs")?;
@@ -228,13 +191,11 @@ fn rank_correlation(a: &[usize], b: &[usize]) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_projects_cannot_be_linked_by_value_order_or_batches() -> Result<()> {
-    let mut running = crate::fixture::start(2_000).await?;
-    let token = second_project(&running.platform).await?;
-    // It would take the project into use by itself within seconds.
-    running.platform.restart(Part::Hub).await?;
+    let running = crate::fixture::start(2_000).await?;
+    running.platform.open_project(OTHER).await?;
     let platform = &running.platform;
     let here = |sql: &'static str| batches(platform, platform.token(), PROJECT, sql);
-    let there = |sql: &'static str| batches(platform, &token, OTHER, sql);
+    let there = |sql: &'static str| batches(platform, platform.token(), OTHER, sql);
 
     // No value in common, for persons and for other identifiers.
     let contacts = "SELECT dw_ek_kontakt, pnr FROM sds.lpr_a_kontakt";
@@ -247,7 +208,7 @@ async fn two_projects_cannot_be_linked_by_value_order_or_batches() -> Result<()>
     }
 
     // Within a project they match across spokes and tables.
-    let mut client = Client::connect(platform.enclave().context("runs")?, &token, OTHER).await?;
+    let mut client = Client::connect(platform.enclave().context("runs")?, platform.token(), OTHER).await?;
     let oracle = Oracle::open(&platform.registers_dir())?;
     for sql in [
         "SELECT COUNT(DISTINCT b.pnr) FROM dst.bef b JOIN sds.lmdb l ON b.pnr = l.pnr",

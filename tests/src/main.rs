@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     demo::role::play(std::env::args_os()).unwrap_or_else(|| {
-        eprintln!("usage: roles --role custodian|spoke|hub -- ARGUMENTS");
+        eprintln!("usage: roles --role custodian|spoke|hub|issuer -- ARGUMENTS");
         ExitCode::from(2)
     })
 }

@@ -20,10 +20,33 @@ cert = "keys/link.crt"
 key = "keys/link.key"
 ca = "keys/link-ca.crt"
 
-# One for each controller:
+[gateway]                           # where spokes open their links and join: the one port that controllers must reach
+address = "127.0.0.1:7003"
+# public = "hub.example.org:7003"   # where they find it, when that is another (hub admin invite writes it into codes)
+certificate_days = 90               # spokes renew by themselves after two thirds of that
+
+# One for each spoke that listens instead ([link] mode = "listen" in its spoke.toml):
 # [[spoke]]
 # controller = "region-h"
 # address = "127.0.0.1:7101"
+
+[api]                               # applications, permits, tokens: HTTP (docs/api.md)
+address = "127.0.0.1:7004"
+screening = "automatic"             # manual: a coordinator says when an application is complete
+
+# Roles at the hub; none of them opens data. role: operator, coordinator, approver:CONTROLLER
+# [[role]]
+# user = "bente@example.org"
+# issuer = "https://login.example.org"
+# role = "coordinator"
+# Whose access tokens are believed, one for each issuer (the controllers name theirs in spoke.toml):
+# [[issuer]]
+# url = "https://id.example.org"
+# audience = "eger"                 # what the tokens' aud must hold
+# user_claim = "sub"                # the claim with the internal person id
+# [[login]]                         # the public client of `hub login` there
+# issuer = "https://id.example.org"
+# client_id = "eger-cli"
 
 [query]
 timeout_seconds = 300               # a statement ends after this, with an error
@@ -34,29 +57,24 @@ max_statement_bytes = 262144
 queue_seconds = 60                  # how long a statement may wait for a free slot
 "#;
 
-const PROJECT: &str = r#"# A project: rename this file to <project>.toml and fill it in. The hub reads project files again every few seconds.
-# What the project may see stands with each controller (grants/<project>.toml at its spoke), not here.
-project = "example"
-title = "What it is about"
-members = ["anna@example.org"]
-controllers = ["region-h"]          # each needs a [[spoke]] in hub.toml
-"#;
-
 const README: &str = "# A hub's folder
 
 - `hub.toml`: where it listens, which spokes there are
-- `projects/*.toml`: members and controllers of each project (`example.toml.sample` shows one)
 - `keys/ca.*`: the authority of the links. `ca.key` issues identities: keep a copy offline
 - `keys/link.*`, `keys/link-ca.crt`: the hub's own identity towards spokes
+- `keys/signing.key`, `passphrase`: the hub's signature under checkpoints of logs and receipts
+- `audit/hub.log`: who asked what (`hub audit show`); `audit/witnessed/`: what spokes countersigned; `audit/seen/`: theirs
 - `keys/ticket.key`: seals tickets between two calls; a new one makes running clients ask again
-- `hub.db`: access tokens, hashed
+- `hub.db`: applications and what controllers signed about them; access tokens, hashed
 
 Next:
 
-    hub admin ca issue --config hub.toml spoke region-h --out certificates/region-h   # give the three files to the controller
-    hub admin token create --config hub.toml anna@example.org
+    # name an [[issuer]] in hub.toml: data are asked for with access tokens that it signs
     hub serve --config hub.toml
-    EGER_TOKEN=... hub sql
+    hub admin invite --config hub.toml region-h           # a one-time code for the controller: spoke join CODE
+    hub admin controllers --config hub.toml
+    hub login
+    hub sql
 ";
 
 /// Makes everything that needs no other party. Refuses a folder that has a `hub.toml`.
@@ -69,8 +87,8 @@ pub fn init(folder: &Path, name: &str) -> Result<Vec<PathBuf>, AdminError> {
     if hub.exists() {
         return Err(AdminError::Usage(format!("{} exists: there is a hub here already", hub.display())));
     }
-    let (keys, projects) = (folder.join("keys"), folder.join("projects"));
-    for dir in [folder, &keys, &projects] {
+    let keys = folder.join("keys");
+    for dir in [folder, &keys] {
         std::fs::create_dir_all(dir).map_err(at(dir))?;
     }
     private(&keys)?;
@@ -80,8 +98,8 @@ pub fn init(folder: &Path, name: &str) -> Result<Vec<PathBuf>, AdminError> {
     let mut key = zeroize::Zeroizing::new([0u8; 32]);
     getrandom::fill(key.as_mut_slice()).map_err(|e| AdminError::Usage(format!("no random numbers: {e}")))?;
     write_private(&ticket, key.as_slice()).map_err(at(&ticket))?;
+    crate::audit::signing_key(folder).map_err(at(&keys.join("signing.key")))?;
     let texts = [
-        (projects.join("example.toml.sample"), PROJECT.to_owned()),
         (folder.join("README.md"), README.to_owned()),
         // Last: a folder with hub.toml is whole.
         (hub, HUB.replace("NAME", name)),

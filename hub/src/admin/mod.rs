@@ -1,11 +1,16 @@
-//! The operator's commands: making the folder, certificates of links, tokens.
+//! The operator's commands: making the folder, inviting and expelling controllers, certificates of links, tokens.
 
+pub mod approver;
 mod ca;
+mod controller;
 mod init;
+mod invite;
 mod token;
 
 pub use ca::{issue, new_authority};
+pub use controller::{controllers, expel, write_down};
 pub use init::init;
+pub use invite::invite;
 pub use token::{create, list, revoke};
 
 use std::path::{Path, PathBuf};
@@ -27,6 +32,9 @@ pub enum AdminError {
     /// The authority can't be made or used.
     #[error(transparent)]
     Authority(#[from] runtime::ca::CaError),
+    /// Controllers can't be read or written.
+    #[error(transparent)]
+    Enrolment(#[from] crate::gateway::EnrolmentError),
     /// The configuration is not usable.
     #[error(transparent)]
     Config(#[from] crate::config::HubConfigError),

@@ -2,6 +2,7 @@
 
 use super::AdminError;
 use crate::{
+    apply::Applications,
     config::HubConfig,
     identify::{NewToken, TokenId, TokenRecord, TokenStore},
 };
@@ -24,12 +25,12 @@ pub async fn create(
         return Err(AdminError::Usage(format!("--days {days}: a token lives from 1 to {MAX_DAYS} days")));
     }
     if let Some(project) = project {
-        if !config.projects.exists(project) {
-            return Err(AdminError::Usage(format!("--project {project}: there is no projects/{project}.toml")));
-        }
-        if config.projects.of_member(project, user).is_none() {
+        let record = Applications::open(&config.database()).await?.latest(project).await.map_err(|_| {
+            AdminError::Usage(format!("--project {project}: nobody has applied for such a project (hub project list)"))
+        })?;
+        if !record.owners().iter().any(|(owner, _)| owner == user) {
             return Err(AdminError::Usage(format!(
-                "--project {project}: {user} is no member of it. Add them under members in projects/{project}.toml first"
+                "--project {project}: {user} is no user of it. Amend the application first"
             )));
         }
     }

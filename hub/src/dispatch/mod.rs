@@ -1,9 +1,14 @@
 //! Sends a permitted fragment to its controller's spoke.
 //!
+//! The envelope names the permit and carries the user's access token, which the spoke verifies itself; with a permit that
+//! demands it, also the user's own signature over what is asked. A spoke finds the digest of its fragment among those
+//! signed, so that this hub can't ask anything else.
+//!
 //! INVARIANT: takes only [`Permitted`]; nothing else in the hub asks a spoke for rows.
 
 use crate::{permit::Permitted, registry::Links};
 use arrow_flight::{FlightData, Ticket, flight_service_client::FlightServiceClient};
+use policies::query_signature::{self, Asked, Digest};
 use prost::Message;
 use proto::wire;
 use tonic::Streaming;
@@ -22,13 +27,26 @@ pub enum Broken {
 /// # Errors
 /// When the spoke can't be reached or refuses.
 pub async fn send(question: &Permitted<wire::Fragment>, links: &Links) -> Result<Streaming<FlightData>, Broken> {
-    let link = links.get(question.controller()).ok_or(Broken::NoLink)?;
+    let link = links.reach(question.controller()).await.ok_or(Broken::NoLink)?;
     let request = wire::ScanRequest {
-        envelope: Some(question.context().envelope()),
+        envelope: Some(question.context().envelope_for(question.offer())),
         fragment: Some(question.get().clone()),
         schema_fingerprint: question.offer().fingerprint.clone(),
     };
     let mut client = FlightServiceClient::new(link.channel()).max_decoding_message_size(runtime::tls::MAX_MESSAGE);
     let answer = client.do_get(Ticket { ticket: request.encode_to_vec().into() }).await.map_err(Broken::Said)?;
     Ok(answer.into_inner())
+}
+
+/// The digest of the question, for the user's signature: what [`send`] will ask, and nothing else.
+#[must_use]
+pub fn digest(question: &Permitted<wire::Fragment>) -> Digest {
+    let context = question.context();
+    query_signature::digest(&Asked {
+        project: &context.project.project,
+        controller: question.controller(),
+        zone: context.caller.zone.to_wire(),
+        fragment: &question.get().encode_to_vec(),
+        schema_fingerprint: &question.offer().fingerprint,
+    })
 }

@@ -4,7 +4,7 @@ use super::Trouble;
 use crate::{
     dispatch::Broken,
     permit::Permitted,
-    registry::{lost, unreachable},
+    registry::{lost, not_connected, unreachable},
 };
 use arrow_flight::error::FlightError;
 use proto::{
@@ -50,7 +50,7 @@ pub(super) fn refusal(question: &Permitted<wire::Fragment>, trouble: &Trouble, s
                  if that doesn't help, tell the hub's operator (query {query})"
             ),
         ),
-        Trouble::Broken(Broken::NoLink) => unreachable(controller),
+        Trouble::Broken(Broken::NoLink) => not_connected(controller),
         _ if is_connection(trouble) && started => Refusal::new(
             Kind::Unavailable,
             format!(

@@ -7,8 +7,7 @@ use proto::{
     refusal::{Kind, Refusal},
 };
 
-/// The project of a request: the token's binding, else the one asked for by header, else by session option, else the
-/// caller's only one.
+/// The project of a request: the one asked for by header, else by session option, else the caller's only one.
 ///
 /// # Errors
 /// When the caller is no member of it, it doesn't exist (the same answer), or it isn't clear which one is meant.
@@ -19,20 +18,15 @@ pub fn choose(
     session: Option<&str>,
 ) -> Result<Project, Refusal> {
     let asked = header.or(session).map(str::trim).filter(|name| !name.is_empty());
-    let asked: Option<ProjectId> = match (asked, &caller.bound) {
-        (Some(name), bound) => {
-            let project = name.parse::<ProjectId>().map_err(|_| unknown_project(name))?;
-            if bound.as_ref().is_some_and(|bound| *bound != project) {
-                return Err(unknown_project(name));
-            }
-            Some(project)
-        }
-        (None, bound) => bound.clone(),
-    };
-    if let Some(project) = asked {
-        return projects.of_member(&project, &caller.user).cloned().ok_or_else(|| unknown_project(project.as_ref()));
+    let issuer = Some(caller.issuer.as_str());
+    if let Some(name) = asked {
+        let project = name.parse::<ProjectId>().map_err(|_| unknown_project(name))?;
+        return projects
+            .of_member(&project, &caller.user, issuer)
+            .cloned()
+            .ok_or_else(|| unknown_project(project.as_ref()));
     }
-    let mut own = projects.all_of(&caller.user);
+    let mut own = projects.all_of(&caller.user, issuer);
     match (own.next(), own.next()) {
         (None, _) => Err(Refusal::new(
             Kind::Denied,
@@ -59,7 +53,7 @@ pub(crate) fn unknown_project(name: &str) -> Refusal {
     Refusal::new(
         Kind::Denied,
         format!(
-            "there is no project '{shown}' that this token is good for. List yours with GetCatalogs, or `\\l` in `hub sql`"
+            "there is no project '{shown}' that you are a member of. List yours with GetCatalogs, or `\\l` in `hub sql`"
         ),
     )
 }
@@ -68,7 +62,6 @@ pub(crate) fn unknown_project(name: &str) -> Refusal {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
-    use crate::identify::TokenId;
     use policies::zone::Zone;
 
     fn projects() -> Projects {
@@ -77,48 +70,41 @@ mod tests {
             .map(|(id, member)| Project {
                 project: id.parse().unwrap(),
                 title: String::new(),
-                members: [member.parse().unwrap()].into(),
+                members: [policies::permit::User {
+                    user: member.parse().unwrap(),
+                    issuer: "https://id.example.org".to_owned(),
+                }]
+                .into(),
                 controllers: [].into(),
             })
             .collect()
     }
 
-    fn caller(user: &str, bound: Option<&str>) -> Caller {
-        Caller {
-            user: user.parse().unwrap(),
-            token: TokenId::for_tests(),
-            bound: bound.map(|b| b.parse().unwrap()),
-            zone: Zone::Open,
-        }
-    }
-
     #[test]
-    fn binding_then_header_then_option_then_the_only_one() {
+    fn header_then_option_then_the_only_one() {
         let projects = projects();
-        let name = |user, bound, header, session| {
-            choose(&caller(user, bound), &projects, header, session).map(|p| p.project.to_string())
+        let name = |user, header, session| {
+            choose(&Caller::for_tests(user, Zone::Open), &projects, header, session).map(|p| p.project.to_string())
         };
-        assert_eq!(name("anna", Some("a"), None, None).unwrap(), "a");
-        assert_eq!(name("anna", None, Some("b"), Some("a")).unwrap(), "b");
-        assert_eq!(name("anna", None, None, Some("a")).unwrap(), "a");
-        assert_eq!(name("bo", None, None, None).unwrap(), "c");
-        let ambiguous = name("anna", None, None, None).unwrap_err();
+        assert_eq!(name("anna", Some("b"), Some("a")).unwrap(), "b");
+        assert_eq!(name("anna", None, Some("a")).unwrap(), "a");
+        assert_eq!(name("bo", None, None).unwrap(), "c");
+        let ambiguous = name("anna", None, None).unwrap_err();
         assert!(ambiguous.message.contains("one of a, b with"), "{ambiguous}");
         assert_eq!(ambiguous.kind, Kind::Invalid);
-        assert_eq!(name("eve", None, None, None).unwrap_err().kind, Kind::Denied);
+        assert_eq!(name("eve", None, None).unwrap_err().kind, Kind::Denied);
     }
 
     #[test]
     fn a_project_of_others_and_none_at_all_get_one_answer() {
         let projects = projects();
-        let answer = |user, bound, header: &str| {
-            let refusal = choose(&caller(user, bound), &projects, Some(header), None).unwrap_err();
+        let answer = |header: &str| {
+            let anna = Caller::for_tests("anna", Zone::Open);
+            let refusal = choose(&anna, &projects, Some(header), None).unwrap_err();
             (refusal.kind, refusal.message.replace(&format!("'{header}'"), "X"))
         };
-        let missing = answer("anna", None, "zzz");
-        assert_eq!(missing, answer("anna", None, "c"));
-        assert_eq!(missing, answer("anna", Some("a"), "b"));
-        assert_eq!(missing, answer("anna", Some("c"), "c"));
-        assert_eq!(missing, answer("anna", None, "../c"));
+        let missing = answer("zzz");
+        assert_eq!(missing, answer("c"));
+        assert_eq!(missing, answer("../c"));
     }
 }

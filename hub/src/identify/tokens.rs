@@ -74,6 +74,8 @@ pub struct TokenRecord {
     pub id: TokenId,
     /// whose it is
     pub user: UserId,
+    /// who vouches for the user; none: the hub's operator, who made it
+    pub issuer: Option<String>,
     /// the only project it is good for
     pub project: Option<ProjectId>,
     /// when it was made
@@ -118,11 +120,30 @@ impl TokenStore {
         Ok(Self { pool })
     }
 
-    /// Makes a token for `user`, good for `days` days, and for one project only when given.
+    /// The database itself, which holds more than tokens.
+    pub(crate) fn pool(&self) -> SqlitePool {
+        self.pool.clone()
+    }
+
+    /// Makes a token for `user`, good for `days` days, and for one project only when given. The operator vouches.
     ///
     /// # Errors
     /// When it can't be written.
     pub async fn create(&self, user: &UserId, project: Option<&ProjectId>, days: u32) -> Result<NewToken, TokenError> {
+        self.create_for(user, None, project, days).await
+    }
+
+    /// Makes a token for the `user` for whom `issuer` vouches.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn create_for(
+        &self,
+        user: &UserId,
+        issuer: Option<&str>,
+        project: Option<&ProjectId>,
+        days: u32,
+    ) -> Result<NewToken, TokenError> {
         let (mut id, mut secret) = ([0u8; 8], [0u8; 32]);
         getrandom::fill(&mut id).map_err(TokenError::Random)?;
         getrandom::fill(&mut secret).map_err(TokenError::Random)?;
@@ -130,11 +151,12 @@ impl TokenStore {
         let now = Utc::now();
         let expires = now + chrono::Duration::days(i64::from(days));
         sqlx::query(
-            "INSERT INTO token (id, secret_hash, user, project, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO token (id, secret_hash, user, issuer, project, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&id)
         .bind(hash(&secret).to_vec())
         .bind(user.to_string())
+        .bind(issuer)
         .bind(project.map(ToString::to_string))
         .bind(now.timestamp())
         .bind(expires.timestamp())
@@ -149,7 +171,7 @@ impl TokenStore {
     /// When they can't be read.
     pub async fn list(&self) -> Result<Vec<TokenRecord>, TokenError> {
         let rows = sqlx::query(
-            "SELECT id, user, project, created_at, expires_at, revoked_at FROM token ORDER BY created_at, id",
+            "SELECT id, user, issuer, project, created_at, expires_at, revoked_at FROM token ORDER BY created_at, id",
         )
         .fetch_all(&self.pool)
         .await?;
@@ -177,7 +199,7 @@ impl TokenStore {
         let parts = token.strip_prefix("eger_").and_then(|rest| rest.split_once('_'));
         let (id, secret) = parts.unwrap_or(("", ""));
         let row = sqlx::query(
-            "SELECT id, user, project, created_at, expires_at, revoked_at, secret_hash FROM token WHERE id = ?",
+            "SELECT id, user, issuer, project, created_at, expires_at, revoked_at, secret_hash FROM token WHERE id = ?",
         )
         .bind(id)
         .fetch_optional(&self.pool)
@@ -208,6 +230,7 @@ fn record(row: &SqliteRow) -> Result<TokenRecord, TokenError> {
         DateTime::from_timestamp(row.try_get(column)?, 0).ok_or_else(|| corrupt(column))
     };
     Ok(TokenRecord {
+        issuer: row.try_get("issuer")?,
         user: user.parse().map_err(|_| corrupt("user"))?,
         project: project.map(|p| p.parse().map_err(|_| corrupt("project"))).transpose()?,
         created: time("created_at")?,

@@ -1,9 +1,11 @@
 //! Turns a fragment into one that may be sent: [`Permitted`] can be made nowhere else, and `dispatch` takes nothing
 //! else.
 //!
-//! What is checked here is what the hub knows: the caller is a member, the project asks this controller, and the
-//! controller offers these columns of this table to this project, user and zone. The controller checks its own
-//! grant again; nothing said here can widen it.
+//! What is checked here is what the hub knows: the caller is a member, the project asks this controller under a permit
+//! that counts, and the controller offers these columns of this table to this project, user and zone. The controller
+//! checks its own permit again; nothing said here can widen it.
+
+pub(crate) mod rules;
 
 use crate::{registry::TableOffer, request::RequestContext};
 use proto::{
@@ -57,15 +59,15 @@ pub fn fragment(
     fragment: wire::Fragment,
 ) -> Result<Permitted<wire::Fragment>, Refusal> {
     let project = &context.project;
-    if !project.members.contains(&context.caller.user) || !project.controllers.contains(&offer.controller) {
+    if !project.has(&context.caller.user, Some(&context.caller.issuer))
+        || !project.controllers.contains_key(&offer.controller)
+    {
         return Err(Refusal::new(
             Kind::Denied,
             format!("project '{}' may not ask '{}' for this user", project.project, offer.controller),
         ));
     }
-    if context.caller.bound.as_ref().is_some_and(|bound| *bound != project.project) {
-        return Err(Refusal::new(Kind::Denied, "this token is good for another project"));
-    }
+    rules::project(&context.caller, rules::asks(context.caller.zone), project)?;
     let root = fragment.root.as_ref().ok_or_else(|| Refusal::new(Kind::Internal, "an empty fragment"))?;
     reads(root, offer)?;
     Ok(Permitted { value: fragment, offer: Arc::clone(offer), context: Arc::clone(context) })

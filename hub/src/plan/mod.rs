@@ -14,18 +14,20 @@ mod scan;
 mod session;
 mod size;
 mod statement;
+mod step;
 mod table;
 mod trouble;
 
 pub use parameters::{Parameters, Prepared};
-pub use run::Answer;
+pub use run::{Answer, Question, Runnable};
 pub use scan::SpokeScanExec;
 pub use statement::{Manner, Reading, number_placeholders, parse};
 pub use table::SpokeTable;
 
 use crate::{
     compute::Compute,
-    registry::{Catalogue, Offer, Registry},
+    permit::rules,
+    registry::{Catalogue, Offer, Registry, TableOffer},
     release::{self, Released},
     request::RequestContext,
 };
@@ -40,7 +42,7 @@ use proto::{
     ids::{ControllerId, TableName},
     refusal::{Kind, Refusal},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Plans statements.
 pub struct Planner {
@@ -56,13 +58,27 @@ pub struct Planned {
     plan: Released<LogicalPlan>,
     manner: Manner,
     schema: SchemaRef,
+    controllers: BTreeSet<ControllerId>,
+    demands: bool,
 }
 
 impl Planned {
+    /// Whether a controller of the project demands the user's own signature, perhaps not over this statement.
+    #[must_use]
+    pub fn may_demand_signature(&self) -> bool {
+        self.demands
+    }
+
     /// Names and types of the answer: the same in FlightInfo and in the stream.
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// The controllers whose tables it names.
+    #[must_use]
+    pub fn controllers(&self) -> &BTreeSet<ControllerId> {
+        &self.controllers
     }
 }
 
@@ -98,18 +114,19 @@ impl Planner {
         environment: Option<Arc<RuntimeEnv>>,
     ) -> Result<Planned, Refusal> {
         let reading = parse(sql)?;
-        let (state, logical) = self.bind(context, &reading, environment).await?;
+        let (state, logical, demands) = self.bind(context, &reading, environment).await?;
         let logical = parameters.bind(logical)?;
-        self.release(context, state, reading.manner, logical)
+        Ok(Planned { demands, ..self.release(context, state, reading.manner, logical)? })
     }
 
-    /// The plan as the statement says it, nothing decided yet.
+    /// The plan as the statement says it, nothing decided yet, and whether a controller demands signatures.
     async fn bind(
         &self,
         context: &Arc<RequestContext>,
         reading: &Reading,
         environment: Option<Arc<RuntimeEnv>>,
-    ) -> Result<(SessionState, LogicalPlan), Refusal> {
+    ) -> Result<(SessionState, LogicalPlan, bool), Refusal> {
+        rules::question(&context.caller, reading.manner, &context.project)?;
         let catalogue = self.registry.catalogue(context).await;
         let state = session::session(
             &self.functions,
@@ -120,11 +137,13 @@ impl Planner {
             environment.unwrap_or_else(|| self.compute.planning()),
         );
         let fail = |error| trouble::planning(&error, &context.query);
+        let mut named = Vec::new();
         for reference in state.resolve_table_references(&reading.statement).map_err(fail)? {
-            known(&reference, &state, &catalogue)?;
+            named.extend(known(&reference, &state, &catalogue)?);
         }
+        step::check(&named)?;
         let logical = state.statement_to_plan(reading.statement.clone()).await.map_err(fail)?;
-        Ok((state, logical))
+        Ok((state, logical, catalogue.demands_signature()))
     }
 
     fn release(
@@ -144,16 +163,21 @@ impl Planner {
             Manner::Explain => explain::schema(false),
             Manner::Analyze => explain::schema(true),
         };
-        Ok(Planned { context: Arc::clone(context), state, plan, manner, schema })
+        let controllers = step::controllers(plan.get());
+        Ok(Planned { context: Arc::clone(context), state, plan, manner, schema, controllers, demands: false })
     }
 }
 
-/// A better answer than the engine's to a table that isn't there.
-fn known(reference: &TableReference, state: &SessionState, catalogue: &Catalogue) -> Result<(), Refusal> {
+/// The table that is meant, or a better answer than the engine's when it isn't there. `None`: it is about the catalog.
+fn known(
+    reference: &TableReference,
+    state: &SessionState,
+    catalogue: &Catalogue,
+) -> Result<Option<Arc<TableOffer>>, Refusal> {
     let defaults = &state.config_options().catalog;
     let resolved = reference.clone().resolve(&defaults.default_catalog, &defaults.default_schema);
     if resolved.schema.as_ref() == "information_schema" && *resolved.catalog == *catalogue.project.as_ref() {
-        return Ok(());
+        return Ok(None);
     }
     let missing = || trouble::no_table(&reference.to_quoted_string(), catalogue);
     if *resolved.catalog != *catalogue.project.as_ref() {
@@ -162,8 +186,8 @@ fn known(reference: &TableReference, state: &SessionState, catalogue: &Catalogue
     let controller: ControllerId = resolved.schema.parse().map_err(|_| missing())?;
     let table: TableName = resolved.table.parse().map_err(|_| missing())?;
     match catalogue.offers.get(&controller) {
-        Some(Offer::Tables(tables)) if tables.contains_key(&table) => Ok(()),
+        Some(Offer::Tables(tables)) => tables.get(&table).map(|offer| Some(Arc::clone(offer))).ok_or_else(missing),
         Some(Offer::Down(refusal)) => Err(refusal.clone()),
-        Some(Offer::Tables(_) | Offer::Nothing) | None => Err(missing()),
+        Some(Offer::Nothing) | None => Err(missing()),
     }
 }

@@ -120,7 +120,7 @@ impl Planner {
     /// As [`Planner::plan`].
     pub async fn prepare(&self, context: &Arc<RequestContext>, sql: &str) -> Result<Prepared, Refusal> {
         let reading = parse(sql)?;
-        let (state, logical) = self.bind(context, &reading, None).await?;
+        let (state, logical, _) = self.bind(context, &reading, None).await?;
         let wanted = count(&logical)?;
         let mut types = logical.get_parameter_types().map_err(|e| trouble::planning(&e, &context.query))?;
         let types: Vec<Option<DataType>> = (1..=wanted).map(|n| types.remove(&format!("${n}")).flatten()).collect();

@@ -2,18 +2,24 @@
 //!
 //! INVARIANT: only the released plan is run, and the answer has exactly the schema that was announced.
 
-use super::{Manner, Planned, explain, trouble};
+use super::{Manner, Planned, SpokeScanExec, explain, trouble};
+use crate::{dispatch, request::RequestContext};
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
     datatypes::SchemaRef,
 };
 use datafusion::{
     common::DataFusionError,
+    execution::session_state::SessionState,
     physical_plan::{ExecutionPlan, execute_stream},
 };
 use futures::{StreamExt, stream::BoxStream};
-use proto::refusal::{Kind, Refusal};
-use std::sync::Arc;
+use policies::query_signature::Digest;
+use proto::{
+    ids::ControllerId,
+    refusal::{Kind, Refusal},
+};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// A statement's answer, batch by batch. Dropping it stops all work, here and at the spokes. Made only by running a
 /// released plan.
@@ -30,19 +36,61 @@ impl Answer {
     }
 }
 
+/// One thing that a statement asks of a controller.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Question {
+    /// whom
+    pub controller: ControllerId,
+    /// what, for the user's signature
+    pub digest: Digest,
+}
+
+/// A statement planned to the end: fragments as leaves, nobody asked yet.
+pub struct Runnable {
+    context: Arc<RequestContext>,
+    state: SessionState,
+    physical: Arc<dyn ExecutionPlan>,
+    manner: Manner,
+    schema: SchemaRef,
+}
+
 impl Planned {
-    /// The plan that runs: optimised, with fragments as leaves.
-    async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>, Refusal> {
-        let fail = |error: DataFusionError| trouble::planning(&error, &self.context.query);
-        self.state.create_physical_plan(self.plan.get()).await.map_err(fail)
+    /// Plans it to the end. Asks nobody.
+    ///
+    /// # Errors
+    /// When it can't be planned.
+    pub async fn physical(self) -> Result<Runnable, Refusal> {
+        let Self { context, state, plan, manner, schema, .. } = self;
+        let fail = |error: DataFusionError| trouble::planning(&error, &context.query);
+        let physical = state.create_physical_plan(plan.get()).await.map_err(fail)?;
+        Ok(Runnable { context, state, physical, manner, schema })
+    }
+}
+
+impl Runnable {
+    /// What it asks under permits that demand the user's own signature, in an order that doesn't depend on the plan.
+    #[must_use]
+    pub fn to_sign(&self) -> Vec<Question> {
+        if self.manner == Manner::Explain {
+            return Vec::new();
+        }
+        let mut scans = Vec::new();
+        explain::collect(&self.physical, &mut scans);
+        let asked: BTreeSet<Question> = scans
+            .into_iter()
+            .map(SpokeScanExec::question)
+            .filter(|question| question.offer().terms.client_signature)
+            .map(|question| Question { controller: question.controller().clone(), digest: dispatch::digest(question) })
+            .collect();
+        asked.into_iter().collect()
     }
 
     /// Starts it. Spokes are asked when the answer is first polled.
     ///
     /// # Errors
-    /// When it can't be planned to the end.
-    pub async fn run(self) -> Result<Answer, Refusal> {
-        let physical = self.physical().await?;
+    /// When it can't be started.
+    pub fn run(self) -> Result<Answer, Refusal> {
+        let physical = Arc::clone(&self.physical);
         let schema = Arc::clone(&self.schema);
         match self.manner {
             Manner::Answer => {

@@ -61,6 +61,12 @@ impl SpokeScanExec {
         self.question.controller()
     }
 
+    /// What is asked, and of whom.
+    #[must_use]
+    pub fn question(&self) -> &Permitted<wire::Fragment> {
+        &self.question
+    }
+
     /// What it is asked, as SQL.
     #[must_use]
     pub fn text(&self) -> String {

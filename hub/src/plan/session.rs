@@ -51,7 +51,7 @@ pub(super) fn session(
     environment: Arc<RuntimeEnv>,
 ) -> SessionState {
     // An unqualified table means the project's only controller, if it has but one.
-    let mut controllers = context.project.controllers.iter();
+    let mut controllers = context.project.controllers.keys();
     let schema = match (controllers.next(), controllers.next()) {
         (Some(only), None) => only.to_string(),
         _ => "public".to_owned(),
@@ -74,7 +74,7 @@ pub(super) fn session(
     // What a sort keeps back for merging must leave room for sorting, also when a statement gets little.
     let memory = usize::try_from(profile.query_pool_bytes()).unwrap_or(usize::MAX);
     options.execution.sort_spill_reservation_bytes = (memory / 16 / profile.target_partitions()).min(10 << 20);
-    SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)
         .with_catalog_list(Arc::new(OneProject::new(catalogue, links, context)))
@@ -85,5 +85,8 @@ pub(super) fn session(
         .with_table_function_list(functions.table.clone())
         .with_expr_planners(functions.planners.clone())
         .with_session_id(context.query.to_string())
-        .build()
+        .build();
+    // Planned twice, a statement that says now() must ask the same both times.
+    state.execution_props_mut().query_execution_start_time = Some(context.now);
+    state
 }

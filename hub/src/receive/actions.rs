@@ -1,4 +1,6 @@
-//! Actions beside statements: session options and cancelling.
+//! Actions beside statements: session options, cancelling, and where to sign in.
+//!
+//! INVARIANT: all but the last identify their caller first; the last says only what the operator means everybody to know.
 
 use super::{
     Purpose, Service,
@@ -20,7 +22,11 @@ use proto::{
 use std::collections::HashMap;
 use tonic::Request;
 
-pub(super) const ACTIONS: [(&str, &str); 4] = [
+/// Action type: where to sign in. Needs no token.
+pub const ISSUERS: &str = "eger.v1.issuers";
+
+pub(super) const ACTIONS: [(&str, &str); 5] = [
+    (ISSUERS, "Where to sign in: trusted issuers and the client to name there, as JSON. Needs no token"),
     ("SetSessionOptions", "Sets the session's options: catalog, the project that statements are about"),
     ("GetSessionOptions", "The session's options"),
     ("CloseSession", "Forgets the session's options"),
@@ -33,6 +39,10 @@ const MAX: usize = 4 << 20;
 impl Service {
     /// Answers one action with the bytes of its result.
     pub(super) async fn action(&self, request: &Request<Action>) -> Result<Vec<u8>, Refusal> {
+        if request.get_ref().r#type == ISSUERS {
+            return serde_json::to_vec(&self.core.config.logins)
+                .map_err(|_| Refusal::new(Kind::Internal, "the issuers can't be listed"));
+        }
         let caller = self.caller(request).await?;
         let action = request.get_ref();
         if action.body.len() > MAX {
@@ -41,14 +51,14 @@ impl Service {
         match action.r#type.as_str() {
             "SetSessionOptions" => self.set_options(request, &caller),
             "GetSessionOptions" => {
-                let catalog = self.core.sessions.catalog(&self.session(request, &caller));
+                let catalog = self.core.sessions.catalog(&self.session(request, &caller), caller.expires);
                 let option = |value| SessionOptionValue { option_value: Some(OptionValue::String(value)) };
                 let session_options: HashMap<_, _> =
                     catalog.into_iter().map(|name| ("catalog".to_owned(), option(name))).collect();
                 Ok(GetSessionOptionsResult { session_options }.encode_to_vec())
             }
             "CloseSession" => {
-                self.core.sessions.set_catalog(self.session(request, &caller), None);
+                self.core.sessions.set_catalog(self.session(request, &caller), caller.expires, None);
                 Ok(CloseSessionResult { status: 1 }.encode_to_vec())
             }
             "CancelFlightInfo" => {
@@ -77,14 +87,15 @@ impl Service {
                     match choose(caller, &self.core.projects(), None, Some(&catalog)) {
                         Ok(project) => {
                             let session = self.session(request, caller);
-                            self.core.sessions.set_catalog(session, Some(project.project.to_string()));
+                            let catalog = Some(project.project.to_string());
+                            self.core.sessions.set_catalog(session, caller.expires, catalog);
                             Ok(())
                         }
                         Err(_) => Err(ErrorValue::InvalidValue),
                     }
                 }
                 ("catalog", None) => {
-                    self.core.sessions.set_catalog(self.session(request, caller), None);
+                    self.core.sessions.set_catalog(self.session(request, caller), caller.expires, None);
                     Ok(())
                 }
                 ("catalog", Some(_)) => Err(ErrorValue::InvalidValue),
@@ -111,7 +122,7 @@ impl Service {
             };
             let body = self.core.sealer.open(Purpose::Ticket, &statement_handle, caller)?;
             let query: QueryId = body.query_id.parse().map_err(|_| no_ticket())?;
-            cancelled |= self.core.running.cancel(&query, &caller.user);
+            cancelled |= self.core.running.cancel(&query, caller);
         }
         Ok(cancelled)
     }

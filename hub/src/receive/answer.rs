@@ -1,10 +1,12 @@
 //! A statement's answer on its way out: ended by its deadline, by its user, or by the client going away, and one line
 //! in the log when it is over.
 //!
-//! INVARIANT: the log line has user, project, zone, seconds, rows and outcome; never a literal or a value.
+//! INVARIANT: the log line has user, issuer, a name of the token, project, zone, seconds, rows and outcome; never a literal, a
+//! value or the token.
 
 use super::running::Place;
 use crate::{
+    audit::{Event, HubAudit},
     compute::{Slot, SpillFolder},
     plan::Answer,
     request::RequestContext,
@@ -19,6 +21,8 @@ use tonic::Status;
 
 /// A spoke that is late is named by `gather` at the deadline; this comes after it, for everything else.
 const GRACE: Duration = Duration::from_millis(500);
+/// The outcome when nobody waited for the end.
+const GONE: &str = "the client went away";
 
 /// What a running statement holds; dropped, in this order, when its answer is over.
 #[allow(dead_code, reason = "spill and slot are held, not read")]
@@ -34,11 +38,38 @@ pub(super) struct Log {
     started: Instant,
     rows: u64,
     outcome: Option<&'static str>,
+    audit: Option<HubAudit>,
 }
 
 impl Log {
     pub(super) fn new(context: Arc<RequestContext>) -> Self {
-        Self { context, started: Instant::now(), rows: 0, outcome: None }
+        Self { context, started: Instant::now(), rows: 0, outcome: None, audit: None }
+    }
+
+    /// The question stands in the audit log: so does its end, however it ends.
+    pub(super) fn audited(&mut self, audit: HubAudit) {
+        self.audit = Some(audit);
+    }
+
+    /// The end of the question, for the audit log.
+    fn answered(&self) -> Event {
+        Event::Answered {
+            query: self.context.query,
+            user: self.context.caller.user.clone(),
+            project: self.context.project.project.clone(),
+            rows: self.rows,
+            outcome: self.outcome.unwrap_or(GONE).to_owned(),
+            ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Writes the end and waits for the disk.
+    async fn close(&mut self) -> Result<(), Refusal> {
+        let event = self.answered();
+        match self.audit.take() {
+            Some(audit) => audit.record(event).await,
+            None => Ok(()),
+        }
     }
 
     pub(super) fn refused(&mut self, refusal: &Refusal) {
@@ -63,13 +94,18 @@ impl Drop for Log {
         tracing::info!(
             query_id = %context.query,
             user = %context.caller.user,
+            issuer = context.caller.issuer,
+            token = context.caller.token_id,
             project = %context.project.project,
             zone = context.caller.zone.name(),
             seconds = self.started.elapsed().as_secs_f64(),
             rows = self.rows,
-            outcome = self.outcome.unwrap_or("the client went away"),
+            outcome = self.outcome.unwrap_or(GONE),
             "statement"
         );
+        if let Some(audit) = self.audit.take() {
+            audit.record_later(self.answered());
+        }
     }
 }
 
@@ -112,7 +148,16 @@ pub(super) fn outgoing(answer: Answer, held: Held, log: Log) -> BoxStream<'stati
                 // The spokes stop now, not when the client has read the error.
                 outgoing.batches = futures::stream::empty().boxed();
             }
-            None => outgoing.log.outcome = Some("answered"),
+            None => {
+                outgoing.log.outcome = Some("answered");
+                outgoing.over = true;
+            }
+        }
+        if outgoing.over
+            && let Err(refusal) = outgoing.log.close().await
+        {
+            // Without an entry there is no whole answer.
+            return Some((Err(refusal), outgoing));
         }
         Some((next?, outgoing))
     });

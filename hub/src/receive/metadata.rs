@@ -6,11 +6,13 @@ use super::Core;
 use crate::{
     config::Project,
     identify::{Caller, choose},
+    permit::rules,
     registry::{Catalogue, Offer},
     request::RequestContext,
 };
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use arrow_flight::sql::{CommandGetCatalogs, CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
+use policies::authorize::Action;
 use proto::{
     ids::QueryId,
     refusal::{Kind, Refusal},
@@ -36,12 +38,16 @@ impl Core {
     /// The projects to list: the one chosen, else all of the caller's.
     fn listed(&self, caller: &Caller, chosen: &Chosen, only: Option<&str>) -> Result<Vec<Project>, Refusal> {
         let projects = self.projects();
-        let listed = if chosen.header.is_some() || chosen.session.is_some() || caller.bound.is_some() {
+        let listed = if chosen.header.is_some() || chosen.session.is_some() {
             vec![choose(caller, &projects, chosen.header.as_deref(), chosen.session.as_deref())?]
         } else {
-            projects.all_of(&caller.user).cloned().collect()
+            projects.all_of(&caller.user, Some(&caller.issuer)).cloned().collect()
         };
-        Ok(listed.into_iter().filter(|p| only.is_none_or(|name| name == p.project.as_ref())).collect())
+        let wanted = |p: &Project| {
+            only.is_none_or(|name| name == p.project.as_ref())
+                && rules::project(caller, Action::HubCatalogue, p).is_ok()
+        };
+        Ok(listed.into_iter().filter(wanted).collect())
     }
 
     async fn catalogues(

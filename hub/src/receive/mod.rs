@@ -11,35 +11,50 @@ mod metadata;
 mod running;
 mod service;
 mod sessions;
+mod sign;
 mod ticket;
+
+pub use actions::ISSUERS;
+
+/// Types of the actions beside Flight SQL's own.
+#[cfg(test)]
+pub(crate) fn action_names() -> std::collections::BTreeSet<String> {
+    actions::ACTIONS.iter().map(|(name, _)| (*name).to_owned()).collect()
+}
 
 pub use front::Front;
 pub use service::Service;
+pub use sign::ToSign;
 pub use ticket::{Body, Purpose, Sealer, TicketKeyError};
 
 use crate::{
+    assemble::keys::Members,
+    audit::{Event, HubAudit, masked},
     config::{HubConfig, Projects},
     identify::{Caller, Identify, choose},
-    plan::{Parameters, Planned, Planner, Prepared},
+    plan::{Parameters, Planner, Prepared},
     request::RequestContext,
 };
 use answer::{Held, Log};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::FlightData;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use facts::Facts;
 use futures::stream::BoxStream;
 use proto::{
-    ids::QueryId,
+    envelope::Proof,
+    ids::{ControllerId, ProjectId, QueryId},
     refusal::{Kind, Refusal},
 };
 use running::Running;
 use sessions::Sessions;
 use sha2::{Digest, Sha256};
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
+use tokio::sync::watch;
 use tonic::Status;
 
 /// A prepared statement's handle is good this long.
@@ -48,13 +63,14 @@ const PREPARED: Duration = Duration::from_secs(12 * 3600);
 /// What both listeners share.
 pub struct Core {
     config: HubConfig,
-    projects: RwLock<Arc<Projects>>,
+    projects: watch::Receiver<Arc<Projects>>,
     identify: Identify,
     planner: Planner,
     sealer: Sealer,
     running: Running,
     sessions: Sessions,
     facts: Facts,
+    audit: HubAudit,
 }
 
 impl Core {
@@ -62,9 +78,16 @@ impl Core {
     ///
     /// # Errors
     /// Never in practice: the facts about the service can always be made.
-    pub fn new(config: HubConfig, identify: Identify, planner: Planner, sealer: Sealer) -> Result<Self, Refusal> {
+    pub fn new(
+        config: HubConfig,
+        projects: watch::Receiver<Arc<Projects>>,
+        identify: Identify,
+        planner: Planner,
+        sealer: Sealer,
+        audit: HubAudit,
+    ) -> Result<Self, Refusal> {
         Ok(Self {
-            projects: RwLock::new(Arc::new(config.projects.clone())),
+            projects,
             config,
             identify,
             planner,
@@ -72,17 +95,19 @@ impl Core {
             running: Running::default(),
             sessions: Sessions::default(),
             facts: Facts::new()?,
+            audit,
         })
     }
 
     /// The projects as they are now.
     fn projects(&self) -> Arc<Projects> {
-        Arc::clone(&self.projects.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.projects.borrow())
     }
 
-    /// Takes project files into use that were read again.
-    pub fn replace_projects(&self, projects: Projects) {
-        *self.projects.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(projects);
+    /// Forgets what a controller offered to a project.
+    #[must_use]
+    pub fn forget(&self, controller: &ControllerId, project: &ProjectId) -> u64 {
+        self.planner.registry().forget(controller, project)
     }
 
     /// Statements that run now.
@@ -122,22 +147,43 @@ impl Core {
         context: &Arc<RequestContext>,
         sql: &str,
         parameters: &Parameters,
-    ) -> Result<(Planned, Vec<u8>), Refusal> {
+    ) -> Result<Announced, Refusal> {
         self.check_length(sql)?;
-        let planned = match self.planner.plan(context, sql, parameters, None).await {
+        let planned = async {
+            let planned = self.planner.plan(context, sql, parameters, None).await?;
+            let schema = Arc::clone(planned.schema());
+            let questions =
+                if planned.may_demand_signature() { planned.physical().await?.to_sign() } else { Vec::new() };
+            sign::fits(&questions)?;
+            Ok((schema, questions))
+        };
+        let (schema, questions) = match planned.await {
             Ok(planned) => planned,
             Err(refusal) => {
                 Log::new(Arc::clone(context)).refused(&refusal);
+                self.audit
+                    .record(Event::Refused {
+                        query: context.query,
+                        user: context.caller.user.clone(),
+                        project: context.project.project.clone(),
+                        sql_sha256: Event::hash(sql),
+                        sql: masked(sql),
+                        reason: masked(&refusal.message),
+                    })
+                    .await?;
                 return Err(refusal);
             }
         };
         let body = Body {
             query_id: context.query.to_string(),
-            schema: digest(planned.schema()),
+            schema: digest(&schema),
+            digests: questions.iter().map(|question| question.digest.to_string()).collect(),
             ..self.body(context, sql, parameters, Duration::from_secs(self.config.query.ticket_seconds))?
         };
         let ticket = self.sealer.seal(Purpose::Ticket, &body)?;
-        Ok((planned, ticket))
+        let facts = serde_json::to_vec(&ToSign::new(context.query, questions))
+            .map_err(|_| Refusal::new(Kind::Internal, "the statement can't be described"))?;
+        Ok(Announced { schema, ticket, facts })
     }
 
     /// What a client wants to know of a statement before it binds values.
@@ -156,8 +202,11 @@ impl Core {
         parameters: &Parameters,
         life: Duration,
     ) -> Result<Body, Refusal> {
+        // Nothing that is sealed outlives the token that it was made with.
+        let life = life.min(context.caller.left());
         Ok(Body {
             user: context.caller.user.to_string(),
+            issuer: context.caller.issuer.clone(),
             zone: context.caller.zone.to_wire().into(),
             project: context.project.project.to_string(),
             query_id: String::new(),
@@ -165,6 +214,8 @@ impl Core {
             sql: sql.to_owned(),
             parameters: parameters.to_bytes()?,
             schema: Vec::new(),
+            now: context.now.timestamp_micros(),
+            digests: Vec::new(),
         })
     }
 
@@ -173,10 +224,11 @@ impl Core {
         &self,
         caller: Caller,
         ticket: &[u8],
+        signature: Proof,
     ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
         let body = self.sealer.open(Purpose::Ticket, ticket, &caller)?;
         let query: QueryId = body.query_id.parse().map_err(|_| Refusal::new(Kind::Internal, "a ticket without id"))?;
-        self.run(caller, &body, query).await
+        self.run(caller, &body, query, signature).await
     }
 
     /// Runs a statement and streams its answer.
@@ -185,15 +237,21 @@ impl Core {
         caller: Caller,
         body: &Body,
         query: QueryId,
+        signature: Proof,
     ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
         let project = self.project_of(body, &caller)?;
-        let context = self.context(caller, project, query);
+        let mut context = RequestContext::new(caller, Arc::new(project), query, self.config.query.timeout());
+        context.signature = signature;
+        // What was announced is run as of then; a prepared statement that is run at once, as of now.
+        let announced = if body.query_id.is_empty() { None } else { DateTime::from_timestamp_micros(body.now) };
+        context.now = announced.unwrap_or(context.now);
+        let context = Arc::new(context);
         let mut log = Log::new(Arc::clone(&context));
-        let place = self.running.enter(query, context.caller.user.clone());
+        let place = self.running.enter(query, &context.caller);
         let started = tokio::select! {
             biased;
             refusal = place.ended() => Err(refusal),
-            started = self.start(&context, body) => started,
+            started = self.start(&context, body, &mut log) => started,
         };
         match started {
             Ok((answer, slot, spill)) => Ok(answer::outgoing(answer, Held { place, spill, slot }, log)),
@@ -208,6 +266,7 @@ impl Core {
         &self,
         context: &Arc<RequestContext>,
         body: &Body,
+        log: &mut Log,
     ) -> Result<(crate::plan::Answer, crate::compute::Slot, crate::compute::SpillFolder), Refusal> {
         let compute = self.planner.compute();
         let slot = compute.admission().slot(Duration::from_secs(self.config.query.queue_seconds)).await?;
@@ -220,8 +279,42 @@ impl Core {
                 "the tables have changed since this statement was announced. Run it again",
             ));
         }
-        Ok((planned.run().await?, slot, spill))
+        let controllers = planned.controllers().clone();
+        let runnable = planned.physical().await?;
+        sign::check(context, &body.digests, &runnable.to_sign())?;
+        // On disk before a spoke is asked: what can't be written down is not answered.
+        self.audit
+            .record(Event::Asked {
+                query: context.query,
+                user: context.caller.user.clone(),
+                project: context.project.project.clone(),
+                zone: context.caller.zone.name(),
+                sql_sha256: Event::hash(&body.sql),
+                sql: masked(&body.sql),
+                controllers,
+            })
+            .await?;
+        log.audited(self.audit.clone());
+        Ok((runnable.run()?, slot, spill))
     }
+}
+
+#[async_trait::async_trait]
+impl Members for Core {
+    async fn open(&self) -> BTreeMap<ProjectId, BTreeSet<ControllerId>> {
+        self.projects()
+            .all()
+            .map(|project| (project.project.clone(), project.controllers.keys().cloned().collect()))
+            .collect()
+    }
+}
+
+/// A statement that was announced.
+struct Announced {
+    schema: SchemaRef,
+    ticket: Vec<u8>,
+    /// what the client may read: [`ToSign`] as JSON
+    facts: Vec<u8>,
 }
 
 fn digest(schema: &Schema) -> Vec<u8> {

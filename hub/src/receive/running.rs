@@ -1,5 +1,6 @@
 //! Statements that run, so that they can be cancelled.
 
+use crate::{identify::Caller, permit::rules};
 use proto::{
     ids::{QueryId, UserId},
     refusal::{Kind, Refusal},
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 struct Entry {
     query: QueryId,
     user: UserId,
+    issuer: String,
     cancel: CancellationToken,
 }
 
@@ -37,19 +39,20 @@ pub(super) struct Place {
 }
 
 impl Running {
-    pub(super) fn enter(&self, query: QueryId, user: UserId) -> Place {
+    pub(super) fn enter(&self, query: QueryId, caller: &Caller) -> Place {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let cancel = CancellationToken::new();
-        let entry = Entry { query, user, cancel: cancel.clone() };
+        let entry = Entry { query, user: caller.user.clone(), issuer: caller.issuer.clone(), cancel: cancel.clone() };
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).insert(number, entry);
         Place { running: self.clone(), number, cancel }
     }
 
-    /// Cancels `user`'s statement. False when no such statement of theirs runs.
-    pub(super) fn cancel(&self, query: &QueryId, user: &UserId) -> bool {
+    /// Cancels the caller's statement. False when no such statement of theirs runs.
+    pub(super) fn cancel(&self, query: &QueryId, caller: &Caller) -> bool {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = false;
-        for entry in entries.values().filter(|e| e.query == *query && e.user == *user) {
+        let own = |e: &&Entry| e.query == *query && rules::may_cancel(caller, (&e.user, &e.issuer));
+        for entry in entries.values().filter(own) {
             entry.cancel.cancel();
             found = true;
         }

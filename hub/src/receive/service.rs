@@ -1,13 +1,15 @@
 //! Flight SQL, call by call.
 
 use super::{
-    Body, Core, Purpose, actions, answer,
+    Announced, Body, Core, Purpose, actions, answer,
     metadata::{Chosen, keys},
     sessions::Session,
 };
 use crate::{
+    audit::Event,
     config::Project,
     identify::{Caller, choose},
+    permit::rules,
     plan::{Parameters, number_placeholders},
 };
 use arrow::{
@@ -35,14 +37,19 @@ use arrow_flight::{
     },
 };
 use futures::{Stream, StreamExt, TryStreamExt};
-use policies::zone::Zone;
+use policies::{query_signature::HEADER, zone::Zone};
 use prost::Message;
 use proto::{
+    envelope::Proof,
     ids::QueryId,
     refusal::{Kind, Refusal},
 };
+use runtime::token::binding::MAX_SIGNED;
 use std::{pin::Pin, sync::Arc};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{
+    Request, Response, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+};
 
 /// Bytes of values that may be bound to a statement.
 const MAX_BOUND: usize = 1 << 20;
@@ -64,16 +71,18 @@ impl Service {
     }
 
     pub(super) async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Refusal> {
-        self.core.identify.caller(request.metadata(), self.zone).await
+        let caller = self.core.identify.caller(request.metadata(), self.zone).await?;
+        rules::session(&caller)?;
+        Ok(caller)
     }
 
     pub(super) fn session<T>(&self, request: &Request<T>, caller: &Caller) -> Session {
-        Session { token: caller.token.clone(), connection: request.remote_addr() }
+        Session::new(caller, request.remote_addr())
     }
 
     fn chosen<T>(&self, request: &Request<T>, caller: &Caller) -> Chosen {
         let header = request.metadata().get("x-eger-project").map(|v| v.to_str().unwrap_or("?").to_owned());
-        Chosen { header, session: self.core.sessions.catalog(&self.session(request, caller)) }
+        Chosen { header, session: self.core.sessions.catalog(&self.session(request, caller), caller.expires) }
     }
 
     fn project<T>(&self, request: &Request<T>, caller: &Caller) -> Result<Project, Refusal> {
@@ -90,12 +99,10 @@ impl Service {
         descriptor: FlightDescriptor,
     ) -> Result<Response<FlightInfo>, Status> {
         let context = self.core.context(caller, project, QueryId::new());
-        let (planned, ticket) = self.core.announce(&context, sql, parameters).await?;
+        let Announced { schema, ticket, facts } = self.core.announce(&context, sql, parameters).await?;
         let command = TicketStatementQuery { statement_handle: ticket.into() };
         let ticket = Ticket::new(command.as_any().encode_to_vec());
-        let info = described(planned.schema(), ticket, descriptor)?
-            // What a user reads to the operator to find the statement in the logs.
-            .with_app_metadata(context.query.to_string().into_bytes());
+        let info = described(&schema, ticket, descriptor)?.with_app_metadata(facts);
         Ok(Response::new(info))
     }
 
@@ -120,6 +127,15 @@ fn catalog_info<M: ProstMessageExt>(
 ) -> Result<Response<FlightInfo>, Status> {
     let ticket = Ticket::new(query.as_any().encode_to_vec());
     Ok(Response::new(described(schema, ticket, request.into_inner())?))
+}
+
+/// The user's own signature over what will be asked, when it came along.
+fn signature<T>(request: &Request<T>) -> Result<Proof, Refusal> {
+    let Some(header) = request.metadata().get(HEADER) else { return Ok(Proof::default()) };
+    match header.to_str() {
+        Ok(text) if text.len() <= MAX_SIGNED => Ok(Proof::new(text)),
+        _ => Err(Refusal::new(Kind::Invalid, format!("header '{HEADER}' holds no signature"))),
+    }
 }
 
 fn table(batch: RecordBatch) -> Response<DoGet> {
@@ -154,13 +170,16 @@ impl FlightSqlService for Service {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>>, Status> {
-        let (_, token) = self.core.identify.caller_and_token(request.metadata(), self.zone).await?;
+        let caller = self.caller(&request).await?;
+        let token = caller.token.reveal().to_owned();
+        self.core.audit.record(Event::Login { user: caller.user, how: "handshake" }).await?;
         let reply = HandshakeResponse { protocol_version: 0, payload: token.clone().into_bytes().into() };
         let mut response: Response<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>> =
             Response::new(Box::pin(futures::stream::iter([Ok(reply)])));
-        let header = format!("Bearer {token}")
+        let mut header: MetadataValue<Ascii> = format!("Bearer {token}")
             .parse()
             .map_err(|_| Refusal::new(Kind::Internal, "the token can't be sent back"))?;
+        header.set_sensitive(true);
         response.metadata_mut().insert("authorization", header);
         Ok(response)
     }
@@ -299,7 +318,8 @@ impl FlightSqlService for Service {
         request: Request<Ticket>,
     ) -> Result<Response<DoGet>, Status> {
         let caller = self.caller(&request).await?;
-        Ok(Response::new(self.core.redeem(caller, &ticket.statement_handle).await?))
+        let signature = signature(&request)?;
+        Ok(Response::new(self.core.redeem(caller, &ticket.statement_handle, signature).await?))
     }
 
     async fn do_get_prepared_statement(
@@ -309,7 +329,7 @@ impl FlightSqlService for Service {
     ) -> Result<Response<DoGet>, Status> {
         let caller = self.caller(&request).await?;
         let body = self.prepared(&query.prepared_statement_handle, &caller)?;
-        Ok(Response::new(self.core.run(caller, &body, QueryId::new()).await?))
+        Ok(Response::new(self.core.run(caller, &body, QueryId::new(), Proof::default()).await?))
     }
 
     async fn do_get_catalogs(

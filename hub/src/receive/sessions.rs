@@ -1,14 +1,16 @@
-//! Session options. A session is one connection of one token; what it holds is the project chosen, and it is forgotten
-//! when it has not been used for a day.
+//! Session options. A session is one person on one connection; what it holds is the project chosen. It ends with the access
+//! token that was last used in it, and when it has not been used for a day.
 //!
-//! INVARIANT: an option names a project; whether the caller belongs to it is asked at every request.
+//! INVARIANT: an option names a project; whether the caller belongs to it is asked at every request. Another person's token
+//! on the same connection is another session.
 
-use crate::identify::TokenId;
+use crate::identify::Caller;
+use proto::ids::UserId;
 use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -17,18 +19,39 @@ const MAX: usize = 10_000;
 /// An unused session is forgotten.
 const IDLE: Duration = Duration::from_secs(24 * 3600);
 
-/// One connection of one token.
+/// One person on one connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Session {
-    pub(super) token: TokenId,
-    pub(super) connection: Option<SocketAddr>,
+    user: UserId,
+    issuer: String,
+    connection: Option<SocketAddr>,
+}
+
+impl Session {
+    pub(super) fn new(caller: &Caller, connection: Option<SocketAddr>) -> Self {
+        Self { user: caller.user.clone(), issuer: caller.issuer.clone(), connection }
+    }
+}
+
+#[derive(Debug)]
+struct Options {
+    used: Instant,
+    /// the end of the token last used
+    until: SystemTime,
+    catalog: String,
+}
+
+impl Options {
+    fn over(&self, idle: Duration) -> bool {
+        self.used.elapsed() > idle || SystemTime::now() >= self.until
+    }
 }
 
 /// The options of all sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
     idle: Duration,
-    all: Mutex<HashMap<Session, (Instant, String)>>,
+    all: Mutex<HashMap<Session, Options>>,
 }
 
 impl Default for Sessions {
@@ -38,29 +61,31 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    pub(super) fn catalog(&self, session: &Session) -> Option<String> {
+    /// The project chosen; `until` is the end of the token that asks.
+    pub(super) fn catalog(&self, session: &Session, until: SystemTime) -> Option<String> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let (used, catalog) = all.get_mut(session)?;
-        if used.elapsed() > self.idle {
+        let options = all.get_mut(session)?;
+        if options.over(self.idle) {
             all.remove(session);
             return None;
         }
-        *used = Instant::now();
-        Some(catalog.clone())
+        options.used = Instant::now();
+        options.until = until;
+        Some(options.catalog.clone())
     }
 
-    pub(super) fn set_catalog(&self, session: Session, catalog: Option<String>) {
+    pub(super) fn set_catalog(&self, session: Session, until: SystemTime, catalog: Option<String>) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MAX {
-            all.retain(|_, (used, _)| used.elapsed() <= self.idle);
+            all.retain(|_, options| !options.over(self.idle));
         }
         if all.len() >= MAX
-            && let Some(oldest) = all.iter().min_by_key(|(_, (used, _))| *used).map(|(s, _)| s.clone())
+            && let Some(oldest) = all.iter().min_by_key(|(_, options)| options.used).map(|(s, _)| s.clone())
         {
             all.remove(&oldest);
         }
         match catalog {
-            Some(catalog) => all.insert(session, (Instant::now(), catalog)),
+            Some(catalog) => all.insert(session, Options { used: Instant::now(), until, catalog }),
             None => all.remove(&session),
         };
     }
@@ -143,18 +168,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_option_is_of_one_connection_and_is_forgotten() {
+    fn an_option_is_of_one_person_on_one_connection_and_is_forgotten() {
         let sessions = Sessions::default();
-        let at =
-            |port| Session { token: TokenId::for_tests(), connection: Some(SocketAddr::from(([127, 0, 0, 1], port))) };
-        sessions.set_catalog(at(1), Some("a".to_owned()));
-        assert_eq!(sessions.catalog(&at(1)).as_deref(), Some("a"));
-        assert_eq!(sessions.catalog(&at(2)), None);
+        let until = SystemTime::now() + IDLE;
+        let of = |user, port| {
+            let caller = Caller::for_tests(user, policies::zone::Zone::Open);
+            Session::new(&caller, Some(SocketAddr::from(([127, 0, 0, 1], port))))
+        };
+        let catalog = |session: &Session| sessions.catalog(session, until);
+        sessions.set_catalog(of("anna", 1), until, Some("a".to_owned()));
+        assert_eq!(catalog(&of("anna", 1)).as_deref(), Some("a"));
+        assert_eq!(catalog(&of("anna", 2)), None);
+        assert_eq!(catalog(&of("bo", 1)), None);
+        // With the end of its token a session ends.
+        sessions.set_catalog(of("anna", 3), SystemTime::now(), Some("a".to_owned()));
+        assert_eq!(catalog(&of("anna", 3)), None);
         let hasty = Sessions { idle: Duration::ZERO, ..Sessions::default() };
-        hasty.set_catalog(at(1), Some("a".to_owned()));
-        while hasty.catalog(&at(1)).is_some() {}
+        hasty.set_catalog(of("anna", 1), until, Some("a".to_owned()));
+        while hasty.catalog(&of("anna", 1), until).is_some() {}
         for port in 0..12_000 {
-            sessions.set_catalog(at(port), Some("a".to_owned()));
+            sessions.set_catalog(of("anna", port), until, Some("a".to_owned()));
         }
         assert!(sessions.all.lock().unwrap().len() <= MAX);
     }

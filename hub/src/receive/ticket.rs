@@ -1,8 +1,9 @@
 //! Tickets and handles: everything that a later call needs, sealed by the hub's ticket key. The hub keeps nothing
 //! between two calls.
 //!
-//! INVARIANT: a ticket is redeemed only by the user it was made for, in the same zone, before it expires. One that was
-//! altered, and one of somebody else, get the same answer.
+//! INVARIANT: a ticket is redeemed only by the person it was made for (the same user of the same issuer), in the same zone,
+//! before it and the access token that it was made with expire. One that was altered, and one of somebody else, get the
+//! same answer.
 
 use crate::identify::Caller;
 use chrono::Utc;
@@ -64,6 +65,15 @@ pub struct Body {
     /// hash of the schema that was announced
     #[prost(bytes = "vec", tag = "8")]
     pub schema: Vec<u8>,
+    /// who vouches for the user
+    #[prost(string, tag = "9")]
+    pub issuer: String,
+    /// what `now()` said when it was announced, microseconds since 1970
+    #[prost(sint64, tag = "10")]
+    pub now: i64,
+    /// digests of what was to be signed
+    #[prost(string, repeated, tag = "11")]
+    pub digests: Vec<String>,
 }
 
 /// Seals and opens tickets.
@@ -122,7 +132,7 @@ impl Sealer {
     /// Opens what this hub sealed for this caller.
     ///
     /// # Errors
-    /// When it was altered, is somebody else's, another zone's, another project's than the token's, or expired.
+    /// When it was altered, is somebody else's or another zone's, or expired.
     pub fn open(&self, purpose: Purpose, sealed: &[u8], caller: &Caller) -> Result<Body, Refusal> {
         let what = match purpose {
             Purpose::Ticket => "ticket",
@@ -135,8 +145,8 @@ impl Sealer {
         self.mac(purpose, payload)?.verify_slice(seal).map_err(|_| invalid())?;
         let body = Body::decode(payload).map_err(|_| invalid())?;
         let mine = body.user == caller.user.as_ref()
-            && Zone::from_wire(body.zone) == Some(caller.zone)
-            && caller.bound.as_ref().is_none_or(|bound| bound.as_ref() == body.project);
+            && body.issuer == caller.issuer
+            && Zone::from_wire(body.zone) == Some(caller.zone);
         if !mine {
             return Err(invalid());
         }
@@ -156,27 +166,21 @@ impl Sealer {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
-    use crate::identify::TokenId;
 
-    fn caller(user: &str, zone: Zone, bound: Option<&str>) -> Caller {
-        Caller {
-            user: user.parse().unwrap(),
-            token: TokenId::for_tests(),
-            bound: bound.map(|b| b.parse().unwrap()),
-            zone,
-        }
+    fn caller(user: &str, zone: Zone) -> Caller {
+        Caller::for_tests(user, zone)
     }
 
     fn body(expires_in: i64) -> Body {
+        let anna = caller("anna", Zone::Open);
         Body {
-            user: "anna".to_owned(),
+            user: anna.user.to_string(),
+            issuer: anna.issuer,
             zone: Zone::Open.to_wire().into(),
             project: "a".to_owned(),
-            query_id: String::new(),
             expires: Utc::now().timestamp() + expires_in,
             sql: "SELECT 1".to_owned(),
-            parameters: Vec::new(),
-            schema: Vec::new(),
+            ..Body::default()
         }
     }
 
@@ -187,16 +191,19 @@ mod tests {
         let open = |sealer: &Sealer, purpose, ticket: &[u8], caller: &Caller| {
             sealer.open(purpose, ticket, caller).map_err(|r| (r.kind, r.message))
         };
-        let anna = caller("anna", Zone::Open, None);
+        let anna = caller("anna", Zone::Open);
         assert_eq!(open(&sealer, Purpose::Ticket, &ticket, &anna).unwrap().sql, "SELECT 1");
-        assert!(open(&sealer, Purpose::Ticket, &ticket, &caller("anna", Zone::Open, Some("a"))).is_ok());
+        // Another token of the same person.
+        let fresh = Caller { token: proto::envelope::Proof::new("another"), ..caller("anna", Zone::Open) };
+        assert!(open(&sealer, Purpose::Ticket, &ticket, &fresh).is_ok());
+        let namesake = Caller { issuer: "https://other.example.org".to_owned(), ..caller("anna", Zone::Open) };
 
         let tampered: Vec<u8> = ticket.iter().enumerate().map(|(i, b)| if i == 3 { b ^ 1 } else { *b }).collect();
         let answer = open(&sealer, Purpose::Ticket, &tampered, &anna).unwrap_err();
         for other in [
-            open(&sealer, Purpose::Ticket, &ticket, &caller("bo", Zone::Open, None)),
-            open(&sealer, Purpose::Ticket, &ticket, &caller("anna", Zone::Enclave, None)),
-            open(&sealer, Purpose::Ticket, &ticket, &caller("anna", Zone::Open, Some("b"))),
+            open(&sealer, Purpose::Ticket, &ticket, &caller("bo", Zone::Open)),
+            open(&sealer, Purpose::Ticket, &ticket, &namesake),
+            open(&sealer, Purpose::Ticket, &ticket, &caller("anna", Zone::Enclave)),
             open(&Sealer::for_tests(2), Purpose::Ticket, &ticket, &anna),
             open(&sealer, Purpose::Ticket, &ticket[..ticket.len() - 1], &anna),
             open(&sealer, Purpose::Ticket, b"", &anna),

@@ -1,13 +1,13 @@
 //! What the spokes offer: for one project, user and zone, each controller's tables as that controller's grant has
 //! them. Asked for anew every few seconds; nothing is kept beyond that.
 //!
-//! INVARIANT: an offer is used only for the (project, user, zone) that it was made to.
+//! INVARIANT: an offer is used only for the (project, user, issuer, zone) that it was made to.
 
 mod links;
 mod offer;
 
 pub use links::{Link, Links};
-pub use offer::{Catalogue, Offer, TableOffer};
+pub use offer::{Catalogue, Offer, TableOffer, Terms};
 
 use crate::request::RequestContext;
 use arrow_flight::{Action, flight_service_client::FlightServiceClient};
@@ -38,6 +38,7 @@ const DOWN: Duration = Duration::from_secs(2);
 struct Key {
     project: ProjectId,
     user: UserId,
+    issuer: String,
     zone: Zone,
     controller: ControllerId,
 }
@@ -66,10 +67,11 @@ impl Registry {
 
     /// What the project's controllers offer to this request. A spoke that can't be asked is in there as such.
     pub async fn catalogue(&self, context: &RequestContext) -> Catalogue {
-        let asked = context.project.controllers.iter().map(async |controller| {
+        let asked = context.project.controllers.keys().map(async |controller| {
             let key = Key {
                 project: context.project.project.clone(),
                 user: context.caller.user.clone(),
+                issuer: context.caller.issuer.clone(),
                 zone: context.caller.zone,
                 controller: controller.clone(),
             };
@@ -81,6 +83,14 @@ impl Registry {
             (controller.clone(), offer)
         });
         Catalogue::new(context.project.project.clone(), futures::future::join_all(asked).await)
+    }
+
+    /// Forgets what a controller offered to a project; says how many answers that were.
+    pub fn forget(&self, controller: &ControllerId, project: &ProjectId) -> u64 {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = cache.len();
+        cache.retain(|key, _| key.controller != *controller || key.project != *project);
+        (before - cache.len()) as u64
     }
 
     fn cached(&self, key: &Key) -> Option<Offer> {
@@ -101,11 +111,11 @@ impl Registry {
     }
 
     async fn ask(&self, controller: &ControllerId, context: &RequestContext) -> Offer {
-        let Some(link) = self.links.get(controller) else {
-            return Offer::Down(Refusal::new(Kind::Unavailable, format!("the hub has no link to '{controller}'")));
-        };
         let limit = context.deadline.min(Instant::now() + self.timeout);
-        match tokio::time::timeout_at(limit, request(link, context)).await {
+        let Ok(Some(link)) = tokio::time::timeout_at(limit, self.links.reach(controller)).await else {
+            return Offer::Down(not_connected(controller));
+        };
+        match tokio::time::timeout_at(limit, request(&link, context)).await {
             Ok(Ok(reply)) => match offer::tables(controller, context.caller.zone, &reply) {
                 Ok(tables) => Offer::Tables(tables),
                 Err(what) => {
@@ -146,6 +156,17 @@ pub(crate) fn unreachable(controller: &ControllerId) -> Refusal {
         Kind::Unavailable,
         format!(
             "the spoke of '{controller}' can't be reached, and an answer without its rows would be wrong. \
+             Try again in a minute; if it stays away, tell the hub's operator. Statements that don't name its tables work"
+        ),
+    )
+}
+
+/// What is said of a spoke that has opened no link, or whose links are gone.
+pub(crate) fn not_connected(controller: &ControllerId) -> Refusal {
+    Refusal::new(
+        Kind::Unavailable,
+        format!(
+            "the spoke of '{controller}' is not connected, and an answer without its rows would be wrong. \
              Try again in a minute; if it stays away, tell the hub's operator. Statements that don't name its tables work"
         ),
     )

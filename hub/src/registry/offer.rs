@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use policies::zone::Zone;
 use proto::{
-    ids::{ControllerId, ProjectId, TableName},
+    ids::{ControllerId, PermitId, ProjectId, TableName},
     refusal::Refusal,
     schema, wire,
 };
@@ -11,8 +11,23 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// Columns that one table may have.
 const MAX_COLUMNS: usize = 4096;
+/// The longest public id of a project key.
+const MAX_KEY_ID: usize = 128;
 /// Tables that one controller may offer.
 const MAX_TABLES: usize = 4096;
+
+/// Under which permit, and with which project key, a controller offers its tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// the permit, as the spoke names it
+    pub permit: Option<PermitId>,
+    /// of the project key that the pseudonyms are made with
+    pub epoch: Option<u32>,
+    /// public id of that key; differs when two spokes hold different keys
+    pub key_id: String,
+    /// the permit demands the user's own signature over each fragment
+    pub client_signature: bool,
+}
 
 /// One table, as a controller offers it to a project.
 #[derive(Debug)]
@@ -29,6 +44,8 @@ pub struct TableOffer {
     pub bytes: u64,
     /// the spoke refuses to answer for a table that looks otherwise
     pub fingerprint: Vec<u8>,
+    /// under which permit
+    pub terms: Arc<Terms>,
 }
 
 /// What a controller answers to a project.
@@ -56,6 +73,12 @@ impl Catalogue {
         Self { project, offers: offers.into_iter().collect() }
     }
 
+    /// Whether a controller demands the user's own signature over what it is asked.
+    #[must_use]
+    pub fn demands_signature(&self) -> bool {
+        self.tables().any(|table| table.terms.client_signature)
+    }
+
     /// All tables that are offered.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<TableOffer>> {
         self.offers
@@ -81,6 +104,7 @@ pub(super) fn tables(
         return Err("it has too many tables");
     }
     let most = Zone::from_wire(reply.zone).ok_or("it states no zone")?;
+    let terms = Arc::new(terms(reply)?);
     let mut all = BTreeMap::new();
     if most < zone {
         return Ok(Arc::new(all));
@@ -94,12 +118,29 @@ pub(super) fn tables(
             rows: entry.rows,
             bytes: entry.bytes,
             fingerprint: entry.schema_fingerprint.clone(),
+            terms: Arc::clone(&terms),
         };
         if all.insert(name, Arc::new(offer)).is_some() {
             return Err("a table stands there twice");
         }
     }
     Ok(Arc::new(all))
+}
+
+fn terms(reply: &wire::CatalogueReply) -> Result<Terms, &'static str> {
+    let permit = match reply.permit.as_str() {
+        "" => None,
+        id => Some(id.parse().map_err(|_| "its permit's name is none")?),
+    };
+    if reply.key_id.len() > MAX_KEY_ID || !reply.key_id.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("its project key's name is none");
+    }
+    Ok(Terms {
+        permit,
+        epoch: (reply.epoch > 0).then_some(reply.epoch),
+        key_id: reply.key_id.clone(),
+        client_signature: reply.client_signature,
+    })
 }
 
 fn columns(entry: &wire::TableEntry) -> Result<Schema, &'static str> {

@@ -1,7 +1,7 @@
 //! The listeners that clients connect to: plain on loopback, TLS elsewhere.
 
 use super::Listening;
-use crate::config::{Listen, ServerTls};
+use crate::config::{HubConfig, ServerTls};
 use futures::{Stream, StreamExt, future, stream::BoxStream};
 use rustls::{
     ServerConfig,
@@ -53,15 +53,26 @@ pub(super) struct Listeners {
     pub(super) addresses: Listening,
     pub(super) open: BoxStream<'static, io::Result<Conn>>,
     pub(super) enclave: BoxStream<'static, io::Result<Conn>>,
+    pub(super) api: Option<BoxStream<'static, io::Result<Conn>>>,
 }
 
 /// Opens both.
-pub(super) async fn open(listen: &Listen) -> Result<Listeners, ListenError> {
-    let acceptor = listen.tls.as_ref().map(acceptor).transpose()?;
+pub(super) async fn open(config: &HubConfig) -> Result<Listeners, ListenError> {
+    let listen = &config.listen;
+    let acceptor = listen.tls.as_ref().map(|tls| acceptor_for(tls, &[b"h2"])).transpose()?;
     let (open, open_at) = bind(listen.open).await?;
     let (enclave, enclave_at) = bind(listen.enclave).await?;
+    let (api, api_at) = match &config.api {
+        None => (None, None),
+        Some(api) => {
+            let acceptor = listen.tls.as_ref().map(|tls| acceptor_for(tls, &[b"h2", b"http/1.1"])).transpose()?;
+            let (listener, at) = bind(api.address).await?;
+            (Some(incoming(listener, acceptor).boxed()), Some(at))
+        }
+    };
     Ok(Listeners {
-        addresses: Listening { open: open_at, enclave: enclave_at },
+        addresses: Listening { open: open_at, enclave: enclave_at, gateway: None, api: api_at },
+        api,
         open: incoming(open, acceptor.clone()).boxed(),
         enclave: incoming(enclave, acceptor).boxed(),
     })
@@ -74,7 +85,7 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenEr
     Ok((listener, at))
 }
 
-fn acceptor(files: &ServerTls) -> Result<TlsAcceptor, ListenError> {
+fn acceptor_for(files: &ServerTls, protocols: &[&[u8]]) -> Result<TlsAcceptor, ListenError> {
     runtime::crypto::install();
     let bad = |path: &Path, message: String| ListenError::Certificate { path: path.to_owned(), message };
     let pem = std::fs::read(&files.cert).map_err(|e| bad(&files.cert, e.to_string()))?;
@@ -88,7 +99,7 @@ fn acceptor(files: &ServerTls) -> Result<TlsAcceptor, ListenError> {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|e| bad(&files.cert, format!("certificate and key can't be used together: {e}")))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -128,7 +139,7 @@ enum Wire {
 }
 
 /// A client's connection.
-pub(super) struct Conn {
+pub(crate) struct Conn {
     stream: Wire,
     info: TcpConnectInfo,
 }

@@ -1,9 +1,13 @@
 //! A small Flight SQL client that keeps the hub's messages as they are.
 
 use super::exit;
+use crate::{
+    login::LoginConfig,
+    receive::{ISSUERS, ToSign},
+};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use arrow_flight::{
-    FlightDescriptor, FlightInfo, Ticket,
+    Action, FlightDescriptor, FlightInfo, Ticket,
     decode::FlightRecordBatchStream,
     error::FlightError,
     flight_service_client::FlightServiceClient,
@@ -11,13 +15,20 @@ use arrow_flight::{
 };
 use futures::{StreamExt, TryStreamExt};
 use hyper_util::rt::TokioIo;
+use policies::query_signature;
 use prost::Message;
 use proto::refusal::{Kind, Refusal};
+use runtime::token::binding::BindingKey;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::{
@@ -25,6 +36,9 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
+
+/// How long a signature over a query is good.
+const SIGNED: Duration = Duration::from_secs(300);
 
 /// Which hub, as whom, for which project.
 #[derive(Clone)]
@@ -37,6 +51,16 @@ pub struct Connect {
     pub project: Option<String>,
     /// certificates to trust, PEM; for TLS
     pub ca: Option<PathBuf>,
+    /// the key that the token is bound to, for permits that demand signatures
+    pub key: Option<Arc<BindingKey>>,
+}
+
+impl Connect {
+    /// To this hub, as nobody.
+    #[must_use]
+    pub fn new(server: &str, ca: Option<PathBuf>) -> Self {
+        Self { server: server.to_owned(), token: None, project: None, ca, key: None }
+    }
 }
 
 impl std::fmt::Debug for Connect {
@@ -103,6 +127,7 @@ pub struct Client {
     inner: FlightServiceClient<Channel>,
     token: Option<MetadataValue<Ascii>>,
     project: Option<MetadataValue<Ascii>>,
+    key: Option<Arc<BindingKey>>,
 }
 
 /// An answer, batch by batch.
@@ -156,14 +181,27 @@ impl Client {
         let header = |what: &str, text: String| {
             text.parse::<MetadataValue<Ascii>>().map_err(|_| usage(format!("{what} has characters that can't be sent")))
         };
-        let token = connect.token.as_ref().map(|t| header("the token", format!("Bearer {}", t.trim()))).transpose()?;
-        let token = token.map(|mut value| {
-            value.set_sensitive(true);
-            value
-        });
+        let token = connect.token.as_deref().map(bearer).transpose()?;
         let project = connect.project.as_ref().map(|p| header("--project", p.clone())).transpose()?;
         let inner = FlightServiceClient::new(channel).max_decoding_message_size(runtime::tls::MAX_MESSAGE);
-        Ok(Self { inner, token, project })
+        Ok(Self { inner, token, project, key: connect.key.clone() })
+    }
+
+    /// From now on, this token is sent.
+    pub(super) fn set_token(&mut self, token: &str) -> Result<(), ClientError> {
+        self.token = Some(bearer(token)?);
+        Ok(())
+    }
+
+    /// Where to sign in. Needs no token.
+    ///
+    /// # Errors
+    /// When the hub doesn't say.
+    pub(crate) async fn issuers(&mut self) -> Result<Vec<LoginConfig>, ClientError> {
+        let mut results = self.inner.do_action(Action::new(ISSUERS, Vec::new())).await?.into_inner();
+        let unreadable = || ClientError::Unreadable("it doesn't say where to sign in. Is it an older hub?".to_owned());
+        let told = results.message().await?.ok_or_else(unreadable)?;
+        serde_json::from_slice(&told.body).map_err(|_| unreadable())
     }
 
     /// From now on, statements are about this project.
@@ -195,9 +233,34 @@ impl Client {
         self.info(&CommandStatementQuery { query: sql.to_owned(), transaction_id: None }).await
     }
 
+    /// The user's own signature over what will be asked, when the announced statement needs it.
+    pub(super) fn signature(&self, info: &FlightInfo) -> Result<Option<String>, ClientError> {
+        let Ok(told) = serde_json::from_slice::<ToSign>(&info.app_metadata) else { return Ok(None) };
+        if !told.sign {
+            return Ok(None);
+        }
+        let key = self.key.as_deref().ok_or_else(|| {
+            ClientError::Usage(
+                "a permit of this project demands your signature over each query, and the token in use is bound to no key \
+                 here. Sign in with `hub login`, and leave EGER_TOKEN and --token away"
+                    .to_owned(),
+            )
+        })?;
+        let digests: Vec<_> = told.digests.iter().map(|part| part.digest).collect();
+        query_signature::make(key, &told.query_id, &digests, SystemTime::now() + SIGNED)
+            .map(Some)
+            .map_err(|error| ClientError::Usage(error.to_string()))
+    }
+
     /// Fetches an announced answer.
-    pub(super) async fn fetch(&mut self, ticket: Ticket) -> Result<Answer, ClientError> {
-        let request = self.request(ticket);
+    pub(super) async fn fetch(&mut self, ticket: Ticket, signature: Option<&str>) -> Result<Answer, ClientError> {
+        let mut request = self.request(ticket);
+        if let Some(signature) = signature {
+            let value = signature
+                .parse()
+                .map_err(|_| ClientError::Usage("the signature has characters that can't be sent".to_owned()))?;
+            request.metadata_mut().insert(query_signature::HEADER, value);
+        }
         let stream = self.inner.do_get(request).await?.into_inner();
         let frames = stream.map_err(|status| FlightError::Tonic(Box::new(status)));
         Ok(Answer(FlightRecordBatchStream::new_from_flight_data(frames)))
@@ -207,7 +270,7 @@ impl Client {
         let info = self.info(command).await?;
         let mut batches = Vec::new();
         for ticket in info.endpoint.into_iter().filter_map(|endpoint| endpoint.ticket) {
-            let mut answer = self.fetch(ticket).await?;
+            let mut answer = self.fetch(ticket, None).await?;
             while let Some(batch) = answer.next().await? {
                 batches.push(batch);
             }
@@ -215,13 +278,21 @@ impl Client {
         Ok(batches)
     }
 
-    pub(super) async fn projects(&mut self) -> Result<Vec<RecordBatch>, ClientError> {
+    pub(crate) async fn projects(&mut self) -> Result<Vec<RecordBatch>, ClientError> {
         self.all(&CommandGetCatalogs {}).await
     }
 
     pub(super) async fn tables(&mut self) -> Result<Vec<RecordBatch>, ClientError> {
         self.all(&CommandGetTables { include_schema: true, ..CommandGetTables::default() }).await
     }
+}
+
+fn bearer(token: &str) -> Result<MetadataValue<Ascii>, ClientError> {
+    let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.trim())
+        .parse()
+        .map_err(|_| ClientError::Usage("the token has characters that can't be sent".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The reason at the bottom of a chain of errors says most.

@@ -7,6 +7,7 @@ mod prompt;
 pub use client::{Client, ClientError, Connect};
 pub use print::Format;
 
+use crate::login::{LoginError, Session};
 use arrow_flight::FlightInfo;
 use print::Printer;
 use std::{
@@ -87,7 +88,18 @@ pub async fn run(options: SqlOptions) -> ExitCode {
             exit::USAGE,
         );
     }
-    let mut client = match Client::connect(&options.connect).await {
+    // What is given counts; else whoever signed in here.
+    let mut connect = options.connect;
+    let mut session = None;
+    if connect.token.is_none() {
+        session = match signed_in(&connect.server).await {
+            Ok(session) => session,
+            Err(error) => return failed(&error.to_string(), error.exit_code()),
+        };
+        connect.token = session.as_ref().map(|session| session.token().to_owned());
+        connect.key = session.as_ref().and_then(|session| session.key().cloned());
+    }
+    let mut client = match Client::connect(&connect).await {
         Ok(client) => client,
         Err(error) => return failed(&error.to_string(), error.exit_code()),
     };
@@ -107,7 +119,15 @@ pub async fn run(options: SqlOptions) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        None => prompt::run(client, format).await,
+        None => prompt::run(client, session, format).await,
+    }
+}
+
+/// Who signed in at this hub with `hub login`, with a token that is good for a while.
+async fn signed_in(server: &str) -> Result<Option<Session>, LoginError> {
+    match Session::load(server)? {
+        Some(session) => session.fresh().await.map(Some),
+        None => Ok(None),
     }
 }
 
@@ -125,9 +145,10 @@ async fn answer(client: &mut Client, sql: &str, format: Format, timing: bool) ->
         let out = std::io::BufWriter::new(std::io::stdout().lock());
         let mut printer = None;
         let mut out = Some(out);
+        let signature = client.signature(&info).map_err(Outcome::Said)?;
         for endpoint in &info.endpoint {
             let Some(ticket) = endpoint.ticket.clone() else { continue };
-            let mut stream = client.fetch(ticket).await.map_err(Outcome::Said)?;
+            let mut stream = client.fetch(ticket, signature.as_deref()).await.map_err(Outcome::Said)?;
             while let Some(batch) = stream.next().await.map_err(Outcome::Said)? {
                 rows += batch.num_rows();
                 if printer.is_none()

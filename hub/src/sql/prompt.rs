@@ -2,6 +2,7 @@
 //! with a backslash.
 
 use super::{Client, ClientError, Format, Outcome, answer};
+use crate::login::Session;
 use arrow::{
     array::{Array, AsArray, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema},
@@ -20,12 +21,14 @@ A statement ends with ;   Ctrl-C cancels one that runs";
 
 struct Prompt {
     client: Client,
+    /// whoever signed in with `hub login`, when that token is used
+    session: Option<Session>,
     format: Format,
     timing: bool,
 }
 
 /// Reads and runs until the end of input.
-pub(super) async fn run(client: Client, format: Format) -> ExitCode {
+pub(super) async fn run(client: Client, session: Option<Session>, format: Format) -> ExitCode {
     let mut editor = match DefaultEditor::new() {
         Ok(editor) => editor,
         Err(error) => return super::failed(&format!("no prompt: {error}"), super::exit::USAGE),
@@ -35,7 +38,7 @@ pub(super) async fn run(client: Client, format: Format) -> ExitCode {
         let _ = editor.load_history(path);
     }
     eprintln!("Statements end with ;   \\? helps, \\q ends");
-    let mut prompt = Prompt { client, format, timing: true };
+    let mut prompt = Prompt { client, session, format, timing: true };
     let mut pending = String::new();
     loop {
         let shown = if pending.is_empty() { "eger> " } else { "  ... " };
@@ -60,6 +63,10 @@ pub(super) async fn run(client: Client, format: Format) -> ExitCode {
                 }
                 let text = std::mem::take(&mut pending);
                 let _ = editor.add_history_entry(text.trim());
+                if let Err(error) = prompt.renew().await {
+                    eprintln!("error: {error}");
+                    continue;
+                }
                 for statement in split(&text) {
                     if let Err(outcome) = answer(&mut prompt.client, &statement, prompt.format, prompt.timing).await {
                         match outcome {
@@ -102,6 +109,25 @@ fn history_file() -> Option<PathBuf> {
 }
 
 impl Prompt {
+    /// A prompt may stay open longer than a token lives.
+    async fn renew(&mut self) -> Result<(), String> {
+        let Some(session) = self.session.take() else { return Ok(()) };
+        let before = session.clone();
+        match session.fresh().await {
+            Ok(fresh) => {
+                if fresh.token() != before.token() {
+                    self.client.set_token(fresh.token()).map_err(|e| e.to_string())?;
+                }
+                self.session = Some(fresh);
+                Ok(())
+            }
+            Err(error) => {
+                self.session = Some(before);
+                Err(error.to_string())
+            }
+        }
+    }
+
     /// Runs a command. False: end.
     async fn command(&mut self, line: &str) -> Result<bool, String> {
         let (name, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(n, r)| (n, r.trim()));

@@ -1,12 +1,19 @@
-//! A hub with its folder, links, spokes, projects and tokens.
+//! A hub with its folder, links, spokes, projects and an issuer of tokens.
 
-use crate::{client::Client, spoke::Spoke};
+use crate::{
+    client::Client,
+    issuer::{ISSUER, Issuer},
+    spoke::Spoke,
+    workspace,
+};
 use arrow::{
     array::{ArrayRef, Date32Array, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema},
 };
 use hub::{
     admin,
+    apply::Applications,
+    assemble::Clock,
     config::HubConfig,
     identify::TokenStore,
     serve::{self, Listening, ServeOptions},
@@ -28,6 +35,8 @@ pub struct House {
     pub folder: tempfile::TempDir,
     pub at: Listening,
     pub tokens: TokenStore,
+    pub applications: Applications,
+    pub issuer: Issuer,
     stop: CancellationToken,
 }
 
@@ -40,8 +49,14 @@ impl Drop for House {
 pub struct Build {
     folder: tempfile::TempDir,
     addresses: Vec<(String, SocketAddr)>,
+    dialling: Vec<String>,
     pub query: String,
+    /// seconds that an offer is used again
+    pub cache: u32,
+    /// further tables of hub.toml
+    pub more: String,
     pub profile: Profile,
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 impl Build {
@@ -52,7 +67,21 @@ impl Build {
         let mut profile = Profile::detect();
         profile.scratch.dir = folder.path().join("scratch");
         profile.queries.target_partitions = Some(2);
-        Self { folder, addresses: Vec::new(), query: String::new(), profile }
+        Self {
+            folder,
+            addresses: Vec::new(),
+            dialling: Vec::new(),
+            query: String::new(),
+            cache: 0,
+            more: String::new(),
+            profile,
+            clock: None,
+        }
+    }
+
+    /// The folder that the hub will have.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn tls(&self, controller: &str) -> Tls {
@@ -60,6 +89,13 @@ impl Build {
         let peer = Peer::spoke(controller).unwrap();
         let [cert, key, ca] = admin::issue(self.folder.path(), &peer, 1, &out).unwrap();
         Tls::load(&TlsFiles { cert, key, ca }).unwrap()
+    }
+
+    /// The hub's own identity on links.
+    pub fn hub_tls(&self) -> Tls {
+        let keys = self.folder.path().join("keys");
+        let at = |name: &str| keys.join(name);
+        Tls::load(&TlsFiles { cert: at("link.crt"), key: at("link.key"), ca: at("link-ca.crt") }).unwrap()
     }
 
     pub async fn spoke(mut self, spoke: &Spoke) -> Self {
@@ -73,25 +109,37 @@ impl Build {
         self
     }
 
+    /// A controller whose spoke will open its links at the gateway.
+    pub fn dials(mut self, controller: &str) -> Self {
+        self.dialling.push(controller.to_owned());
+        self
+    }
+
     pub async fn start(self, projects: &[(&str, &[&str])]) -> House {
         let path = self.folder.path().join("hub.toml");
         let mut text = format!(
             "name = \"main\"\n[listen]\nopen = \"127.0.0.1:0\"\nenclave = \"127.0.0.1:0\"\n[link]\ncert = \"keys/link.crt\"\n\
-             key = \"keys/link.key\"\nca = \"keys/link-ca.crt\"\n[query]\ncatalogue_timeout_seconds = 3\ncatalogue_cache_seconds = 0\n{}\n",
-            self.query
+             key = \"keys/link.key\"\nca = \"keys/link-ca.crt\"\n[query]\ncatalogue_timeout_seconds = 3\ncatalogue_cache_seconds = {}\n{}\n[api]\naddress = \"127.0.0.1:0\"\n",
+            self.cache, self.query
         );
-        let mut controllers = Vec::new();
+        let issuer = Issuer::new(1, ISSUER);
+        text.push_str(&issuer.table(self.folder.path()));
+        text.push_str(&self.more);
+        if !self.dialling.is_empty() {
+            text.push_str("[gateway]\naddress = \"127.0.0.1:0\"\n");
+        }
+        let mut controllers = self.dialling;
         for (controller, address) in &self.addresses {
             text.push_str(&format!("[[spoke]]\ncontroller = \"{controller}\"\naddress = \"{address}\"\n"));
             controllers.push(controller.clone());
         }
         std::fs::write(&path, text).unwrap();
-        for (project, members) in projects {
-            let text = format!("project = \"{project}\"\nmembers = {members:?}\ncontrollers = {controllers:?}\n");
-            std::fs::write(self.folder.path().join(format!("projects/{project}.toml")), text).unwrap();
-        }
         let config = HubConfig::load(&path).unwrap();
         let tokens = TokenStore::open(&config.database()).await.unwrap();
+        let applications = Applications::new(&tokens);
+        for (project, members) in projects {
+            workspace::open(&applications, project, members, &controllers).await;
+        }
         let stop = CancellationToken::new();
         let (ready, listening) = tokio::sync::oneshot::channel();
         let options = ServeOptions {
@@ -99,19 +147,23 @@ impl Build {
             profile: self.profile,
             open: None,
             enclave: None,
+            gateway: None,
+            api: None,
+            clock: self.clock,
             ready: Some(ready),
             tap: None,
             shutdown: stop.clone(),
         };
-        tokio::spawn(async move { serve::run(options).await.unwrap() });
+        tokio::spawn(async move { Box::pin(serve::run(options)).await.unwrap() });
         let at = listening.await.unwrap();
-        House { folder: self.folder, at, tokens, stop }
+        House { folder: self.folder, at, tokens, applications, issuer, stop }
     }
 }
 
 impl House {
-    pub async fn token(&self, user: &str) -> String {
-        self.tokens.create(&user.parse().unwrap(), None, 1).await.unwrap().text
+    /// An access token of the issuer.
+    pub fn token(&self, user: &str) -> String {
+        self.issuer.token(user, 600)
     }
 
     pub fn address(&self, zone: Zone) -> SocketAddr {
@@ -122,8 +174,24 @@ impl House {
     }
 
     pub async fn client(&self, user: &str, zone: Zone) -> Client {
-        let token = self.token(user).await;
+        let token = self.token(user);
         Client::connect(self.address(zone), &token).await
+    }
+
+    /// Where spokes open their links.
+    pub fn gateway(&self) -> SocketAddr {
+        self.at.gateway.unwrap()
+    }
+
+    pub fn config(&self) -> HubConfig {
+        HubConfig::load(&self.folder.path().join("hub.toml")).unwrap()
+    }
+
+    /// A certificate issued by hand, which the registered controllers don't list.
+    pub fn issue(&self, who: &Peer) -> Tls {
+        let out = self.folder.path().join("issued").join(format!("{}-{}", who.role, who.name));
+        let [cert, key, ca] = admin::issue(self.folder.path(), who, 1, &out).unwrap();
+        Tls::load(&TlsFiles { cert, key, ca }).unwrap()
     }
 
     pub fn path(&self) -> &Path {

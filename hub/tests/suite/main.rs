@@ -1,16 +1,27 @@
 //! The hub against simulated spokes: a real server, real link TLS, real Flight SQL on port 0.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod audit;
 mod catalog;
+mod checkpoints;
 mod client;
 mod explain;
 mod faults;
+mod gateway;
+mod hostile;
 mod house;
+mod issuer;
+mod jdbc;
+mod keys;
 mod limits;
+mod oidc;
 mod prepared;
+mod projects;
 mod pushdown;
 mod refusals;
 mod release;
+mod signatures;
 mod spoke;
 mod terminal;
 mod tickets;
+mod workspace;

@@ -28,7 +28,7 @@ fn row(values: Vec<ArrayRef>) -> RecordBatch {
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_are_bound_and_typed() {
     let two = two().await;
-    let mut client = client(two.house.token(ANNA).await, two.house.at.enclave).await;
+    let mut client = client(two.house.token(ANNA), two.house.at.enclave).await;
     let sql = "SELECT atc, volume FROM sds.lmdb WHERE atc = ? AND volume < ? AND eksd >= ? -- ?\n ORDER BY volume";
     let mut statement = client.prepare(sql.to_owned(), None).await.unwrap();
     let parameters: Vec<_> =
@@ -57,7 +57,7 @@ async fn parameters_are_bound_and_typed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_of_another_type_is_converted_and_wrong_numbers_of_values_refused() {
     let two = two().await;
-    let mut client = client(two.house.token(ANNA).await, two.house.at.enclave).await;
+    let mut client = client(two.house.token(ANNA), two.house.at.enclave).await;
     let mut statement =
         client.prepare("SELECT count(*) AS n FROM sds.lmdb WHERE volume < $1".to_owned(), None).await.unwrap();
     let unbound = statement.execute().await.unwrap_err().to_string();
@@ -78,7 +78,7 @@ async fn a_value_of_another_type_is_converted_and_wrong_numbers_of_values_refuse
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_without_parameters_and_ones_that_are_refused() {
     let two = two().await;
-    let mut client = client(two.house.token(ANNA).await, two.house.at.open).await;
+    let mut client = client(two.house.token(ANNA), two.house.at.open).await;
     let mut statement = client.prepare("SELECT count(DISTINCT pnr) AS n FROM sds.lmdb".to_owned(), None).await.unwrap();
     let prepared = statement.dataset_schema().unwrap().clone();
     assert_eq!(prepared.fields().last().unwrap().name(), "release_status");

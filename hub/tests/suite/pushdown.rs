@@ -58,7 +58,9 @@ async fn every_request_carries_project_user_zone_and_one_query_id() {
     assert!(two.sds.asked().is_empty(), "planning asks for no rows");
     anna.fetch(&info).await.unwrap();
     let scans: Vec<_> = [&two.sds, &two.region].iter().flat_map(|s| s.seen.scans.lock().unwrap().clone()).collect();
-    let id = String::from_utf8(info.app_metadata.to_vec()).unwrap();
+    let facts: hub::receive::ToSign = serde_json::from_slice(&info.app_metadata).unwrap();
+    assert!(!facts.sign && facts.digests.is_empty());
+    let id = facts.query_id.to_string();
     for scan in &scans {
         let envelope = scan.envelope.as_ref().unwrap();
         assert_eq!(envelope.query_id, id);

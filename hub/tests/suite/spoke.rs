@@ -17,15 +17,19 @@ use datafusion::{
     logical_expr::TableSource,
 };
 use futures::{StreamExt, stream::BoxStream};
+use policies::application::Part;
 use prost::Message;
 use proto::{
-    envelope::{CATALOGUE_ACTION, catalogue_request},
+    envelope::{CATALOGUE_ACTION, DECISIONS_ACTION, PART_ACTION, catalogue_request},
     fragment::{self, Limits, Literals},
     plan::{Tables, decode},
     refusal::{Kind, Refusal},
     schema, wire,
 };
-use runtime::tls::{self, Tls};
+use runtime::{
+    peer::Peer,
+    tls::{self, Tls},
+};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -54,6 +58,9 @@ pub enum Manner {
     Refuses(Kind),
 }
 
+/// Answers an action: its kind and body.
+pub type Acts = dyn Fn(&str, &[u8]) -> Result<Vec<u8>, Refusal> + Send + Sync;
+
 #[derive(Clone)]
 pub struct Table {
     pub schema: SchemaRef,
@@ -64,6 +71,11 @@ pub struct Table {
 pub struct Seen {
     pub scans: Mutex<Vec<wire::ScanRequest>>,
     pub catalogues: AtomicUsize,
+    /// parts of applications that were delivered
+    pub parts: Mutex<Vec<Part>>,
+    /// what this controller's approver has signed
+    pub statements: Mutex<Vec<String>>,
+    pub asked_by: Mutex<Vec<proto::envelope::Envelope>>,
     /// answers that run now
     pub running: AtomicUsize,
     pub dropped: Notify,
@@ -77,6 +89,10 @@ pub struct Spoke {
     pub manner: Arc<Mutex<Manner>>,
     pub zone: wire::Zone,
     pub garbage_catalogue: bool,
+    /// answers other actions than the catalogue
+    pub member: Option<Arc<Acts>>,
+    /// under which permit, and with which key, tables are offered
+    pub terms: Arc<Mutex<wire::CatalogueReply>>,
     pub seen: Arc<Seen>,
 }
 
@@ -88,6 +104,12 @@ impl Spoke {
             manner: Arc::new(Mutex::new(Manner::Answers)),
             zone: wire::Zone::Enclave,
             garbage_catalogue: false,
+            member: None,
+            terms: Arc::new(Mutex::new(wire::CatalogueReply {
+                epoch: 1,
+                key_id: "aa".to_owned(),
+                ..wire::CatalogueReply::default()
+            })),
             seen: Arc::default(),
         }
     }
@@ -111,15 +133,33 @@ impl Spoke {
     pub async fn serve(&self, tls: &Tls) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        self.serve_on(listener, tls);
+        address
+    }
+
+    pub fn serve_on(&self, listener: TcpListener, tls: &Tls) {
         let service = FlightServiceServer::new(self.clone());
         let serving = tls::server().add_service(service).serve_with_incoming(tls::incoming(listener, tls));
         tokio::spawn(serving);
-        address
+    }
+
+    /// Opens a link at a gateway and serves on it. The link ends when the handle is cancelled.
+    pub async fn dial(&self, gateway: SocketAddr, tls: &Tls) -> std::io::Result<Dialled> {
+        let mut conn = tls::link::dial_link(&gateway.to_string(), &Peer::hub("main").unwrap(), tls).await?;
+        let watch = conn.watch();
+        let service = FlightServiceServer::new(self.clone());
+        let serving = tls::server().add_service(service).serve_with_incoming(tls::link::only(conn));
+        tokio::spawn(serving);
+        tokio::select! {
+            () = watch.heard() => Ok(Dialled { watch }),
+            () = watch.gone() => Err(std::io::Error::other("refused")),
+        }
     }
 
     fn catalogue(&self, body: &[u8]) -> Result<wire::CatalogueReply, Refusal> {
         self.seen.catalogues.fetch_add(1, Ordering::SeqCst);
         let envelope = catalogue_request(body)?;
+        self.seen.asked_by.lock().unwrap().push(envelope.clone());
         let tables = self
             .offers
             .get(envelope.project.as_ref())
@@ -136,7 +176,12 @@ impl Spoke {
                 ..Default::default()
             })
             .collect();
-        Ok(wire::CatalogueReply { controller: self.controller.clone(), tables, zone: self.zone.into() })
+        Ok(wire::CatalogueReply {
+            controller: self.controller.clone(),
+            tables,
+            zone: self.zone.into(),
+            ..self.terms.lock().unwrap().clone()
+        })
     }
 
     async fn answer(
@@ -285,13 +330,41 @@ impl FlightService for Spoke {
         no()
     }
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        assert_eq!(request.get_ref().r#type, CATALOGUE_ACTION);
-        let reply = self.catalogue(&request.get_ref().body)?;
-        let result = arrow_flight::Result { body: reply.encode_to_vec().into() };
+        assert_eq!(tls::peer_of(&request).unwrap().to_string(), "eger://hub/main");
+        let body = &request.get_ref().body;
+        let reply = match (request.get_ref().r#type.as_str(), &self.member) {
+            (CATALOGUE_ACTION, _) => self.catalogue(body)?.encode_to_vec(),
+            (PART_ACTION, _) => {
+                let part = Part::from_json(&wire::PartRequest::decode(body.as_ref()).unwrap().part).unwrap();
+                let reply = wire::PartReply { part: part.id.to_string() };
+                self.seen.parts.lock().unwrap().push(part);
+                reply.encode_to_vec()
+            }
+            (DECISIONS_ACTION, _) => {
+                let seen = wire::DecisionsRequest::decode(body.as_ref()).unwrap().seen;
+                let said = self.seen.statements.lock().unwrap();
+                let new = said.iter().filter(|s| !seen.contains(&hub::decide::digest(s))).cloned().collect();
+                wire::DecisionsReply { statements: new }.encode_to_vec()
+            }
+            (kind, Some(member)) => member(kind, body)?,
+            (_, None) => return no(),
+        };
+        let result = arrow_flight::Result { body: reply.into() };
         Ok(Response::new(futures::stream::iter([Ok(result)]).boxed()))
     }
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         no()
+    }
+}
+
+/// A link that a spoke opened; cut when dropped.
+pub struct Dialled {
+    pub watch: tls::Watch,
+}
+
+impl Drop for Dialled {
+    fn drop(&mut self) {
+        self.watch.cut();
     }
 }
 

@@ -3,7 +3,7 @@
 use runtime::{
     config::{ConfigError, relative_to},
     seal::{Passphrase, SealError},
-    tls::TlsFiles,
+    tls::{Peer, TlsFiles},
 };
 use serde::Deserialize;
 use std::{
@@ -16,6 +16,9 @@ use std::{
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// the folder that holds `custodian.toml`
+    #[serde(skip)]
+    pub folder: PathBuf,
     /// name of this custodian, as in `eger://custodian/NAME`
     pub name: String,
     /// where it listens
@@ -45,12 +48,19 @@ pub struct Keys {
     pub linkage: PathBuf,
     /// the sealed private key of the custodian's own certificate authority
     pub authority: PathBuf,
+    /// the sealed key that checkpoints of the audit log are signed with
+    #[serde(default = "signing")]
+    pub signing: PathBuf,
     /// file with the passphrase, readable by its owner alone
     #[serde(default)]
     pub passphrase_file: Option<PathBuf>,
     /// name of a systemd credential that holds the passphrase (then no file is needed)
     #[serde(default)]
     pub credential: Option<String>,
+}
+
+fn signing() -> PathBuf {
+    "keys/signing.key".into()
 }
 
 /// `[limits]`; every value has a default that fits one ordinary server.
@@ -105,7 +115,7 @@ impl Config {
 
     fn checked(mut self, base: &Path, name: &str) -> Result<Self, ConfigError> {
         let wrong = |message: String| ConfigError::Invalid { name: name.to_owned(), line: 1, column: 1, message };
-        runtime::tls::Peer::custodian(&self.name).map_err(|e| wrong(format!("field `name`: {e}")))?;
+        Peer::custodian(&self.name).map_err(|e| wrong(format!("field `name`: {e}")))?;
         let ranges = [
             ("max_batch", self.limits.max_batch, 1, 65_535),
             ("batches_in_flight", self.limits.batches_in_flight, 1, 256),
@@ -123,6 +133,8 @@ impl Config {
         self.tls = self.tls.below(base);
         self.keys.linkage = relative_to(base, &self.keys.linkage);
         self.keys.authority = relative_to(base, &self.keys.authority);
+        self.keys.signing = relative_to(base, &self.keys.signing);
+        self.folder = base.to_owned();
         self.keys.passphrase_file = self.keys.passphrase_file.map(|file| relative_to(base, &file));
         Ok(self)
     }
@@ -132,15 +144,47 @@ impl Config {
     /// # Errors
     /// When it is missing, empty or readable by others.
     pub fn passphrase(&self) -> Result<Passphrase, SealError> {
-        let path = match (&self.keys.credential, &self.keys.passphrase_file) {
-            (Some(name), _) => {
-                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
-                Path::new(&folder).join(name)
-            }
-            (None, Some(file)) => file.clone(),
-            (None, None) => PathBuf::from("passphrase"),
-        };
-        Passphrase::from_file(&path)
+        match (&self.keys.credential, &self.keys.passphrase_file) {
+            (Some(name), _) => Passphrase::from_credential(name),
+            (None, Some(file)) => Passphrase::from_file(file),
+            (None, None) => Passphrase::from_file(Path::new("passphrase")),
+        }
+    }
+
+    /// Who this custodian is. The name was checked on reading.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        Peer { role: runtime::tls::Role::Custodian, name: self.name.clone() }
+    }
+
+    /// The register of controllers and counts (SQLite).
+    #[must_use]
+    pub fn register(&self) -> PathBuf {
+        self.folder.join("custodian.db")
+    }
+
+    /// Folder of the audit log and of checkpoints.
+    #[must_use]
+    pub fn audit_dir(&self) -> PathBuf {
+        self.folder.join("audit")
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.audit_dir().join("custodian.log")
+    }
+
+    /// File with the public evaluation key (hex), which spokes pin.
+    #[must_use]
+    pub fn public_key_file(&self) -> PathBuf {
+        self.keys.linkage.with_file_name("custodian.pub")
+    }
+
+    /// File with the public signing key (hex).
+    #[must_use]
+    pub fn signing_public_file(&self) -> PathBuf {
+        self.keys.signing.with_extension("pub")
     }
 }
 

@@ -126,15 +126,38 @@ impl LinkageKey {
             return Err(KeyError::Exists { path: path.to_owned() });
         }
         let key = Self::generate()?;
-        let mut pair = key.server.serialize();
-        let sealed = pair
-            .get(..ELEMENT)
-            .map(|secret| seal::seal(pass, CONTEXT, secret))
-            .ok_or_else(|| KeyError::Generate("no private key in the pair".to_owned()))?
-            .map_err(|cause| KeyError::Sealed { path: path.to_owned(), cause });
-        pair.as_mut_slice().zeroize();
-        seal::write_private(path, &sealed?).map_err(|cause| KeyError::Write { path: path.to_owned(), cause })?;
+        key.save(path, pass)?;
         Ok(key)
+    }
+
+    /// Seals the key into a new file.
+    ///
+    /// # Errors
+    /// When the file exists or can't be written.
+    pub fn save(&self, path: &Path, pass: &Passphrase) -> Result<(), KeyError> {
+        if path.exists() {
+            return Err(KeyError::Exists { path: path.to_owned() });
+        }
+        let sealed = seal::seal(pass, CONTEXT, self.secret().as_ref())
+            .map_err(|cause| KeyError::Sealed { path: path.to_owned(), cause })?;
+        seal::write_private(path, &sealed).map_err(|cause| KeyError::Write { path: path.to_owned(), cause })
+    }
+
+    /// The private scalar, for its sealed file and its backup.
+    pub(crate) fn secret(&self) -> Zeroizing<[u8; ELEMENT]> {
+        let mut pair = self.server.serialize();
+        let mut secret = Zeroizing::new([0u8; ELEMENT]);
+        // The pair is the scalar, then the public point.
+        for (to, from) in secret.iter_mut().zip(pair.iter()) {
+            *to = *from;
+        }
+        pair.as_mut_slice().zeroize();
+        secret
+    }
+
+    /// The key of a private scalar.
+    pub(crate) fn from_secret(secret: &[u8]) -> Result<Self, voprf::Error> {
+        VoprfServer::new_with_key(secret).map(Self::from_server)
     }
 
     /// The key in a sealed file.
@@ -145,8 +168,7 @@ impl LinkageKey {
         let sealed = |cause| KeyError::Sealed { path: path.to_owned(), cause };
         let file = seal::read_private(path).map_err(sealed)?;
         let secret = seal::open(pass, CONTEXT, &file).map_err(sealed)?;
-        let server = VoprfServer::new_with_key(&secret).map_err(|_| KeyError::Malformed { path: path.to_owned() })?;
-        Ok(Self::from_server(server))
+        Self::from_secret(&secret).map_err(|_| KeyError::Malformed { path: path.to_owned() })
     }
 
     fn from_server(server: VoprfServer<Ristretto255>) -> Self {
@@ -164,8 +186,22 @@ impl LinkageKey {
     /// whoever has the public key can check it.
     #[must_use]
     pub fn link_kid(&self) -> String {
-        let digest = Sha256::digest(self.public);
-        hex::encode(digest.get(..8).unwrap_or_default())
+        kid_of(&self.public)
+    }
+
+    /// How many elements a batch holds, before any of them is looked at.
+    ///
+    /// # Errors
+    /// When it is empty, not a whole number of elements, or too long.
+    pub fn count(blinded: &[u8], limit: usize) -> Result<usize, BatchError> {
+        if blinded.is_empty() {
+            return Err(BatchError::Empty);
+        }
+        if !blinded.len().is_multiple_of(ELEMENT) {
+            return Err(BatchError::Length { bytes: blinded.len() });
+        }
+        let elements = blinded.len() / ELEMENT;
+        if elements > limit { Err(BatchError::TooMany { elements, limit }) } else { Ok(elements) }
     }
 
     /// Evaluates a batch of blinded elements and proves that it was done with this key.
@@ -182,16 +218,7 @@ impl LinkageKey {
         limit: usize,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Result<Evaluated, BatchError> {
-        if blinded.is_empty() {
-            return Err(BatchError::Empty);
-        }
-        if !blinded.len().is_multiple_of(ELEMENT) {
-            return Err(BatchError::Length { bytes: blinded.len() });
-        }
-        let elements = blinded.len() / ELEMENT;
-        if elements > limit {
-            return Err(BatchError::TooMany { elements, limit });
-        }
+        Self::count(blinded, limit)?;
         let points = blinded
             .chunks_exact(ELEMENT)
             .enumerate()
@@ -206,6 +233,11 @@ impl LinkageKey {
         }
         Ok(Evaluated { elements, proof: done.proof.serialize().to_vec() })
     }
+}
+
+/// The id of a key by its public key.
+pub(crate) fn kid_of(public: &[u8]) -> String {
+    hex::encode(Sha256::digest(public).get(..8).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! The custodian: a third organisation that holds the linkage key and evaluates it blindly, so that
 //! every spoke gives a person the same pseudonym without anybody being able to compute one alone.
 //!
-//! INVARIANT: it sees blinded elements only, keeps nothing about a request but counts, and the linkage
+//! INVARIANT: it sees blinded elements only, keeps nothing about a request but counts, answers only keys that a controller's approver endorsed, and the linkage
 //! key leaves the process in no form other than its sealed file.
 
+pub mod backup;
 pub mod cli;
 pub mod config;
+pub mod enrol;
 pub mod evaluate;
 pub mod key;
+pub mod log;
+pub mod register;
 pub mod serve;
 pub mod setup;
 

@@ -2,12 +2,17 @@
 
 use crate::{
     config::Config,
-    evaluate::Service,
+    evaluate::{Parts, Service},
     key::{KeyError, LinkageKey},
+    log::{Event, Log},
+    register::{Register, RegisterError},
+    setup,
 };
 use proto::wire::custodian_server::CustodianServer;
 use runtime::{
+    audit::{AuditError, witness::Witness},
     seal::SealError,
+    sign::SigningKeyError,
     tls::{self, Tap, Tls, TlsError},
 };
 use std::{net::SocketAddr, sync::Arc};
@@ -34,6 +39,15 @@ pub enum ServeError {
     /// The linkage key can't be opened.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The signing key can't be opened.
+    #[error(transparent)]
+    Signing(#[from] SigningKeyError),
+    /// The register can't be used.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// The audit log can't be used.
+    #[error(transparent)]
+    Log(#[from] AuditError),
     /// The passphrase can't be had.
     #[error("passphrase: {0}")]
     Passphrase(SealError),
@@ -76,16 +90,22 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     }
     let pass = config.passphrase().map_err(ServeError::Passphrase)?;
     let key = LinkageKey::load(&config.keys.linkage, &pass)?;
+    let signing = setup::signing_key(&config, &pass)?;
     drop(pass);
+    let register = Register::open(&config.register()).await?;
+    let log = Log::open(&config.audit_log())?;
+    let witness = Witness::new(config.peer(), Arc::new(signing), log.shared());
     let address = listen.unwrap_or(config.listen.address);
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
     let bound = listener.local_addr().map_err(|cause| ServeError::Listen { address, cause })?;
     tracing::info!(name = %config.name, address = %bound, link_kid = %key.link_kid(), "custodian serves");
 
+    log.write(&Event::Started { link_kid: &key.link_kid() })?;
     let limits = config.limits;
     let cut = CancellationToken::new();
     let _cut_whatever_happens = cut.clone().drop_guard();
-    let service = CustodianServer::new(Service::new(key, limits, cut.clone()))
+    let parts = Parts { key, register, log: log.clone(), witness, limits };
+    let service = CustodianServer::new(Service::new(parts, cut.clone()))
         .max_decoding_message_size(limits.max_batch * crate::key::ELEMENT + 1024)
         .max_encoding_message_size(limits.max_batch * crate::key::ELEMENT + 1024);
     let server = tls::server()
@@ -107,6 +127,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
         done = server => done.map_err(ServeError::Server)?,
         () = overtime => {}
     }
+    log.write(&Event::Stopped)?;
     tracing::info!("custodian stopped");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Making what a custodian needs: its folder, its own certificate authority, certificates for spokes.
+//! Making what a custodian needs: its folder, its keys, its own certificate authority.
 //!
 //! INVARIANT: a linkage key or a certificate's key that is there is never overwritten.
 
@@ -9,7 +9,9 @@ use crate::{
 use runtime::{
     ca::{Authority, CaError, IssuedCert},
     config::ConfigError,
+    enrolment::CUSTODIAN_SIGNING_CONTEXT,
     seal::{self, Passphrase, SealError},
+    sign::{SigningKey, SigningKeyError},
     tls::Peer,
 };
 use std::{
@@ -64,14 +66,38 @@ pub enum SetupError {
     /// No certificate could be made.
     #[error(transparent)]
     Authority(#[from] CaError),
+    /// The signing key can't be made or opened.
+    #[error(transparent)]
+    Signing(#[from] SigningKeyError),
 }
 
 /// Makes a custodian's folder: `custodian.toml`, `passphrase`, and below `keys/` the sealed linkage key, the
-/// authority and the custodian's own certificate. Returns the path of the configuration and the public key.
+/// authority, the signing key and the custodian's own certificate. Returns the path of the configuration and the key.
 ///
 /// # Errors
 /// When the folder already holds a custodian, or can't be written.
 pub fn init(folder: &Path, name: &str, listen: SocketAddr) -> Result<(PathBuf, LinkageKey), SetupError> {
+    make(folder, name, listen, |keys, pass| {
+        let key = LinkageKey::create(&keys.join("linkage.key"), pass)?;
+        write(&keys.join("custodian.pub"), format!("{}\n", hex::encode(key.public_key())).as_bytes())?;
+        Ok(key)
+    })
+}
+
+/// As [`init`], without a linkage key: it comes back from its shares ([`crate::backup`]).
+///
+/// # Errors
+/// As [`init`].
+pub fn init_without_key(folder: &Path, name: &str, listen: SocketAddr) -> Result<PathBuf, SetupError> {
+    make(folder, name, listen, |_, _| Ok(())).map(|(config, ())| config)
+}
+
+fn make<T>(
+    folder: &Path,
+    name: &str,
+    listen: SocketAddr,
+    linkage: impl FnOnce(&Path, &Passphrase) -> Result<T, SetupError>,
+) -> Result<(PathBuf, T), SetupError> {
     let peer = Peer::custodian(name)?;
     let keys = folder.join("keys");
     std::fs::create_dir_all(&keys).map_err(io(&keys))?;
@@ -101,33 +127,12 @@ pub fn init(folder: &Path, name: &str, listen: SocketAddr) -> Result<(PathBuf, L
     write(&keys.join("ca.crt"), authority.cert_pem().as_bytes())?;
     let own = authority.issue(&peer, OWN_DAYS)?;
     write_pair(&keys, "custodian", &own)?;
-    let key = LinkageKey::create(&keys.join("linkage.key"), &pass)?;
-    write(&keys.join("custodian.pub"), format!("{}\n", hex::encode(key.public_key())).as_bytes())?;
+    let signing = SigningKey::create(&keys.join("signing.key"), CUSTODIAN_SIGNING_CONTEXT, &pass)?;
+    write(&keys.join("signing.pub"), format!("{}\n", signing.public()).as_bytes())?;
+    let key = linkage(&keys, &pass)?;
     // Last: a folder without it is half made and can be removed safely.
     write(&config, template(name, listen).as_bytes())?;
     Ok((config, key))
-}
-
-/// Makes a spoke's certificate for this custodian and everything else that the spoke pins, in `out`:
-/// `custodian-link.crt`, `custodian-link.key`, `custodian-ca.crt`, `custodian.pub`.
-///
-/// # Errors
-/// When the name is none, files are there already (unless `replace`), or keys can't be opened.
-pub fn issue(config: &Config, controller: &str, out: &Path, days: u32, replace: bool) -> Result<Peer, SetupError> {
-    let peer = Peer::spoke(controller)?;
-    let private = out.join("custodian-link.key");
-    if private.exists() && !replace {
-        return Err(SetupError::Exists { path: private, hint: "; add --replace for a new certificate" });
-    }
-    let pass = config.passphrase().map_err(SetupError::Passphrase)?;
-    let key = LinkageKey::load(&config.keys.linkage, &pass)?;
-    let (authority, cert) = authority(config, &pass)?;
-    let issued = authority.issue(&peer, days)?;
-    std::fs::create_dir_all(out).map_err(io(out))?;
-    write_pair(out, "custodian-link", &issued)?;
-    write(&out.join("custodian-ca.crt"), cert.as_bytes())?;
-    write(&out.join("custodian.pub"), format!("{}\n", hex::encode(key.public_key())).as_bytes())?;
-    Ok(peer)
 }
 
 /// Makes the custodian's own certificate anew, before the old one ends. Takes effect at the next start.
@@ -142,7 +147,8 @@ pub fn renew(config: &Config) -> Result<(), SetupError> {
     write(&config.tls.cert, own.cert_pem.as_bytes())
 }
 
-fn authority(config: &Config, pass: &Passphrase) -> Result<(Authority, String), SetupError> {
+/// The authority and its certificate.
+pub(crate) fn authority(config: &Config, pass: &Passphrase) -> Result<(Authority, String), SetupError> {
     let path = &config.keys.authority;
     let sealed = |cause| SetupError::Sealed { path: path.clone(), cause };
     let file = seal::read_private(path).map_err(sealed)?;
@@ -150,6 +156,11 @@ fn authority(config: &Config, pass: &Passphrase) -> Result<(Authority, String), 
     let pem = std::str::from_utf8(&pem).map_err(|_| sealed(SealError::Format))?;
     let cert = std::fs::read_to_string(&config.tls.ca).map_err(io(&config.tls.ca))?;
     Ok((Authority::load(&cert, pem)?, cert))
+}
+
+/// The key that checkpoints are signed with.
+pub(crate) fn signing_key(config: &Config, pass: &Passphrase) -> Result<SigningKey, SigningKeyError> {
+    SigningKey::load(&config.keys.signing, CUSTODIAN_SIGNING_CONTEXT, pass)
 }
 
 fn write_pair(folder: &Path, stem: &str, pair: &IssuedCert) -> Result<(), SetupError> {
@@ -188,15 +199,16 @@ name = "{name}"                        # spokes know it as eger://custodian/{nam
 [listen]
 address = "{listen}"
 
-[tls]                                  # its own authority: only certificates from `custodian issue` may ask
+[tls]                                  # its own authority: only keys that `custodian enrol` certified may ask
 cert = "keys/custodian.crt"
 key = "keys/custodian.key"
 ca = "keys/ca.crt"
 
 [keys]
 linkage = "keys/linkage.key"           # sealed. Back it up with its passphrase, kept apart: without it
-                                       # no new person can be linked to the ones already published
-authority = "keys/ca.key"              # sealed; needed by `issue` and `renew`, not by `serve`
+                                       # no new person can be linked to the ones already published (custodian backup)
+signing = "keys/signing.key"           # sealed; signs how far the audit log goes
+authority = "keys/ca.key"              # sealed; needed by `enrol` and `renew`, not by `serve`
 passphrase_file = "passphrase"         # better on another disk, or as a systemd credential:
 # credential = "custodian-passphrase"
 

@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod generate;
+pub mod issuer;
 pub mod oracle;
 pub mod platform;
 pub mod questions;

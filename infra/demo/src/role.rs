@@ -21,7 +21,7 @@ pub fn play(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let role = args.nth(1).unwrap_or_default();
     let separator = args.next().unwrap_or_default();
     if separator != "--" {
-        eprintln!("usage: --role custodian|spoke|hub -- ARGUMENTS");
+        eprintln!("usage: --role custodian|spoke|hub|issuer -- ARGUMENTS");
         return Some(ExitCode::from(2));
     }
     watch();
@@ -30,8 +30,9 @@ pub fn play(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
         "custodian" => custodian::cli::main(rest),
         "spoke" => spoke::cli::main(rest),
         "hub" => hub::cli::main(rest),
+        "issuer" => crate::issuer::main(rest),
         other => {
-            eprintln!("there is no role '{other}'; choose custodian, spoke or hub");
+            eprintln!("there is no role '{other}'; choose custodian, spoke, hub or issuer");
             ExitCode::from(2)
         }
     })

@@ -115,7 +115,8 @@ impl Guide {
         println!(
             "open zone {open}, enclave zone {enclave}; Ctrl-C stops everything\n\n\
              In a terminal:\n\n  \
-             EGER_TOKEN={token} {program} --role hub -- sql --server grpc://{open} --project {PROJECT}\n\n\
+             {program} --role hub -- login --server grpc://{open}\n  \
+             {program} --role hub -- sql --server grpc://{open} --project {PROJECT}\n\n\
              In Python (pip install adbc-driver-flightsql pyarrow):\n\n  \
              import adbc_driver_flightsql.dbapi as flightsql\n  \
              hub = flightsql.connect(\"grpc://{open}\", db_kwargs={{\n      \

@@ -2,11 +2,19 @@
 //!
 //! A certificate of a link says one thing, who the peer is ([`Peer`]), and serves both ends of TLS.
 
+mod facts;
+mod request;
+
+pub use facts::CertFacts;
+pub use request::CertRequest;
+
 use crate::peer::Peer;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    PublicKeyData, SanType,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
 /// Why no certificate could be made.
@@ -18,6 +26,12 @@ pub enum CaError {
     /// The certificate could not be made.
     #[error("no certificate could be made: {0}")]
     Failed(rcgen::Error),
+    /// Not a request for a certificate, or not signed with the key that it names.
+    #[error("the certificate request can't be used: {0}. Make it again")]
+    Request(rcgen::Error),
+    /// Not a certificate.
+    #[error("no PEM certificate: {0}")]
+    Certificate(String),
 }
 
 /// An authority: its certificate and private key.
@@ -73,14 +87,37 @@ impl Authority {
         &self.key_pem
     }
 
-    /// A certificate for `who`, valid `days` days from an hour ago (clocks differ).
+    /// SHA-256 of the certificate (DER): what a newcomer is told beforehand.
+    ///
+    /// # Errors
+    /// When the certificate can't be parsed.
+    pub fn fingerprint(&self) -> Result<[u8; 32], CaError> {
+        let der = CertificateDer::from_pem_slice(self.cert_pem.as_bytes())
+            .map_err(|error| CaError::Certificate(error.to_string()))?;
+        Ok(Sha256::digest(&der).into())
+    }
+
+    /// A certificate for `who`, valid `days` days from an hour ago (clocks differ), with a key made here.
     ///
     /// # Errors
     /// When no key or certificate can be made.
     pub fn issue(&self, who: &Peer, days: u32) -> Result<IssuedCert, CaError> {
+        let key = KeyPair::generate().map_err(CaError::Failed)?;
+        let cert_pem = self.certify(who, &key, days)?;
+        Ok(IssuedCert { cert_pem, key_pem: key.serialize_pem().into() })
+    }
+
+    /// A certificate (PEM) for `who`, for exactly the key of `request`. Nothing else in the request is looked at.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn issue_for(&self, who: &Peer, request: &CertRequest, days: u32) -> Result<String, CaError> {
+        self.certify(who, request.key(), days)
+    }
+
+    fn certify(&self, who: &Peer, key: &impl PublicKeyData, days: u32) -> Result<String, CaError> {
         let own_key = KeyPair::from_pem(&self.key_pem).map_err(CaError::Unusable)?;
         let issuer = Issuer::from_ca_cert_pem(&self.cert_pem, &own_key).map_err(CaError::Unusable)?;
-        let key = KeyPair::generate().map_err(CaError::Failed)?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, who.to_string());
         params.subject_alt_names = vec![SanType::URI(who.to_string().try_into().map_err(CaError::Failed)?)];
@@ -89,7 +126,6 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         params.not_before = OffsetDateTime::now_utc() - Duration::hours(1);
         params.not_after = OffsetDateTime::now_utc() + Duration::days(i64::from(days));
-        let cert = params.signed_by(&key, &issuer).map_err(CaError::Failed)?;
-        Ok(IssuedCert { cert_pem: cert.pem(), key_pem: key.serialize_pem().into() })
+        params.signed_by(key, &issuer).map(|cert| cert.pem()).map_err(CaError::Failed)
     }
 }

@@ -3,14 +3,21 @@
 //!
 //! INVARIANT: nothing in here knows of projects, tables or people.
 
+pub mod audit;
 pub mod ca;
+pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod enrolment;
+pub mod hardening;
+pub mod invite;
 pub mod peer;
 pub mod profile;
 pub mod ready;
 pub mod seal;
 pub mod shutdown;
+pub mod sign;
 pub mod size;
 pub mod telemetry;
 pub mod tls;
+pub mod token;

@@ -66,7 +66,11 @@ impl Passphrase {
     /// # Errors
     /// When the file is missing, empty, or readable by others.
     pub fn from_file(path: &Path) -> Result<Self, SealError> {
-        let bytes = read_private(path)?;
+        Self::first_line(path, 0o077)
+    }
+
+    fn first_line(path: &Path, forbidden: u32) -> Result<Self, SealError> {
+        let bytes = read_unless(path, forbidden)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| SealError::Empty { path: path.to_owned() })?;
         let line = text.lines().next().unwrap_or("").trim();
         if line.is_empty() {
@@ -79,6 +83,22 @@ impl Passphrase {
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The first line of a systemd credential (`LoadCredential=NAME:..`). The service manager decides who reads it, and may
+    /// do so by an access list, which shows as the group's right: only one that everybody can read is refused.
+    ///
+    /// # Errors
+    /// When the process was started without credentials, or the file is missing, empty or readable by everybody.
+    pub fn from_credential(name: &str) -> Result<Self, SealError> {
+        let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
+        Self::first_line(&Path::new(&folder).join(name), 0o007)
+    }
+
+    /// Whether the two are the same words.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        *self.0 == *other.0
     }
 
     /// A new random passphrase of 256 bits, as base64 text to be written to a file.
@@ -166,13 +186,18 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When it can't be read or is exposed.
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    read_unless(path, 0o077)
+}
+
+/// Reads a file unless its mode has one of the `forbidden` bits.
+fn read_unless(path: &Path, forbidden: u32) -> Result<Zeroizing<Vec<u8>>, SealError> {
     use std::io::Read;
     let wrap = |cause| SealError::Io { path: path.to_owned(), cause };
     let mut file = std::fs::File::open(path).map_err(wrap)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if file.metadata().map_err(wrap)?.permissions().mode() & 0o077 != 0 {
+        if file.metadata().map_err(wrap)?.permissions().mode() & forbidden != 0 {
             return Err(SealError::Exposed { path: path.to_owned() });
         }
     }

@@ -1,14 +1,26 @@
 //! Mutual TLS 1.3 between named peers. Who is on the other side is the URI in its certificate, checked
 //! against the link's own certificate authority; DNS names and addresses prove nothing.
 //!
-//! INVARIANT: no connection is handed out before both sides proved who they are.
+//! [`incoming()`] and [`channel()`] are a server and a client whose peers both have certificates; [`gate()`] takes
+//! callers of several kinds on one port, and [`link`] is the connection that a spoke opens and then serves on.
+//!
+//! INVARIANT: no connection is handed out as a peer's before that peer proved who it is.
 
 mod conn;
+mod gate;
+mod join;
+pub mod link;
 mod verify;
+mod watch;
 
 pub use crate::peer::{Peer, PeerError, Role};
-pub use conn::{PeerInfo, TlsConn, peer_of};
+pub use conn::{PeerInfo, TlsConn, key_of, peer_of};
+pub use gate::{Protocol, gate};
+pub use join::join_channel;
+pub(crate) use verify::peer_in;
+pub use watch::Watch;
 
+use crate::ca::CertFacts;
 use futures::{Stream, StreamExt, future};
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -17,6 +29,7 @@ use rustls::{
     server::WebPkiClientVerifier,
     version::TLS13,
 };
+use sha2::{Digest, Sha256};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -25,6 +38,7 @@ use std::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a peer may take over its handshake.
@@ -35,6 +49,10 @@ const HANDSHAKES: usize = 64;
 pub const STREAM_WINDOW: u32 = 8 << 20;
 /// HTTP/2 flow-control window of a connection, bytes.
 pub const CONNECTION_WINDOW: u32 = 32 << 20;
+/// ALPN of a connection for calls.
+const CALLS_PROTOCOL: &[u8] = b"h2";
+/// ALPN of a connection on which the side that dialled serves.
+const LINK_PROTOCOL: &[u8] = b"eger-link/1";
 /// The largest gRPC message taken, bytes.
 pub const MAX_MESSAGE: usize = 64 << 20;
 
@@ -111,6 +129,7 @@ pub struct Tls {
     server: Arc<ServerConfig>,
     chain: Vec<CertificateDer<'static>>,
     key: Arc<PrivateKeyDer<'static>>,
+    authorities: Arc<Vec<CertificateDer<'static>>>,
     roots: Arc<RootCertStore>,
     tap: Option<Arc<dyn Tap>>,
 }
@@ -142,9 +161,11 @@ impl Tls {
         let key =
             PrivateKeyDer::from_pem_slice(&secret).map_err(|e| bad(&files.key, format!("no PEM private key: {e}")))?;
         let mut roots = RootCertStore::empty();
-        for cert in CertificateDer::pem_slice_iter(&pem(&files.ca)?) {
-            let cert = cert.map_err(|e| bad(&files.ca, format!("no PEM certificate: {e}")))?;
-            roots.add(cert).map_err(|e| bad(&files.ca, e.to_string()))?;
+        let authorities = CertificateDer::pem_slice_iter(&pem(&files.ca)?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| bad(&files.ca, format!("no PEM certificate: {e}")))?;
+        for cert in &authorities {
+            roots.add(cert.clone()).map_err(|e| bad(&files.ca, e.to_string()))?;
         }
         if roots.is_empty() {
             return Err(bad(&files.ca, "holds no certificate".to_owned()));
@@ -157,8 +178,16 @@ impl Tls {
             .with_client_cert_verifier(clients)
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(|e| identity(e.to_string()))?;
-        server.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { own, server: Arc::new(server), chain, key: Arc::new(key), roots, tap: EVERYTHING.get().cloned() })
+        server.alpn_protocols = vec![CALLS_PROTOCOL.to_vec()];
+        Ok(Self {
+            own,
+            server: Arc::new(server),
+            chain,
+            key: Arc::new(key),
+            authorities: Arc::new(authorities),
+            roots,
+            tap: EVERYTHING.get().cloned(),
+        })
     }
 
     /// The same identity, with a tap on every connection made or accepted through it.
@@ -174,7 +203,21 @@ impl Tls {
         &self.own
     }
 
-    fn client(&self, expect: &Peer) -> Result<ClientConfig, rustls::Error> {
+    /// Whether one of the authorities that this side trusts has this fingerprint (SHA-256 of the DER bytes).
+    #[must_use]
+    pub fn trusts(&self, authority: &[u8; 32]) -> bool {
+        self.authorities.iter().any(|cert| Sha256::digest(cert).as_slice() == authority)
+    }
+
+    /// Checks that the own certificate comes from an authority that this side trusts itself, and is good today.
+    ///
+    /// # Errors
+    /// When it doesn't or isn't.
+    pub fn check_own(&self) -> Result<(), rustls::Error> {
+        verify::signed_by(&self.chain, &self.roots)
+    }
+
+    fn client(&self, expect: &Peer, protocol: &[u8]) -> Result<ClientConfig, rustls::Error> {
         let mut client = ClientConfig::builder_with_protocol_versions(&[&TLS13])
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verify::NamedServer::new(
@@ -182,7 +225,7 @@ impl Tls {
                 expect.clone(),
             )))
             .with_client_auth_cert(self.chain.clone(), self.key.clone_key())?;
-        client.alpn_protocols = vec![b"h2".to_vec()];
+        client.alpn_protocols = vec![protocol.to_vec()];
         // A resumed session carries no certificate, and the name in it is what counts here.
         client.resumption = rustls::client::Resumption::disabled();
         Ok(client)
@@ -226,24 +269,47 @@ async fn accept(acceptor: &TlsAcceptor, tcp: TcpStream, tap: Option<Arc<dyn Tap>
     tcp.set_nodelay(true)?;
     let stream = acceptor.accept(tcp).await?;
     let (_, session) = stream.get_ref();
-    let peer = session
-        .peer_certificates()
-        .and_then(|chain| chain.first())
-        .and_then(|leaf| verify::peer_in(leaf))
-        .ok_or_else(|| io::Error::other("the caller's certificate names no party"))?;
-    Ok(TlsConn::new(stream.into(), peer, tap))
+    let facts = presented(session)?.ok_or_else(|| io::Error::other("the caller shows no certificate"))?;
+    Ok(TlsConn::accepted(stream, Some(facts), Protocol::Calls, tap))
+}
+
+/// The certificate that a caller presented; an error when it names no party.
+fn presented(session: &rustls::ServerConnection) -> io::Result<Option<CertFacts>> {
+    let Some(leaf) = session.peer_certificates().and_then(|chain| chain.first()) else { return Ok(None) };
+    match CertFacts::of(leaf) {
+        Ok(facts) if facts.peer.is_some() => Ok(Some(facts)),
+        _ => Err(io::Error::other("the caller's certificate names no party")),
+    }
 }
 
 /// A channel to `address` (`host:port`) that is used only if the other side is `expect`. It connects on
 /// first use and again after a loss.
 #[must_use]
 pub fn channel(address: &str, expect: Peer, tls: &Tls) -> Channel {
-    let (address, tls) = (address.to_owned(), tls.clone());
+    channel_until(address, expect, tls, &CancellationToken::new())
+}
+
+/// The same, until `end` is cancelled: that breaks its connection at once, and it makes no other.
+#[must_use]
+pub fn channel_until(address: &str, expect: Peer, tls: &Tls, end: &CancellationToken) -> Channel {
+    let (address, tls, end) = (address.to_owned(), tls.clone(), end.clone());
     let connector = tower::service_fn(move |_: http::Uri| {
-        let (address, expect, tls) = (address.clone(), expect.clone(), tls.clone());
-        async move { connect(&address, &expect, &tls).await.map(TokioIo::new) }
+        let (address, expect, tls, end) = (address.clone(), expect.clone(), tls.clone(), end.clone());
+        async move {
+            if end.is_cancelled() {
+                return Err(io::Error::new(io::ErrorKind::NotConnected, "this link is closed for good"));
+            }
+            let mut conn = connect(&address, &expect, &tls).await?;
+            conn.watch_until(&end);
+            Ok(TokioIo::new(conn))
+        }
     });
-    // The URI is never resolved: the connector above knows where to go.
+    endpoint().connect_with_connector_lazy(connector)
+}
+
+/// The client's side of every connection: windows and keep-alive.
+fn endpoint() -> Endpoint {
+    // The URI is never resolved: a connector knows where to go.
     Endpoint::from_static("http://link.eger.invalid")
         .connect_timeout(HANDSHAKE)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -251,16 +317,32 @@ pub fn channel(address: &str, expect: Peer, tls: &Tls) -> Channel {
         .http2_keep_alive_interval(Duration::from_secs(15))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true)
-        .connect_with_connector_lazy(connector)
 }
 
 async fn connect(address: &str, expect: &Peer, tls: &Tls) -> io::Result<TlsConn> {
+    connect_as(address, expect, tls, CALLS_PROTOCOL).await
+}
+
+async fn connect_as(address: &str, expect: &Peer, tls: &Tls, protocol: &[u8]) -> io::Result<TlsConn> {
+    let config = tls.client(expect, protocol).map_err(io::Error::other)?;
+    connect_with(address, config, expect, protocol, tls.tap.clone()).await
+}
+
+async fn connect_with(
+    address: &str,
+    config: ClientConfig,
+    expect: &Peer,
+    protocol: &[u8],
+    tap: Option<Arc<dyn Tap>>,
+) -> io::Result<TlsConn> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
-    let config = tls.client(expect).map_err(io::Error::other)?;
     let name = ServerName::try_from("link.eger.invalid").map_err(io::Error::other)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
-    Ok(TlsConn::new(stream.into(), expect.clone(), tls.tap.clone()))
+    if protocol == LINK_PROTOCOL && stream.get_ref().1.alpn_protocol() != Some(LINK_PROTOCOL) {
+        return Err(io::Error::other("no gateway for links answers there"));
+    }
+    Ok(TlsConn::new(stream.into(), expect.clone(), tap))
 }
 
 /// A tonic server with the windows, keep-alive and message limits of a link.

@@ -38,6 +38,10 @@ pub(crate) struct ProjectKeys {
     pub(crate) person: Arc<Recoder>,
     /// S of another identifier to the project's pseudonym and back
     pub(crate) key: Arc<Recoder>,
+    /// of the key, from 1
+    pub(crate) epoch: u32,
+    /// public id of the key
+    pub(crate) kid: String,
 }
 
 /// All keys. A project's file is looked at for every question, so that a removed key counts at once.
@@ -49,6 +53,7 @@ pub(crate) struct KeyBook {
 }
 
 impl KeyBook {
+    /// Opens the store key; the projects' keys are opened when they are asked for.
     pub(crate) fn open(config: &SpokeConfig) -> Result<Self, KeysError> {
         let passphrase = config.passphrase()?;
         let path = config.store_key();
@@ -65,6 +70,17 @@ impl KeyBook {
     /// Public id of the store key.
     pub(crate) fn store_kid(&self) -> &str {
         self.store.kid()
+    }
+
+    /// Drops a project's keys from memory, when its key was destroyed.
+    pub(crate) async fn forget(&self, project: &ProjectId) {
+        self.known.lock().await.remove(project);
+    }
+
+    /// Projects whose keys are in memory.
+    #[cfg(test)]
+    pub(crate) async fn in_memory(&self) -> Vec<ProjectId> {
+        self.known.lock().await.keys().cloned().collect()
     }
 
     /// The keys of `project`.
@@ -94,6 +110,8 @@ impl KeyBook {
                 order: Arc::new(key.order()),
                 person: Arc::new(Recoder::new(&store, &key, Role::Person)),
                 key: Arc::new(Recoder::new(&store, &key, Role::Key)),
+                epoch: key.epoch(),
+                kid: key.kid().to_owned(),
             })
         })
         .await
@@ -114,5 +132,47 @@ impl KeyBook {
 }
 
 fn missing() -> Refusal {
-    Refusal::new(Kind::Unavailable, "this controller has not imported the project's key yet (spoke project-key import)")
+    Refusal::new(
+        Kind::Unavailable,
+        "this controller does not hold the project's key yet; it comes by itself when the members' permits are signed. Try again in a minute",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        init::{self, InitOptions},
+        pseudonym::project_key::{self, Held},
+    };
+
+    #[tokio::test]
+    async fn a_destroyed_key_is_in_memory_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = InitOptions {
+            folder: folder.path().to_owned(),
+            controller: "dst".parse().unwrap(),
+            title_da: String::new(),
+            title_en: String::new(),
+            listen: "127.0.0.1:0".to_owned(),
+            hub: "main".to_owned(),
+            custodian: "127.0.0.1:1".to_owned(),
+            custodian_name: "national".to_owned(),
+            separate_ingest: false,
+        };
+        init::run(&options).unwrap();
+        let config = SpokeConfig::load(&folder.path().join("spoke.toml")).unwrap();
+        let project: ProjectId = "diabetes".parse().unwrap();
+        let held = Held::new(project.clone(), 3).unwrap();
+        held.store(&config.projects_dir(), &config.passphrase().unwrap()).unwrap();
+        let book = KeyBook::open(&config).unwrap();
+        let keys = book.project(&project).await.unwrap();
+        assert_eq!((keys.epoch, keys.kid.clone()), (3, held.key_id()));
+        assert_eq!(book.in_memory().await, std::slice::from_ref(&project));
+        project_key::destroy(&config.projects_dir(), &project).unwrap();
+        book.forget(&project).await;
+        assert!(book.in_memory().await.is_empty());
+        assert!(book.project(&project).await.is_err());
+    }
 }

@@ -1,48 +1,61 @@
-//! The second step of a query at the spoke: is there a grant, and what exists under it?
+//! The second step of a query at the spoke: is there a permit, and what exists under it?
 //!
 //! Admission is name resolution. The fragment is bound to views that are made for this one request and hold only
-//! the granted tables, with the granted columns, the row filter and pseudonymisation already inside. What was not
-//! granted does not exist, so that no later step has to remember to leave it out.
+//! the permitted tables, with the permitted columns, the row filter, the people who are left out and pseudonymisation
+//! already inside. What was not permitted does not exist, so that no later step has to remember to leave it out.
 //!
 //! INVARIANT: an [`Admitted`] value is made here and nowhere else.
-//! INVARIANT: unknown project, other user, wrong zone, expired grant: one and the same refusal.
+//! INVARIANT: unknown project, other user, wrong zone, expired or revoked permit: one and the same refusal.
+//! INVARIANT: nothing is admitted before its entry in the audit log is on disk.
 
+mod bind;
 mod catalogue;
+mod count;
 mod filters;
-mod grants;
 mod keys;
+mod permits;
 mod row_filter;
 mod slots;
+mod under;
+mod user;
 mod view;
 
 use crate::{
+    audit::{self, Audit},
     config::{ServeLimits, SpokeConfig},
-    publish::Store,
+    optout::Excluded,
+    publish::{PublishError, State, Store},
     receive::{Envelope, Question},
-    scan::source::Pinned,
 };
 use datafusion::{
-    datasource::provider_as_source,
     execution::{SessionState, SessionStateBuilder, runtime_env::RuntimeEnv},
-    logical_expr::{LogicalPlan, TableSource},
+    logical_expr::LogicalPlan,
     prelude::SessionConfig,
 };
-use grants::GrantBook;
 use keys::{KeyBook, ProjectKeys};
-use policies::grant::{Grant, TableGrant};
 use proto::{
-    fragment::{self, Literals},
-    ids::{ProjectId, QueryId, TableName},
+    fragment,
+    ids::{ControllerId, ProjectId, QueryId},
     refusal::{Kind, Refusal},
+};
+use runtime::{
+    audit::AuditError,
+    token::{Issuers, IssuersError},
 };
 use slots::Slots;
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
-use view::PermittedTable;
+use tokio::{
+    sync::{Mutex, OwnedSemaphorePermit},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use under::Under;
+
+pub(crate) use permits::PermitBook;
+pub(crate) use row_filter::compile as compile_row_filter;
 
 pub use keys::KeysError;
 
@@ -59,6 +72,23 @@ pub struct Context {
     pub max_rows: u64,
     /// bytes that the answer may hold
     pub max_bytes: u64,
+    /// cancelled when the permit is over
+    pub(crate) ended: CancellationToken,
+    /// where the end of the query is written
+    pub(crate) audit: Audit,
+    /// what was written when it was asked
+    pub(crate) entry: Arc<audit::Scan>,
+}
+
+impl Context {
+    /// Writes how the query ended, when its turn comes.
+    pub(crate) fn over(&self, rows: u64, bytes: u64, outcome: &str, ms: u64) {
+        self.audit.send(&self.answered(rows, bytes, outcome, ms));
+    }
+
+    pub(crate) fn answered(&self, rows: u64, bytes: u64, outcome: &str, ms: u64) -> audit::Event {
+        audit::Event::Scan(Box::new(audit::Scan::clone(&self.entry).answered(rows, bytes, outcome, ms)))
+    }
 }
 
 /// A question that may be answered: its plan over views of this request, its frame, and its place among the
@@ -74,32 +104,61 @@ pub struct Admitted {
 
 struct MadeHere;
 
+/// Why nothing can be admitted at all.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmissionError {
+    /// Own keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// `[[issuer]]` in `spoke.toml`.
+    #[error("spoke.toml, {0}")]
+    Issuers(#[from] IssuersError),
+    /// The spoke's state.
+    #[error(transparent)]
+    State(#[from] PublishError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
 /// Decides about questions. One for the whole process.
 pub struct Admission {
-    controller: proto::ids::ControllerId,
+    controller: ControllerId,
     limits: ServeLimits,
     fragment_limits: fragment::Limits,
-    grants: GrantBook,
+    permits: Arc<PermitBook>,
+    issuers: Issuers,
     keys: KeyBook,
     store: Store,
+    state: State,
+    excluded: Mutex<Option<Arc<Excluded>>>,
+    audit: Audit,
     template: SessionState,
     slots: Slots,
 }
 
 impl Admission {
-    /// Opens keys; tables and grants are looked at when somebody asks.
+    /// Opens keys, state and audit log; tables and permits are looked at when somebody asks.
     ///
     /// # Errors
-    /// When the store key can't be opened.
-    pub fn new(config: &SpokeConfig, store: Store, runtime: Arc<RuntimeEnv>) -> Result<Self, KeysError> {
+    /// When one of them can't be opened.
+    pub async fn new(config: &SpokeConfig, store: Store, runtime: Arc<RuntimeEnv>) -> Result<Self, AdmissionError> {
         runtime.register_object_store(store.url().as_ref(), store.object_store());
+        let issuers = Issuers::new(&config.issuers)?;
+        if issuers.is_empty() {
+            tracing::warn!("no [[issuer]] is configured in spoke.toml: nobody's token counts, and nothing is answered");
+        }
         Ok(Self {
             controller: config.controller.clone(),
             limits: config.serve.clone(),
             fragment_limits: fragment::Limits::default(),
-            grants: GrantBook::new(config.grants_dir()),
+            permits: Arc::new(PermitBook::new(config.into())),
+            issuers,
             keys: KeyBook::open(config)?,
             store,
+            state: State::open(&config.state_db()).await?,
+            excluded: Mutex::default(),
+            audit: Audit::open(&config.audit_log())?,
             template: session(&config.serve, runtime),
             slots: Slots::new(config.serve.max_scans, config.serve.max_waiting),
         })
@@ -111,41 +170,59 @@ impl Admission {
         &self.fragment_limits
     }
 
+    /// Drops a project's keys from memory, when its key was destroyed.
+    pub(crate) async fn forget(&self, project: &ProjectId) {
+        self.keys.forget(project).await;
+    }
+
     /// Places free for queries at the moment.
     #[must_use]
     pub fn free_slots(&self) -> usize {
         self.slots.free()
     }
 
+    /// The controller's permits.
+    pub(crate) fn permits(&self) -> &Arc<PermitBook> {
+        &self.permits
+    }
+
+    /// The audit log.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     /// Binds a question to what its project may see.
     ///
     /// # Errors
-    /// When there is no grant, the spoke is busy, or the fragment names something that does not exist for it.
+    /// When nothing permits it, the spoke is busy, or the fragment names something that does not exist for it.
     pub async fn admit(&self, question: Question) -> Result<Admitted, Refusal> {
-        let context = self.context(&question.envelope)?;
-        let grant = self.grants.find(&question.envelope).await?;
+        let deadline = self.deadline(&question.envelope)?;
+        tokio::time::timeout_at(deadline, Box::pin(self.decide(question, deadline))).await.map_err(|_| too_late())?
+    }
+
+    async fn decide(&self, question: Question, deadline: Instant) -> Result<Admitted, Refusal> {
+        let under = self.permitted(&question.envelope).await?;
+        let entry = self.scannable(&under, &question)?;
+        let keys = self.keys.project(&question.envelope.project).await?;
+        epoch(&question.envelope, &keys)?;
+        self.counted(&under.permit).await?;
+        let context = self.context(&question.envelope, deadline, &under, entry);
         tracing::info!(
-            query = %context.query, project = %context.project, user = %question.envelope.user,
-            zone = ?question.envelope.zone, fragment = %fragment::text(&question.fragment, Literals::Hidden),
-            "asked"
+            query = %context.query, project = %context.project, user = %under.asker.user,
+            zone = ?question.envelope.zone, permit = %under.permit.id,
+            fragment = %fragment::text(&question.fragment, fragment::Literals::Hidden), "asked"
         );
-        let slot = self.slots.enter(context.deadline).await?;
-        let admitted = tokio::time::timeout_at(context.deadline, async {
-            let keys = self.keys.project(&context.project).await?;
-            let state = SessionStateBuilder::new_from_existing(self.template.clone())
-                .with_session_id(context.query.to_string())
-                .build();
-            let views = self.views(&grant, &keys, &state, &question).await?;
-            check_fingerprint(&views, &question)?;
-            let plan = proto::plan::decode(&question.fragment, &views, &state, &self.fragment_limits)
-                .map_err(Refusal::from)?;
-            Ok::<_, Refusal>((plan, state))
-        });
-        let (plan, state) = admitted.await.map_err(|_| too_late())??;
+        let slot = self.slots.enter(deadline).await?;
+        let bound = self.bind(&under.permit, &keys, &question).await;
+        let (plan, state) = bound.inspect_err(|refusal| {
+            let refused = audit::Scan::clone(&context.entry).refused(&refusal.message);
+            self.audit.send(&audit::Event::Scan(Box::new(refused)));
+        })?;
+        self.audit.write(&audit::Event::Scan(Box::new(audit::Scan::clone(&context.entry)))).await?;
         Ok(Admitted { plan, state, context, slot, _made_here: MadeHere })
     }
 
-    fn context(&self, envelope: &Envelope) -> Result<Context, Refusal> {
+    fn deadline(&self, envelope: &Envelope) -> Result<Instant, Refusal> {
         let mut time = self.limits.max_time();
         if let Some(deadline) = envelope.deadline {
             let left = deadline.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
@@ -154,87 +231,33 @@ impl Admission {
             }
             time = time.min(left);
         }
-        Ok(Context {
+        Ok(Instant::now() + time)
+    }
+
+    fn context(&self, envelope: &Envelope, deadline: Instant, under: &Under, entry: audit::Scan) -> Context {
+        let caps = under.permit.caps;
+        Context {
             query: envelope.query_id,
             project: envelope.project.clone(),
-            deadline: Instant::now() + time,
-            max_rows: envelope.max_rows.unwrap_or(u64::MAX).min(self.limits.max_rows),
-            max_bytes: envelope.max_bytes.unwrap_or(u64::MAX).min(self.limits.max_bytes.0),
-        })
-    }
-
-    async fn views(
-        &self,
-        grant: &Grant,
-        keys: &Arc<ProjectKeys>,
-        state: &SessionState,
-        question: &Question,
-    ) -> Result<Views, Refusal> {
-        let mut views = HashMap::new();
-        for name in question.tables() {
-            // What is no table name, not granted or not published is left out: decoding says that it does not exist.
-            let Some(granted) = name.parse::<TableName>().ok().and_then(|name| grant.table(&name)) else { continue };
-            if let Some(view) = self.view(grant, granted, keys, state).await? {
-                views.insert(name.to_owned(), Arc::new(view));
-            }
+            deadline,
+            max_rows: envelope.max_rows.unwrap_or(u64::MAX).min(self.limits.max_rows).min(caps.rows),
+            max_bytes: envelope.max_bytes.unwrap_or(u64::MAX).min(self.limits.max_bytes.0).min(caps.bytes),
+            ended: under.ended.clone(),
+            audit: self.audit.clone(),
+            entry: Arc::new(entry),
         }
-        Ok(Views(views))
-    }
-
-    async fn view(
-        &self,
-        grant: &Grant,
-        granted: &TableGrant,
-        keys: &Arc<ProjectKeys>,
-        state: &SessionState,
-    ) -> Result<Option<PermittedTable>, Refusal> {
-        let snapshot = self.store.snapshot(&granted.name).await.map_err(|error| {
-            tracing::error!(table = %granted.name, %error, "a published table can't be opened");
-            Refusal::new(Kind::Unavailable, "the controller's storage can't be read at the moment; ask again later")
-        })?;
-        let Some(snapshot) = snapshot else { return Ok(None) };
-        if !snapshot.store_kid.is_empty() && snapshot.store_kid != self.keys.store_kid() {
-            tracing::error!(
-                table = %granted.name, stored = %snapshot.store_kid, present = %self.keys.store_kid(),
-                "a table was published under another store key than keys/store.key; ingest it again"
-            );
-            return Err(Refusal::new(
-                Kind::Unavailable,
-                format!("table {} can't be read at this controller at the moment; its log says why", granted.name),
-            ));
-        }
-        let pinned = Pinned { snapshot, store: self.store.object_store(), url: self.store.url() };
-        let view = PermittedTable::new(pinned, granted, keys, state).map_err(|error| {
-            tracing::error!(
-                project = %grant.project, file = %self.grants.file_of(&grant.project).display(), %error,
-                "a grant can't be used; its project is refused until the file is mended"
-            );
-            Refusal::new(Kind::Unavailable, "this controller's grant for the project has an error; its log names it")
-        })?;
-        Ok(Some(view))
     }
 }
 
-/// The names that exist for one request.
-struct Views(HashMap<String, Arc<PermittedTable>>);
-
-impl proto::plan::Tables for Views {
-    fn table(&self, name: &str) -> Option<Arc<dyn TableSource>> {
-        self.0.get(name).map(|view| provider_as_source(Arc::clone(view) as _))
+/// The hub planned with the key that is held here.
+fn epoch(envelope: &Envelope, keys: &ProjectKeys) -> Result<(), Refusal> {
+    match envelope.epoch {
+        Some(asked) if asked != keys.epoch => Err(Refusal::new(
+            Kind::Invalid,
+            format!("the project's key has another epoch here ({}) than the question; plan it again", keys.epoch),
+        )),
+        _ => Ok(()),
     }
-}
-
-fn check_fingerprint(views: &Views, question: &Question) -> Result<(), Refusal> {
-    let Some(expected) = &question.fingerprint else { return Ok(()) };
-    for (name, view) in &views.0 {
-        if proto::schema::fingerprint(view.columns()) != *expected {
-            return Err(Refusal::new(
-                Kind::Invalid,
-                format!("table {name} has other columns now than when the question was planned; plan it again"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The refusal when a query's time is over before its first row.

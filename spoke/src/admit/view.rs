@@ -1,7 +1,8 @@
-//! A table as one project sees it: granted columns, granted rows, the project's pseudonyms.
+//! A table as one project sees it: permitted columns, permitted rows, nobody who is left out, the project's pseudonyms.
 //!
-//! INVARIANT: the schema of a view holds granted columns only, so that no filter, expression or projection can name
+//! INVARIANT: the schema of a view holds permitted columns only, so that no filter, expression or projection can name
 //! another one. The row filter is the first condition of every read.
+//! INVARIANT: who is left out is decided on the stored person columns, whether or not they are permitted.
 
 use super::{
     filters::{Columns, on_stored},
@@ -9,6 +10,7 @@ use super::{
     row_filter,
 };
 use crate::{
+    optout::{Except, Excluded},
     pseudonym::Recoder,
     publish::Snapshot,
     scan::{
@@ -24,18 +26,27 @@ use datafusion::{
     datasource::{TableProvider, TableType},
     execution::SessionState,
     logical_expr::{Expr, TableProviderFilterPushDown},
-    physical_expr::PhysicalExpr,
+    physical_expr::{PhysicalExpr, expressions::Column},
     physical_plan::ExecutionPlan,
 };
 use policies::grant::TableGrant;
 use proto::{ids::TableName, schema};
 use std::{collections::HashMap, fmt, sync::Arc};
 
-/// Something in a grant that can't be used.
+/// Who is left out of one project's views.
+#[derive(Debug, Clone)]
+pub(crate) struct LeftOut {
+    /// everybody on the lists
+    pub(crate) people: Arc<Excluded>,
+    /// version of the lists that the permit records
+    pub(crate) version: u64,
+}
+
+/// Something in a permit that can't be used with the published table.
 #[derive(Debug, thiserror::Error)]
 #[error("table '{table}', field {field}: {message}")]
 pub(crate) struct GrantProblem {
-    /// which table of the grant
+    /// which table of the permit
     pub(crate) table: TableName,
     /// which field
     pub(crate) field: &'static str,
@@ -47,12 +58,30 @@ pub(crate) struct GrantProblem {
 pub(crate) struct PermittedTable {
     pinned: Pinned,
     schema: SchemaRef,
-    /// for each granted column, its place in the stored schema
+    /// for each permitted column, its place in the stored schema
     stored: Vec<usize>,
     stored_names: DFSchema,
     linking: HashMap<String, Arc<Recoder>>,
     row_filter: Option<Arc<dyn PhysicalExpr>>,
+    left_out: Vec<Arc<dyn PhysicalExpr>>,
     keys: Arc<ProjectKeys>,
+}
+
+impl LeftOut {
+    /// For each person column of a stored table the condition that its row is about nobody who is left out.
+    fn conditions(&self, raw: &Schema) -> Vec<Arc<dyn PhysicalExpr>> {
+        if !self.people.anybody(self.version) {
+            return Vec::new();
+        }
+        let person = |field: &Field| field.metadata().get(schema::ROLE).is_some_and(|role| role == schema::PERSON);
+        let fields = raw.fields().iter().enumerate().filter(|(_, field)| person(field));
+        fields
+            .map(|(index, field)| {
+                let column = Arc::new(Column::new(field.name(), index));
+                Arc::new(Except::new(Arc::clone(&self.people), self.version, column)) as Arc<dyn PhysicalExpr>
+            })
+            .collect()
+    }
 }
 
 impl PermittedTable {
@@ -60,6 +89,7 @@ impl PermittedTable {
         pinned: Pinned,
         granted: &TableGrant,
         keys: &Arc<ProjectKeys>,
+        left_out: &LeftOut,
         state: &SessionState,
     ) -> Result<Self, GrantProblem> {
         let raw = Arc::clone(&pinned.snapshot.schema);
@@ -91,6 +121,7 @@ impl PermittedTable {
             DFSchema::try_from(raw.as_ref().clone()).map_err(|error| problem("columns", error.strip_backtrace()))?;
         Ok(Self {
             schema: Arc::new(Schema::new_with_metadata(fields, raw.metadata().clone())),
+            left_out: left_out.conditions(&raw),
             pinned,
             stored,
             stored_names,
@@ -100,7 +131,7 @@ impl PermittedTable {
         })
     }
 
-    /// The granted columns.
+    /// The permitted columns.
     pub(crate) fn columns(&self) -> &Schema {
         &self.schema
     }
@@ -172,8 +203,13 @@ impl TableProvider for PermittedTable {
                 .ok_or_else(|| DataFusionError::Internal("a filter that can't be evaluated here".to_owned()))?;
             conditions.push(session.create_physical_expr(filter, &self.stored_names)?);
         }
-        let reading =
-            Reading { columns, conditions, order: &self.keys.order, parts: session.config().target_partitions() };
+        let reading = Reading {
+            columns,
+            conditions,
+            except: self.left_out.clone(),
+            order: &self.keys.order,
+            parts: session.config().target_partitions(),
+        };
         let reader = self.pinned.reader(reading, session.runtime_env(), session.config_options()).await?;
         let recoders = schema.fields().iter().map(|field| self.linking.get(field.name()).cloned()).collect();
         let snapshot = &self.pinned.snapshot;

@@ -2,14 +2,14 @@
 
 use super::{ConfigFile, Failure, asynchronous};
 use crate::{
-    config::SpokeConfig,
+    approve::{Approvers, Book, State},
+    config::{LinkMode, SpokeConfig},
     declare,
     pseudonym::{StoreKey, identity::Identity},
     publish::Store,
 };
 use clap::Args;
-use policies::grant::Grants;
-use runtime::tls::Tls;
+use runtime::{audit::AuditLog, tls::Tls, token::Issuers};
 
 const AFTER: &str = "\
 Examples:
@@ -56,7 +56,15 @@ impl CheckConfig {
                 .map(|tables| format!("{} declared", tables.len()))
                 .map_err(|error| error.to_string()),
         );
-        grants(&config, &mut report);
+        permits(&config, &mut report);
+        issuers(&config, &mut report);
+        report.line(
+            "audit log",
+            AuditLog::open(&config.audit_log())
+                .and_then(|log| log.head())
+                .map(|head| format!("{} entries", head.seq))
+                .map_err(|error| error.to_string()),
+        );
         asynchronous()?.block_on(store(&config, &mut report));
         match report.wrong {
             0 => Ok(()),
@@ -92,37 +100,58 @@ fn link(config: &SpokeConfig, report: &mut Report) {
     };
     let own = format!("eger://spoke/{}", config.controller);
     report.line("link to the hub", named(config.link_tls(), own.clone()));
+    report.line(
+        "gateway",
+        match (config.link.mode, &config.link.gateway) {
+            (LinkMode::Listen, _) => Ok(format!("not used: the hub connects to {}", config.listen.address)),
+            (LinkMode::Dial, Some(gateway)) => Ok(gateway.clone()),
+            (LinkMode::Dial, None) => Err("not known. Join the hub: spoke join CODE".to_owned()),
+        },
+    );
     match &config.custodian {
         Some(custodian) => report.line("link to the custodian", named(custodian.tls(), own)),
         None => report.line("link to the custodian", Ok("not configured; only `spoke ingest` needs it".to_owned())),
     }
 }
 
-fn grants(config: &SpokeConfig, report: &mut Report) {
-    match Grants::load(&config.grants_dir()) {
-        Err(error) => report.line("grants", Err(error.to_string())),
-        Ok(grants) => {
-            for error in grants.broken() {
-                report.line("grant", Err(error.to_string()));
-            }
-            for grant in grants.iter() {
-                let key = config.project_key(&grant.project);
-                report.line(
-                    "grant",
-                    if key.exists() {
-                        Ok(format!(
-                            "project {}, {} tables, until {}",
-                            grant.project,
-                            grant.tables.len(),
-                            grant.valid_to
-                        ))
-                    } else {
-                        Err(format!("project {}: its key is not here yet (spoke project-key import)", grant.project))
-                    },
-                );
-            }
-        }
+fn permits(config: &SpokeConfig, report: &mut Report) {
+    let approvers = Approvers::load(&config.approvers_dir()).map_err(|error| error.to_string());
+    report.line("approvers", approvers.map(|approvers| format!("{} trusted", approvers.known.len())));
+    let book = match Book::read(&config.into()) {
+        Ok(book) => book,
+        Err(error) => return report.line("permits", Err(error.to_string())),
+    };
+    for (file, reason) in book.broken() {
+        report.line(&file.display().to_string(), Err(reason.clone()));
     }
+    let today = chrono::Utc::now().date_naive();
+    for held in book.permits() {
+        let permit = held.permit();
+        let state = book.state(permit, today);
+        let key = config.project_key(&permit.project).exists();
+        let note = if state == State::Live && !key { "; the project's key is not here yet" } else { "" };
+        report.line(
+            "permit",
+            Ok(format!(
+                "project {}, {state}, {} tables, until {}{note}",
+                permit.project,
+                permit.tables.len(),
+                permit.valid_to
+            )),
+        );
+    }
+}
+
+fn issuers(config: &SpokeConfig, report: &mut Report) {
+    report.line(
+        "issuers",
+        Issuers::new(&config.issuers).map_err(|error| error.to_string()).and_then(|issuers| {
+            match issuers.urls().count() {
+                0 => Err("none is configured ([[issuer]]): nobody's questions are answered".to_owned()),
+                n => Ok(format!("{n} trusted")),
+            }
+        }),
+    );
 }
 
 async fn store(config: &SpokeConfig, report: &mut Report) {

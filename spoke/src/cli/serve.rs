@@ -1,7 +1,10 @@
 //! `spoke serve`.
 
 use super::{ConfigFile, Failure, asynchronous};
-use crate::serve::{self, ServeError, ServeOptions};
+use crate::{
+    config::LinkMode,
+    serve::{self, ServeError, ServeOptions},
+};
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf};
 use tokio::sync::oneshot;
@@ -11,6 +14,9 @@ Examples:
   spoke serve --config /srv/eger/spoke.toml
   spoke serve --listen 127.0.0.1:0 --ready-file /run/eger/spoke.json
 
+[link] mode = dial: connects to the hub's gateway and stays connected; ready when the first link stands.
+[link] mode = listen, or --listen: waits for the hub to connect.
+
 SIGTERM or SIGINT: no new questions, running answers may finish ([serve] drain_seconds).
 Exit codes: 0 stopped by a signal, 1 broke off, 2 wrong configuration, certificate or key.";
 
@@ -19,10 +25,10 @@ Exit codes: 0 stopped by a signal, 1 broke off, 2 wrong configuration, certifica
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
-    /// Listen here instead; port 0 takes any free port
+    /// Listen here, whatever [link] mode says; port 0 takes any free port
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
-    /// Write the address to this file (JSON) when connections are accepted
+    /// Write to this file (JSON) when the hub can ask: {"dial": gateway} or {"listen": address}
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }
@@ -33,7 +39,8 @@ impl Serve {
         asynchronous()?.block_on(async move {
             let shutdown = runtime::shutdown::on_signal();
             let (ready, bound) = oneshot::channel();
-            let announced = announce(self.ready_file, bound);
+            let mode = if self.listen.is_some() { LinkMode::Listen } else { config.link.mode };
+            let announced = announce(self.ready_file, mode, bound);
             let options = ServeOptions { config, listen: self.listen, ready: Some(ready), tap: None, shutdown };
             let (served, announced) = tokio::join!(Box::pin(serve::run(options)), announced);
             served.map_err(failure)?;
@@ -42,10 +49,10 @@ impl Serve {
     }
 }
 
-async fn announce(file: Option<PathBuf>, bound: oneshot::Receiver<SocketAddr>) -> Result<(), Failure> {
+async fn announce(file: Option<PathBuf>, mode: LinkMode, bound: oneshot::Receiver<SocketAddr>) -> Result<(), Failure> {
     // When serving fails first, its own error is the one to show.
     let (Some(file), Ok(address)) = (file, bound.await) else { return Ok(()) };
-    runtime::ready::write(&file, &[("listen", address)])
+    runtime::ready::write(&file, &[(mode.name(), address)])
         .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 

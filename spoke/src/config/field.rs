@@ -39,6 +39,10 @@ pub(super) fn host_and_port<'de, D: Deserializer<'de>>(from: D) -> Result<String
     }
 }
 
+pub(super) fn maybe_host_and_port<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    host_and_port(from).map(Some)
+}
+
 pub(super) fn peer_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
     Peer::hub(&text).map_err(|_| {

@@ -22,6 +22,7 @@ fn little_is_needed_and_paths_become_absolute() {
     assert_eq!(config.store.url, "/srv/h/data");
     assert_eq!(config.serve.max_scans, 8);
     assert_eq!(config.hub_peer().to_string(), "eger://hub/main");
+    assert!(config.link.mode == LinkMode::Dial && config.link.gateway.is_none() && config.link.connections == 2);
     assert!(config.custodian.is_none());
     let text = "controller = \"x\"\n[store]\nurl = \"s3://b/p\"\n[custodian]\naddress = \"c:7100\"\n";
     let config = SpokeConfig::parse(text, "spoke.toml", Path::new("/srv/h")).unwrap();
@@ -38,6 +39,9 @@ fn errors_name_the_line_and_say_what_to_write() {
         ("controller = \"x\"\n[ingest]\nmax_reject_share = 2.0\n", 3, "from 0 to 1"),
         ("controller = \"x\"\n[listen]\naddress = \"here\"\n", 3, "IP:PORT"),
         ("controller = \"x\"\n[link]\nhub = \"The Hub\"\n", 3, "lower-case"),
+        ("controller = \"x\"\n[link]\nmode = \"call\"\n", 3, "`dial` or `listen`"),
+        ("controller = \"x\"\n[link]\ngateway = \"hub\"\n", 3, "HOST:PORT"),
+        ("controller = \"x\"\n[link]\nconnections = 0\n", 3, "at least 1"),
         ("controller = \"x\"\n[serve]\nmax_scans = 0\n", 3, "at least 1"),
         ("controller = \"x\"\n[serve]\nmax_scan = 1\n", 3, "unknown field `max_scan`"),
         ("controller = \"Region H\"\n", 1, "controller id"),

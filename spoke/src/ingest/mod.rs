@@ -23,6 +23,9 @@ mod value;
 mod write;
 
 pub use error::IngestError;
+#[cfg(test)]
+pub(crate) use pseudonyms::KeyHash;
+pub(crate) use pseudonyms::{FromConfig, NoPseudonyms, OpenPseudonyms, Pseudonyms};
 pub use source::SourceError;
 pub use summary::{Outcome, Summary};
 
@@ -34,7 +37,6 @@ use crate::{
 use chrono::{DateTime, Utc};
 use lock::Lock;
 use proto::ids::TableName;
-use pseudonyms::{FromConfig, OpenPseudonyms, Pseudonyms};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -99,13 +101,25 @@ impl IngestOptions {
     }
 }
 
+/// A person number as people write it, normalised; `None` when it is none.
+pub(crate) fn person_number(field: &[u8]) -> Option<u64> {
+    value::person(field).ok().map(|number| number.digits)
+}
+
 /// Ingests tables, those first that others get their people from. Each is published on its own; the first error ends
 /// the run and leaves the tables before it published.
 ///
 /// # Errors
 /// What went wrong, naming table, file and line; [`IngestError::exit_code`] is what a script sees.
 pub async fn run(config: &SpokeConfig, options: IngestOptions) -> Result<Vec<Summary>, IngestError> {
-    Box::pin(run_with(config, options, &FromConfig(config.clone()))).await
+    let summaries = Box::pin(run_with(config, options, &FromConfig(config.clone()))).await?;
+    // What was published stays published: a witness that is away may come next time.
+    match Box::pin(crate::pseudonym::witness(config)).await {
+        Ok(()) => {}
+        Err(error) if error.is_alarm() => tracing::error!(%error, "audit logs of spoke and custodian don't fit"),
+        Err(error) => tracing::warn!(%error, "spoke and custodian did not witness each other's audit log"),
+    }
+    Ok(summaries)
 }
 
 pub(crate) async fn run_with(

@@ -33,6 +33,13 @@ pub(crate) enum NoPseudonyms {
     Storage(String),
 }
 
+impl std::fmt::Display for NoPseudonyms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Custodian(message) | Self::Setup(message) | Self::Storage(message)) = self;
+        f.write_str(message)
+    }
+}
+
 impl NoPseudonyms {
     pub(crate) fn of_table(self, table: &str) -> IngestError {
         match self {
@@ -114,7 +121,7 @@ pub(crate) struct FromConfig(pub(crate) SpokeConfig);
 #[async_trait]
 impl OpenPseudonyms for FromConfig {
     async fn open(&self) -> Result<Box<dyn Pseudonyms>, NoPseudonyms> {
-        let pass = self.0.passphrase().map_err(|error| NoPseudonyms::Setup(error.to_string()))?;
+        let pass = self.0.ingest_passphrase().map_err(|error| NoPseudonyms::Setup(error.to_string()))?;
         let options = LinkerOptions::load(&self.0, &pass)?;
         let store_kid = options.store_key.kid().to_owned();
         let linker = Linker::open(options).await?;

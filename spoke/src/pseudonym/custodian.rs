@@ -5,6 +5,9 @@
 //! INVARIANT: nothing but blinded elements leaves; no answer is taken without its proof.
 
 mod run;
+mod witness;
+
+pub use witness::{WitnessTrouble, witness};
 
 use self::run::Run;
 use super::{
@@ -131,7 +134,8 @@ impl Custodian {
     fn judge(&self, status: &Status) -> Lost {
         let retryable = matches!(
             status.code(),
-            Code::Unavailable | Code::Cancelled | Code::ResourceExhausted | Code::Unknown | Code::Aborted
+            // not ResourceExhausted: a quota is not had by asking again
+            Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Aborted
         );
         if retryable || std::error::Error::source(status).is_some() {
             Lost::Connection(root_cause(status))

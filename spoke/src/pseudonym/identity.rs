@@ -1,10 +1,12 @@
 //! The spoke's HPKE identity (RFC 9180, DHKEM X25519 with HKDF-SHA256): to its public key other spokes seal project
-//! keys. Controllers tell each other their public keys themselves; the hub's word does not count.
+//! keys; and its signing identity ([`signing`]). Controllers tell each other the fingerprints themselves; the hub's word
+//! does not count.
+
+pub mod signing;
 
 use super::keys::{self, KeyError};
 use hpke::{Deserializable, Kem, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::X25519HkdfSha256};
 use runtime::seal::Passphrase;
-use sha2::{Digest, Sha256};
 use std::{fmt, path::Path, str::FromStr};
 use zeroize::Zeroizing;
 
@@ -33,9 +35,7 @@ impl PublicKey {
     /// Short form for people to compare, such as over the telephone: eight groups of four hex digits.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let digest = hex::encode(Sha256::digest(self.to_bytes()));
-        let groups: Vec<&str> = (0..8).filter_map(|i| digest.get(i * 4..i * 4 + 4)).collect();
-        groups.join("-")
+        runtime::sign::fingerprint(&self.to_bytes())
     }
 }
 

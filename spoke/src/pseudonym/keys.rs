@@ -148,6 +148,18 @@ impl StoreKey {
         Secret::load(path, Self::CONTEXT, pass).map(|secret| Self::from_secret(&secret))
     }
 
+    /// The same key in another new sealed file, under another passphrase.
+    ///
+    /// # Errors
+    /// When the first can't be opened, the second exists or can't be written.
+    pub fn copy(from: &Path, pass: &Passphrase, to: &Path, other: &Passphrase) -> Result<(), KeyError> {
+        if to.exists() {
+            return Err(KeyError::Exists { path: to.to_owned() });
+        }
+        let secret = Secret::load(from, Self::CONTEXT, pass)?;
+        write(to, Self::CONTEXT, other, &secret.0)
+    }
+
     /// Public id of the key, for file metadata (`store_kid`).
     #[must_use]
     pub fn kid(&self) -> &str {

@@ -10,6 +10,7 @@
 mod blind;
 mod cache;
 mod custodian;
+pub mod enrol;
 pub mod identity;
 mod keys;
 mod linker;
@@ -20,7 +21,7 @@ mod recode;
 
 pub use blind::{LinkPublicKey, LinkPublicKeyError};
 pub use cache::CacheError;
-pub use custodian::Retry;
+pub use custodian::{Retry, WitnessTrouble, witness};
 pub use keys::{CacheKey, KeyError, ProjectKey, StoreKey};
 pub use linker::{KeyHasher, LinkError, Linker, LinkerOptions};
 pub use order::OrderKey;

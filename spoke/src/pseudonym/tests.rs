@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_person_is_the_same_p_and_another_s_at_every_spoke() {
-    let organisation = Organisation::new();
+    let organisation = Organisation::new().await;
     let running = organisation.start().await;
     let (one, two) = (Spoke::new("sds"), Spoke::new("region-h"));
     let mut first = Linker::open(one.options(&organisation, running.address)).await.unwrap();
@@ -52,7 +52,7 @@ async fn the_same_person_is_the_same_p_and_another_s_at_every_spoke() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warm_cache_needs_no_custodian() {
-    let organisation = Organisation::new();
+    let organisation = Organisation::new().await;
     let running = organisation.start().await;
     let spoke = Spoke::new("sds");
     let people = numbers(100);
@@ -75,7 +75,7 @@ async fn a_warm_cache_needs_no_custodian() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_lost_in_mid_stream_is_made_again() {
-    let organisation = Organisation::new();
+    let organisation = Organisation::new().await;
     let running = organisation.start().await;
     // the connection breaks after 40 kB of answers, twice
     let proxy = proxy::start(running.address, &[40_000, 40_000]).await;
@@ -92,7 +92,7 @@ async fn a_connection_lost_in_mid_stream_is_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_custodian_that_dies_is_named_and_what_it_gave_is_kept() {
-    let organisation = Organisation::new();
+    let organisation = Organisation::new().await;
     let running = organisation.start().await;
     let proxy = proxy::start(running.address, &[75_000, 0, 0, 0, 0]).await;
     let spoke = Spoke::new("sds");
@@ -124,7 +124,7 @@ async fn a_custodian_that_restarts_in_mid_stream_goes_unnoticed() {
             }
         }
     }
-    let organisation = Organisation::new();
+    let organisation = Organisation::new().await;
     let enough = CancellationToken::new();
     let tap = Arc::new(Enough(Mutex::new(0), enough.clone()));
     let running = organisation.start_with(|_| {}, Some(tap)).await;
@@ -143,7 +143,7 @@ async fn a_custodian_that_restarts_in_mid_stream_goes_unnoticed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_limit_of_the_custodian_is_kept() {
-    let organisation = Organisation::new();
+    let organisation = Organisation::new().await;
     let running = organisation.start_with(|config| config.limits.max_batch = 10, None).await;
     let spoke = Spoke::new("sds");
     let mut linker = Linker::open(spoke.options(&organisation, running.address)).await.unwrap();
@@ -153,7 +153,7 @@ async fn a_small_limit_of_the_custodian_is_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_custodians_key_cache_or_certificate_is_refused() {
-    let (organisation, other) = (Organisation::new(), Organisation::new());
+    let (organisation, other) = (Organisation::new().await, Organisation::new().await);
     let (running, wrong) = (organisation.start().await, other.start().await);
     let spoke = Spoke::new("sds");
     // right certificates, but another key is pinned
@@ -186,7 +186,7 @@ async fn the_wire_and_the_disk_hold_no_number_and_no_p() {
             self.0.lock().unwrap().extend_from_slice(bytes);
         }
     }
-    let organisation = Organisation::new();
+    let organisation = Organisation::new().await;
     let seen = Arc::new(Seen::default());
     let running = organisation.start_with(|_| {}, Some(seen.clone())).await;
     let spoke = Spoke::new("sds");

@@ -1,20 +1,16 @@
-//! The spoke's whole surface towards the hub: Arrow Flight's `DoGet` with a question as ticket, and the action
-//! `eger.v1.catalogue`. Every other method of Flight refuses.
+//! The spoke's whole surface towards the hub: Arrow Flight's `DoGet` with a question as ticket, and the
+//! actions of `actions`. Every other method of Flight refuses.
 //!
 //! INVARIANT: the caller's certificate is checked in every method before anything else is looked at.
 
 use super::Question;
-use crate::{admit::Admission, reply, scan};
+use crate::{admit::Admission, approve::inbox::Inbox, member::Duties, reply, rules, scan};
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult, Ticket, flight_service_server::FlightService,
 };
 use futures::{StreamExt, stream, stream::BoxStream};
-use prost::Message;
-use proto::{
-    envelope::{self, CATALOGUE_ACTION},
-    refusal::{Kind, Refusal},
-};
+use proto::refusal::{Kind, Refusal};
 use runtime::{peer::Peer, tls::peer_of};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +23,10 @@ pub(crate) struct Surface {
     pub(crate) hub: Peer,
     /// who decides
     pub(crate) admission: Arc<Admission>,
+    /// where parts of applications go
+    pub(crate) inbox: Inbox,
+    /// keys of projects, checkpoints of logs
+    pub(crate) duties: Arc<Duties>,
     /// cancelled when running answers have to end
     pub(crate) stop: CancellationToken,
 }
@@ -34,24 +34,19 @@ pub(crate) struct Surface {
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Surface {
-    fn check<T>(&self, request: &Request<T>) -> Result<(), Refusal> {
-        match peer_of(request) {
-            Some(peer) if peer == self.hub => Ok(()),
-            Some(peer) => {
-                tracing::warn!(%peer, expected = %self.hub, "refused a caller");
-                Err(Refusal::new(Kind::Denied, "only this controller's own hub may ask here"))
-            }
-            None => Err(Refusal::new(Kind::Unauthenticated, "only a caller with a link certificate may ask here")),
-        }
+    /// Whether the caller may come in with a call of this kind.
+    fn check<T>(&self, request: &Request<T>, kind: &str) -> Result<(), Refusal> {
+        let peer = peer_of(request)
+            .ok_or_else(|| Refusal::new(Kind::Unauthenticated, "only a caller with a link certificate may ask here"))?;
+        rules::comes_in(&peer, &self.hub, kind).map_err(|denial| {
+            tracing::warn!(%peer, expected = %self.hub, %denial, "refused a caller");
+            Refusal::new(Kind::Denied, "only this controller's own hub may ask here")
+        })
     }
 
     fn nothing<T, R>(&self, request: &Request<T>) -> Answer<R> {
-        self.check(request)?;
-        Err(Refusal::new(
-            Kind::Invalid,
-            format!("a spoke answers DoGet and the action {CATALOGUE_ACTION}, nothing else"),
-        )
-        .into())
+        self.check(request, "")?;
+        Err(Refusal::new(Kind::Invalid, "a spoke answers DoGet and a few actions of its own, nothing else").into())
     }
 
     async fn answer(&self, ticket: &[u8]) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
@@ -69,7 +64,9 @@ impl Surface {
             let admitted = Box::pin(admission.admit(question)).await.inspect_err(|refusal| {
                 tracing::info!(%query, reason = %refusal, "refused");
             })?;
-            Box::pin(scan::run(admitted)).await
+            let context = admitted.context.clone();
+            // What was asked and never ran has its end in the audit log too.
+            Box::pin(scan::run(admitted)).await.inspect_err(|_| context.over(0, 0, "failed", 0))
         }
         .instrument(span.clone())
         .await?;
@@ -88,21 +85,16 @@ impl FlightService for Surface {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
-        self.check(&request)?;
+        self.check(&request, "do_get")?;
         let ticket = request.into_inner().ticket;
         Ok(Response::new(self.answer(&ticket).await?))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
-        self.check(&request)?;
+        self.check(&request, &request.get_ref().r#type)?;
         let action = request.into_inner();
-        if action.r#type != CATALOGUE_ACTION {
-            return Err(Refusal::new(Kind::Invalid, format!("the only action here is {CATALOGUE_ACTION}")).into());
-        }
-        let envelope = envelope::catalogue_request(&action.body).map_err(Refusal::from)?;
-        let span = tracing::info_span!("catalogue", query = %envelope.query_id, project = %envelope.project);
-        let reply = Box::pin(self.admission.catalogue(&envelope)).instrument(span).await?;
-        let result = arrow_flight::Result { body: reply.encode_to_vec().into() };
+        let reply = Box::pin(self.act(&action.r#type, action.body)).await?;
+        let result = arrow_flight::Result { body: reply.into() };
         Ok(Response::new(stream::iter([Ok(result)]).boxed()))
     }
 

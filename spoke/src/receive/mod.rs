@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: nothing is looked up here and nothing is decided; what comes out is only well-formed.
 
+mod actions;
 pub(crate) mod flight;
 
 pub use proto::envelope::Envelope;

@@ -1,12 +1,15 @@
-//! The rows of a running query under its limits: rows, bytes, time, and the end of the process.
+//! The rows of a running query under its limits: rows, bytes, time, its permit, and the end of the process.
+//!
+//! INVARIANT: an answer ends well only after its last entry in the audit log is on disk.
 
 use crate::{
     admit::Context,
+    audit,
     scan::{Running, Work, failure, window::bytes_of},
 };
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt, future::BoxFuture, stream::BoxStream};
 use proto::refusal::{Kind, Refusal};
 use std::{
     pin::Pin,
@@ -25,7 +28,9 @@ pub(crate) struct Bounded {
     rows: Option<BoxStream<'static, Result<RecordBatch, DataFusionError>>>,
     deadline: Pin<Box<Sleep>>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
-    context: Context,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// all rows are gone; the end is being written down
+    closing: Option<BoxFuture<'static, Result<(), Refusal>>>,
     account: Account,
     span: Span,
     _slot: OwnedSemaphorePermit,
@@ -33,12 +38,14 @@ pub(crate) struct Bounded {
 
 /// What was sent, written to the log at the end.
 struct Account {
-    query: proto::ids::QueryId,
+    context: Context,
     work: Work,
     started: Instant,
     rows: u64,
     bytes: u64,
-    ended: bool,
+    outcome: Option<&'static str>,
+    /// whether the end stands in the audit log, or is on its way there
+    written: bool,
 }
 
 impl Bounded {
@@ -48,18 +55,37 @@ impl Bounded {
             rows: Some(rows),
             deadline: Box::pin(sleep_until(context.deadline)),
             stop: Box::pin(stop.cancelled_owned()),
-            account: Account { query: context.query, work, started: Instant::now(), rows: 0, bytes: 0, ended: false },
-            context,
+            ended: Box::pin(context.ended.clone().cancelled_owned()),
+            closing: None,
+            account: Account {
+                context,
+                work,
+                started: Instant::now(),
+                rows: 0,
+                bytes: 0,
+                outcome: None,
+                written: false,
+            },
             span,
             _slot: slot,
         }
     }
 
     fn poll_rows(&mut self, poller: &mut Poller<'_>) -> Poll<Option<Result<RecordBatch, Refusal>>> {
+        if let Some(closing) = self.closing.as_mut() {
+            let written = ready!(closing.as_mut().poll(poller));
+            self.closing = None;
+            return Poll::Ready(written.err().map(Err));
+        }
         let Some(rows) = self.rows.as_mut() else { return Poll::Ready(None) };
         if self.deadline.as_mut().poll(poller).is_ready() {
             return Poll::Ready(Some(Err(
                 self.refuse(Kind::Deadline, "was not done in the time allowed for it; filter more, or allow more time")
+            )));
+        }
+        if self.ended.as_mut().poll(poller).is_ready() {
+            return Poll::Ready(Some(Err(
+                self.refuse(Kind::Denied, "was ended: the project's permit at this controller is over or was replaced")
             )));
         }
         if self.stop.as_mut().poll(poller).is_ready() {
@@ -70,13 +96,15 @@ impl Bounded {
         match ready!(rows.poll_next_unpin(poller)) {
             None => {
                 self.rows = None;
-                self.account.ended = true;
-                Poll::Ready(None)
+                let end = self.account.end("whole");
+                let audit = self.account.context.audit.clone();
+                self.closing = Some(Box::pin(async move { audit.write(&end).await }));
+                self.poll_rows(poller)
             }
             Some(Err(error)) => {
                 self.rows = None;
-                self.account.ended = true;
-                Poll::Ready(Some(Err(failure::refusal(&error, &self.context.query))))
+                self.account.outcome = Some("failed");
+                Poll::Ready(Some(Err(failure::refusal(&error, &self.account.context.query))))
             }
             Some(Ok(batch)) => Poll::Ready(Some(self.count(batch))),
         }
@@ -85,16 +113,19 @@ impl Bounded {
     fn count(&mut self, batch: RecordBatch) -> Result<RecordBatch, Refusal> {
         self.account.rows += batch.num_rows() as u64;
         self.account.bytes += bytes_of(&batch) as u64;
-        if self.account.rows > self.context.max_rows {
+        if self.account.rows > self.account.context.max_rows {
             return Err(self.refuse(
                 Kind::TooLarge,
-                &format!("has more than {} rows; filter or aggregate more", self.context.max_rows),
+                &format!("has more than {} rows; filter or aggregate more", self.account.context.max_rows),
             ));
         }
-        if self.account.bytes > self.context.max_bytes {
+        if self.account.bytes > self.account.context.max_bytes {
             return Err(self.refuse(
                 Kind::TooLarge,
-                &format!("has more than {} bytes; filter, aggregate or ask for fewer columns", self.context.max_bytes),
+                &format!(
+                    "has more than {} bytes; filter, aggregate or ask for fewer columns",
+                    self.account.context.max_bytes
+                ),
             ));
         }
         Ok(batch)
@@ -103,9 +134,14 @@ impl Bounded {
     fn refuse(&mut self, kind: Kind, why: &str) -> Refusal {
         // The query stops here and now, even if nobody polls again.
         self.rows = None;
-        self.account.ended = true;
+        self.account.outcome = Some(match kind {
+            Kind::Deadline => "its time was over",
+            Kind::Denied => "its permit was over",
+            Kind::TooLarge => "over its caps",
+            _ => "the spoke was stopped",
+        });
         tracing::info!(kind = ?kind, "ended early");
-        Refusal::new(kind, format!("the answer to query {} {why}", self.context.query))
+        Refusal::new(kind, format!("the answer to query {} {why}", self.account.context.query))
     }
 }
 
@@ -119,15 +155,29 @@ impl Stream for Bounded {
     }
 }
 
+impl Account {
+    /// The entry that says how the query ended.
+    fn end(&mut self, outcome: &'static str) -> audit::Event {
+        self.outcome = Some(outcome);
+        self.written = true;
+        self.context.answered(self.rows, self.bytes, outcome, millis(self.started.elapsed()))
+    }
+}
+
 impl Drop for Account {
     fn drop(&mut self) {
         let effort = self.work.effort();
+        let outcome = self.outcome.unwrap_or("the caller went away");
+        let ms = millis(self.started.elapsed());
+        if !self.written {
+            self.context.over(self.rows, self.bytes, outcome, ms);
+        }
         tracing::info!(
-            query = %self.query,
-            outcome = if self.ended { "ended" } else { "the caller went away" },
+            query = %self.context.query,
+            outcome,
             rows = self.rows,
             bytes = self.bytes,
-            ms = millis(self.started.elapsed()),
+            ms,
             scanned_bytes = effort.bytes_scanned,
             groups_pruned = effort.row_groups_pruned,
             groups_read = effort.row_groups_matched,

@@ -44,6 +44,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) columns: Vec<usize>,
     /// conditions on the snapshot's columns, in the order in which they are evaluated
     pub(crate) conditions: Conditions,
+    /// conditions that come last and are evaluated on whole batches: rows about people who are left out
+    pub(crate) except: Conditions,
     /// the project's order
     pub(crate) order: &'a OrderKey,
     /// how many readers side by side
@@ -93,7 +95,7 @@ impl Pinned {
         parquet.global.enable_page_index = true;
         parquet.global.bloom_filter_on_read = true;
         parquet.global.pruning = true;
-        // The order of conditions is part of the promise: a grant's row filter comes first.
+        // The order of conditions is part of the promise: a permit's row filter comes first.
         parquet.global.reorder_filters = false;
         let factory = CachedParquetFileReaderFactory::new(
             Arc::clone(&self.store),
@@ -102,7 +104,8 @@ impl Pinned {
         let source = ParquetSource::new(TableSchema::from(Arc::clone(&self.snapshot.schema)))
             .with_table_parquet_options(parquet)
             .with_parquet_file_reader_factory(Arc::new(factory));
-        let (source, rest) = push(source, reading.conditions, options)?;
+        let (source, mut rest) = push(source, reading.conditions, options)?;
+        rest.extend(reading.except);
         // Columns that only the remaining conditions need are read too, and dropped again below.
         let mut read = reading.columns.clone();
         for condition in &rest {

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admission;
+mod audit;
+mod ending;
 mod filtering;
 mod fixture;
+mod hostile;
+mod leftout;
 mod limits;
 mod link;
 mod order;

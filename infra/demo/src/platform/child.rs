@@ -17,7 +17,7 @@ use super::PlatformError;
 use crate::role::WATCH;
 
 /// How long a part may take until it accepts connections. Debug builds unseal their keys slowly.
-const READY: Duration = Duration::from_secs(90);
+pub(super) const READY: Duration = Duration::from_secs(90);
 /// How often the file is looked for.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a part may take to stop in order before it is killed.
@@ -64,7 +64,22 @@ impl Program {
 
     /// Starts a command that ends by itself. `live` lets its standard error through to the terminal.
     pub(super) fn run(&self, role: &str, args: &[PathBuf], live: bool) -> Result<Output, PlatformError> {
+        self.start(self.command(role, args), live)
+    }
+
+    /// The same with further environment: what `ps` must not show.
+    pub(super) fn run_with(
+        &self,
+        role: &str,
+        args: &[PathBuf],
+        environment: &[(&str, &str)],
+    ) -> Result<Output, PlatformError> {
         let mut command = self.command(role, args);
+        command.envs(environment.iter().copied());
+        self.start(command, false)
+    }
+
+    fn start(&self, mut command: Command, live: bool) -> Result<Output, PlatformError> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         if live {
             // the progress says it all; a log line would tear it

@@ -1,9 +1,9 @@
-//! The platform as processes on loopback: one custodian, four spokes, one hub, in one folder.
+//! The platform as processes on loopback: one custodian, four spokes, one hub, one issuer of access tokens, in one folder.
 //!
 //! ```text
 //! DIR/registers/<controller>/   the controllers' own files, as generated
-//! DIR/custodian  DIR/spokes/<controller>  DIR/hub      what each party's `init` made
-//! DIR/logs  DIR/ready  DIR/handover  DIR/token
+//! DIR/custodian  DIR/spokes/<controller>  DIR/hub  DIR/issuer      what each party's `init` made
+//! DIR/logs  DIR/ready  DIR/handover
 //! ```
 //! Every step looks first whether it has been done, so that a second start, or one after a crash, goes on from there.
 //!
@@ -11,6 +11,7 @@
 
 mod child;
 mod error;
+mod project;
 mod settings;
 mod setup;
 
@@ -25,6 +26,7 @@ use futures::future::select_all;
 use self::child::{Child, Program};
 pub use self::child::{Outcome, Output};
 pub use self::error::PlatformError;
+pub use self::project::AlsoAsked;
 pub use self::setup::wipe;
 use crate::generate;
 use crate::registers::CONTROLLERS;
@@ -39,12 +41,14 @@ pub const USER: &str = "anna@example.org";
 pub struct Options {
     /// The folder; made when it is missing.
     pub dir: PathBuf,
-    /// A program that plays `--role custodian|spoke|hub -- ARGUMENTS`, such as this one.
+    /// A program that plays `--role custodian|spoke|hub|issuer -- ARGUMENTS`, such as this one.
     pub program: PathBuf,
     /// What to generate when nothing has been generated there.
     pub registers: generate::Options,
     /// Whether ingests show their progress on the terminal.
     pub live: bool,
+    /// Tables that the project asks for beside the registers' own.
+    pub also: Vec<AlsoAsked>,
     /// Further environment of every process.
     pub environment: Vec<(String, String)>,
     /// Called with each thing done.
@@ -59,6 +63,7 @@ impl Options {
             program: program.into(),
             registers: generate::Options { people, seed: 1 },
             live: false,
+            also: Vec::new(),
             environment: Vec::new(),
             report: Arc::new(|_| ()),
         }
@@ -81,6 +86,8 @@ pub enum Progress<'a> {
 pub enum Part {
     /// The custodian.
     Custodian,
+    /// Where people sign in.
+    Issuer,
     /// The spoke of this controller.
     Spoke(&'static str),
     /// The hub.
@@ -91,10 +98,22 @@ impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Part::Custodian => f.write_str("custodian"),
+            Part::Issuer => f.write_str("issuer"),
             Part::Spoke(controller) => write!(f, "spoke-{controller}"),
             Part::Hub => f.write_str("hub"),
         }
     }
+}
+
+/// Whether `hub admin controllers` says that a spoke has links.
+fn connected(said: &str, part: Part) -> bool {
+    let Part::Spoke(controller) = part else { return true };
+    said.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some(controller)
+            && words.next() == Some("joined")
+            && words.next().and_then(|links| links.parse::<u32>().ok()).is_some_and(|links| links > 0)
+    })
 }
 
 /// The running platform. Dropping it kills what runs; [`Platform::stop`] stops it in order.
@@ -104,6 +123,7 @@ pub struct Platform {
     children: BTreeMap<Part, Child>,
     /// Addresses by name, as each part told them last.
     addresses: BTreeMap<Part, BTreeMap<String, SocketAddr>>,
+    issuer: String,
     token: String,
     _lock: File,
 }
@@ -113,6 +133,7 @@ impl Platform {
     pub async fn start(options: Options) -> Result<Platform, PlatformError> {
         let mut platform = Platform::prepare(options).await?;
         platform.start_part(Part::Custodian).await?;
+        platform.start_part(Part::Issuer).await?;
         let done = platform.options.dir.join("ingested");
         if !done.exists() {
             for controller in CONTROLLERS {
@@ -129,10 +150,10 @@ impl Platform {
             }
             child::write(&done, "every table of every controller\n")?;
         }
+        platform.start_part(Part::Hub).await?;
         for controller in CONTROLLERS {
             platform.start_part(Part::Spoke(controller.id)).await?;
         }
-        platform.start_part(Part::Hub).await?;
         Ok(platform)
     }
 
@@ -148,12 +169,22 @@ impl Platform {
         };
         setup::registers(&options)?;
         setup::parties(&options, &program).await?;
+        let issuer = setup::issuer_url(&options.dir)?;
         let token = setup::token(&options, &program).await?;
-        Ok(Platform { options, program, children: BTreeMap::new(), addresses: BTreeMap::new(), token, _lock: lock })
+        let (children, addresses) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Platform { options, program, children, addresses, issuer, token, _lock: lock })
     }
 
-    /// Starts a part that does not run, at the address that it had before if it had one.
+    /// Starts a part unless it runs, at the address that it had before if it had one. A spoke needs its hub: that is
+    /// started first, and joined when the spoke has not been there yet.
     pub async fn start_part(&mut self, part: Part) -> Result<(), PlatformError> {
+        if self.children.contains_key(&part) {
+            return Ok(());
+        }
+        if let Part::Spoke(controller) = part {
+            Box::pin(self.start_part(Part::Hub)).await?;
+            self.join(controller).await?;
+        }
         self.step(&format!("start {part}"));
         let ready = self.options.dir.join("ready").join(format!("{part}.json"));
         let config = self.config(part);
@@ -164,15 +195,19 @@ impl Platform {
         };
         let mut args = vec!["serve".into(), "--config".into(), config, "--ready-file".into(), ready.clone()];
         match part {
-            Part::Custodian | Part::Spoke(_) => args.extend(["--listen".into(), listen("listen").into()]),
+            Part::Custodian => args.extend(["--listen".into(), listen("listen").into()]),
+            // Neither listens by the platform's choice: a spoke dials, the issuer's address stands in permits and tokens.
+            Part::Spoke(_) | Part::Issuer => {}
             Part::Hub => {
-                self.tell_hub()?;
+                args.extend(["--listen-gateway".into(), listen("gateway").into()]);
+                args.extend(["--listen-api".into(), listen("api").into()]);
                 args.extend(["--listen-open".into(), listen("open").into()]);
                 args.extend(["--listen-enclave".into(), listen("enclave").into()]);
             }
         }
         let role = match part {
             Part::Custodian => "custodian",
+            Part::Issuer => "issuer",
             Part::Spoke(_) => "spoke",
             Part::Hub => "hub",
         };
@@ -181,8 +216,41 @@ impl Platform {
         self.note(&addresses.iter().map(|(name, at)| format!("{name} {at}")).collect::<Vec<_>>().join(", "));
         self.addresses.insert(part, addresses);
         self.children.insert(part, child);
-        if part == Part::Custodian {
-            self.tell_spokes()?;
+        match part {
+            Part::Custodian => self.tell_spokes("custodian", "address", self.address(Part::Custodian))?,
+            Part::Hub => {
+                self.tell_spokes("link", "gateway", self.gateway())?;
+                self.reconnected().await?;
+            }
+            Part::Spoke(_) | Part::Issuer => {}
+        }
+        self.open_when_all_run().await
+    }
+
+    /// Joins a spoke to the hub unless it has joined: the operator makes a code, the controller uses it.
+    async fn join(&self, controller: &str) -> Result<(), PlatformError> {
+        match self.gateway() {
+            Some(gateway) if !self.spoke_dir(controller).join("keys/link.crt").exists() => {
+                self.step(&format!("{controller} joins the hub"));
+                setup::join(&self.options, &self.program, gateway, controller).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until every spoke that runs has a link to the hub again.
+    async fn reconnected(&self) -> Result<(), PlatformError> {
+        let mut away: Vec<Part> = self.children.keys().copied().filter(|p| matches!(p, Part::Spoke(_))).collect();
+        let started = std::time::Instant::now();
+        while let Some(first) = away.first().copied() {
+            let args = ["admin".into(), "controllers".into(), "--config".into(), self.config(Part::Hub)];
+            let said = self.run("hub", &args).await?;
+            away.retain(|part| !connected(&said.stdout, *part));
+            if started.elapsed() > child::READY {
+                let (name, log) = (first.to_string(), self.log(Part::Hub));
+                let seconds = child::READY.as_secs();
+                return Err(PlatformError::NotReady { name, seconds, log, tail: said.text });
+            }
         }
         Ok(())
     }
@@ -208,7 +276,7 @@ impl Platform {
         }
     }
 
-    /// Stops everything in order: hub, spokes, custodian.
+    /// Stops everything in order: hub, spokes, issuer, custodian.
     pub async fn stop(mut self) -> Result<(), PlatformError> {
         let mut first = Ok(());
         while let Some((_, mut child)) = self.children.pop_last() {
@@ -260,12 +328,22 @@ impl Platform {
         self.addresses.get(&Part::Hub)?.get("enclave").copied()
     }
 
-    /// Where a custodian or a spoke listens.
+    /// Where spokes open their links.
+    pub fn gateway(&self) -> Option<SocketAddr> {
+        self.addresses.get(&Part::Hub)?.get("gateway").copied()
+    }
+
+    /// Where the custodian listens.
     pub fn address(&self, part: Part) -> Option<SocketAddr> {
         self.addresses.get(&part)?.get("listen").copied()
     }
 
-    /// The researcher's access token, bound to the project.
+    /// The issuer's URL, as permits name it.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The researcher's access token.
     pub fn token(&self) -> &str {
         &self.token
     }
@@ -299,6 +377,7 @@ impl Platform {
     pub fn config(&self, part: Part) -> PathBuf {
         match part {
             Part::Custodian => self.custodian_dir().join("custodian.toml"),
+            Part::Issuer => setup::issuer_config(&self.options.dir),
             Part::Spoke(controller) => self.spoke_dir(controller).join("spoke.toml"),
             Part::Hub => self.hub_dir().join("hub.toml"),
         }
@@ -319,20 +398,17 @@ impl Platform {
         self.children.keys().copied().collect()
     }
 
-    fn tell_spokes(&self) -> Result<(), PlatformError> {
-        let Some(address) = self.address(Part::Custodian) else { return Ok(()) };
+    /// Writes an address that the system chose into every spoke's configuration where it has such a field already.
+    fn tell_spokes(&self, section: &str, key: &str, address: Option<SocketAddr>) -> Result<(), PlatformError> {
+        let Some(address) = address else { return Ok(()) };
         for controller in CONTROLLERS {
             let path = self.spoke_dir(controller.id).join("spoke.toml");
             let value = format!("\"{address}\"");
-            child::edit(&path, |text| settings::set(text, "custodian", "address", &value))?;
+            child::edit(&path, |text| {
+                Some(settings::set(text, section, key, &value).unwrap_or_else(|| text.to_owned()))
+            })?;
         }
         Ok(())
-    }
-
-    fn tell_hub(&self) -> Result<(), PlatformError> {
-        let known = CONTROLLERS.iter().filter_map(|c| Some((c.id, self.address(Part::Spoke(c.id))?)));
-        let known: Vec<_> = known.collect();
-        child::edit(&self.config(Part::Hub), |text| Some(settings::spokes(text, &known)))
     }
 
     fn step(&self, what: &str) {

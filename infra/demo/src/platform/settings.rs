@@ -1,10 +1,11 @@
 //! Small edits of the configurations that each part's `init` wrote, comments kept.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::path::Path;
 
-const BEGIN: &str = "# --- the demo's spokes, written at every start ---";
-const END: &str = "# --- end of the demo's spokes ---";
+const ISSUER_BEGIN: &str =
+    "# --- the demo's issuer of access tokens, which believes everybody: synthetic data only ---";
+const ISSUER_END: &str = "# --- end of the demo's issuer ---";
 
 /// `text` with `key = value` in `[section]`; `None` when there is no such line.
 pub(super) fn set(text: &str, section: &str, key: &str, value: &str) -> Option<String> {
@@ -28,20 +29,22 @@ pub(super) fn set(text: &str, section: &str, key: &str, value: &str) -> Option<S
     found.then_some(out)
 }
 
-/// `text` with these spokes in place of those of the start before.
-pub(super) fn spokes(text: &str, known: &[(&str, SocketAddr)]) -> String {
-    let mut out = match (text.find(BEGIN), text.find(END)) {
-        (Some(begin), Some(end)) => format!("{}{}", &text[..begin], text[end + END.len()..].trim_start_matches('\n')),
+/// `text` with this issuer of access tokens, its public keys in a file: parties behind firewalls get them that way.
+pub(super) fn issuer(text: &str, url: &str, keys: &Path) -> String {
+    let tables = format!("[[issuer]]\nurl = \"{url}\"\njwks_file = \"{}\"\n", keys.display());
+    block(text, ISSUER_BEGIN, ISSUER_END, &tables)
+}
+
+/// `text` with `tables` between the two lines, in place of what stood there.
+fn block(text: &str, begin: &str, end: &str, tables: &str) -> String {
+    let mut out = match (text.find(begin), text.find(end)) {
+        (Some(from), Some(to)) => format!("{}{}", &text[..from], text[to + end.len()..].trim_start_matches('\n')),
         _ => text.to_owned(),
     };
     if !out.ends_with('\n') {
         out.push('\n');
     }
-    let _ = writeln!(out, "{BEGIN}");
-    for (controller, address) in known {
-        let _ = writeln!(out, "[[spoke]]\ncontroller = \"{controller}\"\naddress = \"{address}\"");
-    }
-    let _ = writeln!(out, "{END}");
+    let _ = write!(out, "{begin}\n{tables}{end}\n");
     out
 }
 
@@ -59,12 +62,11 @@ mod tests {
     }
 
     #[test]
-    fn spokes_are_replaced_not_added() {
-        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let once = spokes("[query]\nx = 1\n", &[("dst", at(1))]);
-        let twice = spokes(&once, &[("dst", at(2)), ("sds", at(3))]);
-        assert_eq!(twice.matches("[[spoke]]").count(), 2);
-        assert!(twice.starts_with("[query]\nx = 1\n") && !twice.contains("127.0.0.1:1\""));
-        assert_eq!(spokes(&twice, &[("dst", at(1))]), once);
+    fn an_issuer_is_replaced_not_added() {
+        let once = issuer("[query]\nx = 1\n", "http://127.0.0.1:2", Path::new("/k"));
+        assert!(once.starts_with("[query]\nx = 1\n") && once.contains("url = \"http://127.0.0.1:2\""));
+        let twice = issuer(&once, "http://127.0.0.1:3", Path::new("/k"));
+        assert_eq!(twice.matches("[[issuer]]").count(), 1);
+        assert_eq!(issuer(&twice, "http://127.0.0.1:2", Path::new("/k")), once);
     }
 }

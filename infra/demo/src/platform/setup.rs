@@ -1,27 +1,27 @@
-//! Everything before the first start: registers, each party's folder, certificates, declarations, grants, keys, a token.
+//! Everything before the first start: registers, each party's folder, an issuer, certificates,
+//! declarations, grants, keys, a token.
 //!
 //! Done the way that real parties would, each with its own command line, files handed over between them.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use chrono::{Days, Utc};
+use runtime::enrolment::APPROVER_CONTEXT;
+use runtime::seal::Passphrase;
+use runtime::sign::SigningKey;
 
 use super::child::{self, Program};
-use super::{Options, PROJECT, PlatformError, Progress, USER, settings};
+use super::{Options, PlatformError, Progress, USER, settings};
 use crate::generate;
-use crate::registers::{CONTROLLERS, quoted, tables_of};
+use crate::registers::{CONTROLLERS, tables_of};
 
 /// Stands in every folder that the demo made.
 const MARK: &str = "demo.lock";
 /// Says what was generated, written when all of it was.
 const REGISTERS: &str = "registers.json";
-/// Makes the project's key and seals it to the others.
-const LEAD: &str = "sds";
-/// How long the researcher's token is good; it is renewed a little earlier.
-const TOKEN_DAYS: u32 = 30;
+/// How long the researcher's token is good.
+const TOKEN_HOURS: u32 = 12;
 
 pub(super) fn spoke_dir(dir: &Path, controller: &str) -> PathBuf {
     dir.join("spokes").join(controller)
@@ -94,6 +94,12 @@ pub(super) async fn parties(options: &Options, program: &Program) -> Result<(), 
         step("hub init");
         done(program, "hub", &["init".into(), hub.clone()]).await?;
     }
+    if !issuer_config(dir).exists() {
+        step("issuer init");
+        done(program, "issuer", &["init".into(), issuer_dir(dir), "--user".into(), USER.into()]).await?;
+    }
+    let (issuer, issuer_keys) = (issuer_url(dir)?, issuer_dir(dir).join("jwks.json"));
+    child::edit(&hub.join("hub.toml"), |text| Some(settings::issuer(text, &issuer, &issuer_keys)))?;
     for controller in CONTROLLERS {
         let spoke = spoke_dir(dir, controller.id);
         if !spoke.join("keys/identity.key").exists() {
@@ -103,129 +109,129 @@ pub(super) async fn parties(options: &Options, program: &Program) -> Result<(), 
             let args: Vec<PathBuf> = args.into_iter().map(PathBuf::from).chain([spoke.clone()]).collect();
             done(program, "spoke", &args).await?;
         }
+        child::edit(&spoke.join("spoke.toml"), |text| Some(settings::issuer(text, &issuer, &issuer_keys)))?;
         let keys = spoke.join("keys");
         if !keys.join("custodian.pub").exists() {
-            let config = custodian.join("custodian.toml");
-            let args = [
-                "issue".into(),
-                "--replace".into(),
-                "--config".into(),
-                config,
-                controller.id.into(),
-                "--out".into(),
-                keys.clone(),
-            ];
-            done(program, "custodian", &args).await?;
-        }
-        if !keys.join("link.crt").exists() {
-            let mut args: Vec<PathBuf> = ["admin", "ca", "issue", "--config"].into_iter().map(PathBuf::from).collect();
-            args.extend([hub.join("hub.toml"), "spoke".into(), controller.id.into(), "--out".into(), keys.clone()]);
-            done(program, "hub", &args).await?;
+            enrol(options, program, controller.id).await?;
         }
         for table in tables_of(controller.id) {
             let path = spoke.join("tables").join(format!("{}.toml", table.name));
             let text = table.declaration(&dir.join("registers").join(controller.id));
             child::write(&path, &text)?;
         }
-        child::write(&spoke.join("grants").join(format!("{PROJECT}.toml")), &grant(controller.id))?;
-    }
-    // the hub wants every controller of a project known; where they listen is written when they do
-    let anywhere = CONTROLLERS.map(|c| (c.id, SocketAddr::from(([127, 0, 0, 1], 7101))));
-    child::edit(&hub.join("hub.toml"), |text| Some(settings::spokes(text, &anywhere)))?;
-    child::write(&hub.join("projects").join(format!("{PROJECT}.toml")), &project())?;
-    project_key(options, program).await
-}
-
-/// What each controller lets the project see: in the enclave, which includes the less that the open zone shows.
-fn grant(controller: &str) -> String {
-    let today = Utc::now().date_naive();
-    // yesterday: clocks and time zones differ
-    let from = today.checked_sub_days(Days::new(1)).unwrap_or(today);
-    let to = today.checked_add_days(Days::new(365)).unwrap_or(today);
-    let mut out = format!(
-        "# Written by the demo. Zone enclave: rows under project pseudonyms inside the secure environment; everybody\n\
-         # else, on the open listener, gets released aggregates only.\n\
-         project = {}\nzone = \"enclave\"\nvalid_from = {from}\nvalid_to = {to}\nusers = [{}]\n",
-        quoted(PROJECT),
-        quoted(USER)
-    );
-    for table in tables_of(controller) {
-        let columns: Vec<String> = table.granted_columns().into_iter().map(quoted).collect();
-        let _ = write!(out, "\n[[table]]\nname = {}\ncolumns = [{}]\n", quoted(table.name), columns.join(", "));
-        if let Some(filter) = table.row_filter {
-            let _ = writeln!(out, "row_filter = {}", quoted(filter));
-        }
-    }
-    out
-}
-
-fn project() -> String {
-    let controllers: Vec<String> = CONTROLLERS.iter().map(|c| quoted(c.id)).collect();
-    format!(
-        "# Written by the demo.\nproject = {}\ntitle = \"Type 2 diabetes: from prescription to blood sugar\"\nmembers = [{}]\ncontrollers = [{}]\n",
-        quoted(PROJECT),
-        quoted(USER),
-        controllers.join(", ")
-    )
-}
-
-/// One spoke makes the project's key and seals it to the others, who import it.
-async fn project_key(options: &Options, program: &Program) -> Result<(), PlatformError> {
-    let dir = &options.dir;
-    let key = |controller: &str| spoke_dir(dir, controller).join("projects").join(format!("{PROJECT}.key"));
-    let config = |controller: &str| spoke_dir(dir, controller).join("spoke.toml");
-    if CONTROLLERS.iter().all(|c| key(c.id).exists()) {
-        return Ok(());
-    }
-    (options.report)(Progress::Step("project key: made by sds, sealed to the others"));
-    let mut lead = String::new();
-    let mut members = Vec::new();
-    for controller in CONTROLLERS {
-        let args = ["identity".into(), "--public-only".into(), "--config".into(), config(controller.id)];
-        let public = done(program, "spoke", &args).await?.trim().to_owned();
-        if controller.id == LEAD {
-            lead = public;
-        } else {
-            members.push((controller.id, public));
-        }
-    }
-    let handover = dir.join("handover");
-    let command = if key(LEAD).exists() { "share" } else { "create" };
-    let mut args: Vec<PathBuf> =
-        ["project-key".into(), "--config".into(), config(LEAD), command.into(), PROJECT.into()].into();
-    for (member, public) in &members {
-        args.extend(["--member".into(), format!("{member}={public}").into()]);
-    }
-    args.extend(["--out".into(), handover.clone()]);
-    done(program, "spoke", &args).await?;
-    for (member, _) in &members {
-        let file = handover.join(format!("{PROJECT}.{member}.projectkey"));
-        let mut args: Vec<PathBuf> =
-            ["project-key".into(), "--config".into(), config(member), "import".into(), file].into();
-        args.extend(["--lead".into(), lead.clone().into()]);
-        done(program, "spoke", &args).await?;
+        trust(options, program, controller.id).await?;
     }
     Ok(())
 }
 
-/// The researcher's token: the one of an earlier start while it is good.
-pub(super) async fn token(options: &Options, program: &Program) -> Result<String, PlatformError> {
-    let path = options.dir.join("token");
-    let age = fs::metadata(&path).and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok());
-    if age.is_some_and(|age| age.as_secs() < u64::from(TOKEN_DAYS - 2) * 86_400) {
-        return Ok(fs::read_to_string(&path).map_err(|e| PlatformError::io(&path, e))?.trim().to_owned());
+/// The controller's spoke, and the hub, learn whose decisions count for the controller.
+async fn trust(options: &Options, program: &Program, controller: &str) -> Result<(), PlatformError> {
+    let dir = &options.dir;
+    let mark = dir.join("handover").join(format!("{controller}.approver"));
+    if mark.exists() {
+        return Ok(());
     }
-    let mut args: Vec<PathBuf> =
-        ["admin", "token", "create", USER, "--project", PROJECT].into_iter().map(PathBuf::from).collect();
-    args.extend(["--days".into(), TOKEN_DAYS.to_string().into()]);
-    args.extend(["--config".into(), options.dir.join("hub/hub.toml")]);
-    let token = done(program, "hub", &args).await?.trim().to_owned();
-    child::write_private(&path, &token)?;
-    Ok(token)
+    let (_, _, public) = approver(dir, controller)?;
+    (options.report)(Progress::Step(&format!("spoke approver trust, hub admin approver add {controller}")));
+    let spoke = spoke_dir(dir, controller).join("spoke.toml");
+    let args = ["approver".into(), "trust".into(), "demo".into(), PathBuf::from(&public), "--config".into(), spoke];
+    done(program, "spoke", &args).await?;
+    let hub = dir.join("hub/hub.toml");
+    let args: Vec<PathBuf> = ["admin", "approver", "add", controller, &public, "--config"].map(PathBuf::from).into();
+    done(program, "hub", &[args, vec![hub]].concat()).await?;
+    child::write(&mark, &public)
+}
+
+/// The hub's operator invites a controller, whose spoke joins with the code.
+pub(super) async fn join(
+    options: &Options,
+    program: &Program,
+    gateway: SocketAddr,
+    controller: &str,
+) -> Result<(), PlatformError> {
+    let (hub, spoke) = (options.dir.join("hub/hub.toml"), spoke_dir(&options.dir, controller).join("spoke.toml"));
+    let mut args: Vec<PathBuf> = ["admin", "invite", controller, "--gateway"].into_iter().map(PathBuf::from).collect();
+    args.extend([gateway.to_string().into(), "--config".into(), hub]);
+    let code = done(program, "hub", &args).await?;
+    let file = options.dir.join("handover").join(format!("{controller}.code"));
+    child::write_private(&file, &code)?;
+    let args = ["join".into(), "--code-file".into(), file.clone(), "--config".into(), spoke];
+    done(program, "spoke", &args).await?;
+    fs::remove_file(&file).map_err(|e| PlatformError::io(&file, e))
+}
+
+/// The controller's approver endorses the spoke's own key, and the custodian certifies it.
+async fn enrol(options: &Options, program: &Program, controller: &str) -> Result<(), PlatformError> {
+    let dir = &options.dir;
+    let custodian = dir.join("custodian/custodian.toml");
+    let spoke = spoke_dir(dir, controller).join("spoke.toml");
+    let (key, pass, public) = approver(dir, controller)?;
+    let handover = |what: &str| dir.join("handover").join(format!("{controller}.custodian-{what}.json"));
+    (options.report)(Progress::Step(&format!("spoke custodian request, custodian enrol {controller}")));
+    // Everybody who lives or has lived; a real controller knows its own number.
+    let population = options.registers.people.saturating_mul(2).max(1);
+    let mut args: Vec<PathBuf> = vec!["controller".into(), "--config".into(), custodian.clone()];
+    let register = ["add", controller, "--replace", "--approver", &public, "--population", &population.to_string()];
+    args.extend(register.map(PathBuf::from));
+    done(program, "custodian", &args).await?;
+    let args =
+        ["custodian".into(), "--config".into(), spoke.clone(), "request".into(), "--key".into(), key, "--out".into()];
+    let args = args.into_iter().chain([handover("request"), "--passphrase-file".into(), pass]).collect::<Vec<_>>();
+    done(program, "spoke", &args).await?;
+    let args = ["enrol".into(), "--config".into(), custodian, handover("request"), "--out".into(), handover("reply")];
+    done(program, "custodian", &args).await?;
+    let args = ["custodian".into(), "--config".into(), spoke, "install".into(), handover("reply")];
+    done(program, "spoke", &args).await.map(drop)
+}
+
+/// The sealed key of a controller's approver, its passphrase file, and its public half. Made when they are missing.
+pub(super) fn approver(dir: &Path, controller: &str) -> Result<(PathBuf, PathBuf, String), PlatformError> {
+    let folder = dir.join("approvers");
+    fs::create_dir_all(&folder).map_err(|e| PlatformError::io(&folder, e))?;
+    let (key, pass) = (folder.join(format!("{controller}.key")), folder.join(format!("{controller}.passphrase")));
+    let trouble = |error: &dyn std::fmt::Display| PlatformError::io(&key, std::io::Error::other(error.to_string()));
+    if !pass.exists() {
+        let words = Passphrase::random().map_err(|e| trouble(&e))?;
+        child::write_private(&pass, &words)?;
+    }
+    let words = Passphrase::from_file(&pass).map_err(|e| trouble(&e))?;
+    let signing = if key.exists() {
+        SigningKey::load(&key, APPROVER_CONTEXT, &words)
+    } else {
+        SigningKey::create(&key, APPROVER_CONTEXT, &words)
+    }
+    .map_err(|e| trouble(&e))?;
+    Ok((key, pass, signing.public().to_string()))
+}
+
+pub(super) fn issuer_dir(dir: &Path) -> PathBuf {
+    dir.join("issuer")
+}
+
+pub(super) fn issuer_config(dir: &Path) -> PathBuf {
+    issuer_dir(dir).join("issuer.json")
+}
+
+/// The URL that tokens and permits name.
+pub(super) fn issuer_url(dir: &Path) -> Result<String, PlatformError> {
+    let path = issuer_config(dir);
+    Ok(crate::issuer::settings(&path).map_err(|e| PlatformError::io(&path, e))?.url)
+}
+
+/// A token of the researcher, as a sign-in would bring it.
+pub(super) async fn token(options: &Options, program: &Program) -> Result<String, PlatformError> {
+    let args = [
+        "token".into(),
+        "--config".into(),
+        issuer_config(&options.dir),
+        "--hours".into(),
+        TOKEN_HOURS.to_string().into(),
+    ];
+    Ok(done(program, "issuer", &args).await?.trim().to_owned())
 }
 
 /// Runs a command that must succeed; gives what it wrote on standard output.
-async fn done(program: &Program, role: &str, args: &[PathBuf]) -> Result<String, PlatformError> {
+pub(super) async fn done(program: &Program, role: &str, args: &[PathBuf]) -> Result<String, PlatformError> {
     let outcome = program.run(role, args, false)?.wait().await?;
     if outcome.success() {
         return Ok(outcome.stdout);

@@ -1,9 +1,11 @@
-//! An established connection that knows its peer and may be tapped by tests.
+//! An established connection that knows its peer, can be watched and cut, and may be tapped by tests.
 
-use super::{Direction, Tap};
-use crate::peer::Peer;
+use super::{Direction, Tap, gate::Protocol, watch::Watch};
+use crate::{ca::CertFacts, peer::Peer};
 use std::{
+    future::Future,
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -13,31 +15,86 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::TlsStream;
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-/// A TLS connection with a peer that proved who it is.
+/// A TLS connection; a peer, if it has one, proved who it is.
 pub struct TlsConn {
     stream: TlsStream<TcpStream>,
-    peer: Peer,
+    info: PeerInfo,
+    protocol: Protocol,
     tap: Option<Arc<dyn Tap>>,
+    watched: Option<Watched>,
 }
 
 /// Who is on the other side; tonic puts it into every request's extensions.
 #[derive(Debug, Clone)]
 pub struct PeerInfo {
-    /// the name from the peer's certificate
-    pub peer: Peer,
+    /// the name from the peer's certificate; none when it showed none
+    pub peer: Option<Peer>,
+    /// that certificate, of a caller
+    pub certificate: Option<Arc<CertFacts>>,
+    /// where it calls from
+    pub address: Option<SocketAddr>,
+}
+
+struct Watched {
+    watch: Watch,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    _gone: DropGuard,
 }
 
 impl TlsConn {
     pub(super) fn new(stream: TlsStream<TcpStream>, peer: Peer, tap: Option<Arc<dyn Tap>>) -> Self {
-        Self { stream, peer, tap }
+        let address = stream.get_ref().0.peer_addr().ok();
+        let info = PeerInfo { peer: Some(peer), certificate: None, address };
+        Self { stream, info, protocol: Protocol::Calls, tap, watched: None }
+    }
+
+    pub(super) fn accepted(
+        stream: tokio_rustls::server::TlsStream<TcpStream>,
+        facts: Option<CertFacts>,
+        protocol: Protocol,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Self {
+        let peer = facts.as_ref().and_then(|facts| facts.peer.clone());
+        let address = stream.get_ref().0.peer_addr().ok();
+        let info = PeerInfo { peer, certificate: facts.map(Arc::new), address };
+        Self { stream: stream.into(), info, protocol, tap, watched: None }
     }
 
     /// Who is on the other side.
     #[must_use]
-    pub fn peer(&self) -> &Peer {
-        &self.peer
+    pub fn peer(&self) -> Option<&Peer> {
+        self.info.peer.as_ref()
+    }
+
+    /// All that is known of the other side.
+    #[must_use]
+    pub fn info(&self) -> &PeerInfo {
+        &self.info
+    }
+
+    /// What the caller wants of this connection.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// A handle that outlives the connection's being given away.
+    pub fn watch(&mut self) -> Watch {
+        match &self.watched {
+            Some(watched) => watched.watch.clone(),
+            None => self.watch_until(&CancellationToken::new()),
+        }
+    }
+
+    /// The same; cancelling `end` cuts the connection.
+    pub(super) fn watch_until(&mut self, end: &CancellationToken) -> Watch {
+        let (watch, gone) = Watch::new(end.child_token());
+        let cut = Box::pin(watch.cut.clone().cancelled_owned());
+        self.watched = Some(Watched { watch: watch.clone(), cut, _gone: gone });
+        watch
     }
 }
 
@@ -45,22 +102,40 @@ impl Connected for TlsConn {
     type ConnectInfo = PeerInfo;
 
     fn connect_info(&self) -> PeerInfo {
-        PeerInfo { peer: self.peer.clone() }
+        self.info.clone()
     }
 }
 
-/// Who sent a request, when it came over a connection of [`super::incoming`].
+/// Who sent a request, when it came over a connection of this module with a certificate.
 #[must_use]
 pub fn peer_of<T>(request: &tonic::Request<T>) -> Option<Peer> {
-    request.extensions().get::<PeerInfo>().map(|info| info.peer.clone())
+    request.extensions().get::<PeerInfo>().and_then(|info| info.peer.clone())
+}
+
+/// SHA-256 (hex) of the public key that the sender of a request proved to have.
+#[must_use]
+pub fn key_of<T>(request: &tonic::Request<T>) -> Option<Arc<str>> {
+    let certificate = request.extensions().get::<PeerInfo>()?.certificate.as_ref()?;
+    Some(certificate.key_digest.as_str().into())
 }
 
 impl AsyncRead for TlsConn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(watched) = &mut self.watched
+            && watched.cut.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the link was cut")));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let new = &buf.filled()[before..];
+        if let Some(watched) = &self.watched
+            && !new.is_empty()
+        {
+            watched.watch.note();
+        }
         if let Some(tap) = &self.tap {
-            tap.bytes(Direction::Received, &buf.filled()[before..]);
+            tap.bytes(Direction::Received, new);
         }
         Poll::Ready(Ok(()))
     }

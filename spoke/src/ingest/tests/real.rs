@@ -5,7 +5,12 @@ use crate::{
     ingest::{Outcome, run},
     pseudonym::{Linker, LinkerOptions, init_keys},
 };
-use ::custodian::{Config, ServeOptions, setup};
+use ::custodian::{Config, ServeOptions, enrol, setup};
+use runtime::{
+    audit::{checkpoint::verify_log, witness},
+    enrolment::SPOKE_SIGNING_CONTEXT,
+    sign::SigningKey,
+};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -41,10 +46,16 @@ async fn people_are_linked_by_the_custodian_and_no_number_stays() {
     let mut spoke = Spoke::new();
     let text = format!("controller = \"region-h\"\n[custodian]\naddress = \"{address}\"\n");
     spoke.config = SpokeConfig::parse(&text, "spoke.toml", &spoke.path("")).unwrap();
-    setup::issue(&config, "region-h", &spoke.path("keys"), 30, false).unwrap();
     runtime::seal::write_private(&spoke.path("passphrase"), b"words\n").unwrap();
     let pass = spoke.config.passphrase().unwrap();
+    std::fs::create_dir_all(spoke.path("keys")).unwrap();
     init_keys(&spoke.path("keys"), &pass).unwrap();
+    let approver = SigningKey::generate().unwrap();
+    let signing = SigningKey::create(&spoke.path("keys/signing.key"), SPOKE_SIGNING_CONTEXT, &pass).unwrap().public();
+    enrol::register(&config, "region-h", &approver.public(), 100, false).await.unwrap();
+    let request = crate::pseudonym::enrol::request(&spoke.config, &approver, signing, 7).unwrap();
+    let reply = enrol::enrol(&config, &serde_json::to_string(&request).unwrap(), 30).await.unwrap();
+    crate::pseudonym::enrol::install(&spoke.config, &reply).unwrap();
     for (name, text) in TABLES {
         spoke.file(&format!("tables/{name}.toml"), text);
     }
@@ -55,6 +66,12 @@ async fn people_are_linked_by_the_custodian_and_no_number_stays() {
     let kontakt = &summaries[0];
     assert_eq!((kontakt.people, kontakt.new_evaluations, kontakt.cache_hits, kontakt.missing_persons), (2, 2, 1, 1));
     assert_eq!((summaries[1].people, summaries[1].rows_without_parent), (2, 1));
+    // each has the other's countersignature of its log
+    let own =
+        witness::witnessed(&spoke.config.audit_log(), &"eger://spoke/region-h".parse().unwrap(), &signing).unwrap();
+    assert!(!own.is_empty() && verify_log(&spoke.config.audit_log(), &own).is_ok());
+    let theirs = witness::witnessed(&config.audit_log(), &config.peer(), &reply.signing_key).unwrap();
+    assert!(!theirs.is_empty() && verify_log(&config.audit_log(), &theirs).is_ok());
     shutdown.cancel();
     custodian.await.unwrap().unwrap();
 

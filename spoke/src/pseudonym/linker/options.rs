@@ -36,7 +36,7 @@ pub struct LinkerOptions {
 }
 
 impl LinkerOptions {
-    /// Everything from `spoke.toml` and the files that it names.
+    /// Everything from `spoke.toml` and the files that it names, opened with the passphrase of `ingest`.
     ///
     /// # Errors
     /// When there is no `[custodian]`, or a certificate, key or public key can't be used; the error names the file.
@@ -46,7 +46,7 @@ impl LinkerOptions {
             setting(
                 config.folder.join("spoke.toml"),
                 "there is no [custodian]: without one no person can be pseudonymised. Ask the custodian for its address \
-                 and for a certificate (`custodian issue`)"
+                 and for a certificate (`spoke custodian request`)"
                     .to_owned(),
             )
         })?;
@@ -58,14 +58,14 @@ impl LinkerOptions {
             .map_err(|e: super::super::LinkPublicKeyError| setting(section.public_key.clone(), e.to_string()))?;
         let custodian =
             Peer::custodian(&section.name).map_err(|e| setting(config.folder.join("spoke.toml"), e.to_string()))?;
-        let keys = config.folder.join("keys");
+        let keys = config.ingest_keys_dir();
         Ok(Self {
             address: section.address.clone(),
             custodian,
             tls,
             public_key,
-            cache: config.folder.join("cache").join("persons.cache"),
-            cache_key: CacheKey::load(&keys.join("cache.key"), pass)?,
+            cache: config.cache_file(),
+            cache_key: CacheKey::load(&config.cache_key(), pass)?,
             store_key: StoreKey::load(&keys.join("store.key"), pass)?,
             retry: Retry::default(),
         })

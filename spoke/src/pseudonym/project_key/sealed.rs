@@ -1,6 +1,6 @@
-//! The file that carries a project key from the lead to one member: JSON, readable but for the key.
+//! What carries a project key from its maker to one member: JSON, readable but for the key.
 
-use super::{Held, Own, ProjectKeyError, io};
+use super::{Held, ProjectKeyError};
 use crate::pseudonym::{
     identity::{Aead, Identity, Kdf, PublicKey, Suite},
     keys::{KeyError, Secret},
@@ -10,25 +10,24 @@ use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use proto::ids::{ControllerId, ProjectId};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use zeroize::Zeroizing;
 
 const FORMAT: &str = "eger-project-key-1";
 /// Bound into the key schedule, so that nothing else sealed to the same identity opens as a project key.
 const INFO: &[u8] = b"eger/project-key/v1";
-/// Larger files are no such file.
-const MAX_BYTES: u64 = 64 * 1024;
+/// Longer bytes are no such thing.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// One member's sealed copy of a project key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SealedFile {
+pub struct SealedKey {
     format: String,
     project: ProjectId,
     epoch: u32,
-    /// the lead
+    /// the maker
     from: ControllerId,
-    /// the lead's public key, hex
+    /// the maker's public key, hex
     sender: String,
     /// the member
     to: ControllerId,
@@ -40,17 +39,29 @@ pub struct SealedFile {
     ciphertext: String,
 }
 
-impl SealedFile {
+impl SealedKey {
     /// Which project's key it is, by its own word until opened.
     #[must_use]
     pub fn project(&self) -> &ProjectId {
         &self.project
     }
 
-    /// The lead's controller, by its own word.
+    /// Of which epoch, by its own word until opened.
     #[must_use]
-    pub fn lead(&self) -> &ControllerId {
-        &self.from
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Who made it: the controller and its public HPKE key (hex), by its own word until opened.
+    #[must_use]
+    pub fn sender(&self) -> (&ControllerId, &str) {
+        (&self.from, &self.sender)
+    }
+
+    /// For whom, by its own word until opened.
+    #[must_use]
+    pub fn to(&self) -> &ControllerId {
+        &self.to
     }
 
     /// Everything readable, authenticated with the key.
@@ -69,13 +80,18 @@ impl SealedFile {
         fields.join("\n").into_bytes()
     }
 
-    pub(super) fn seal(held: &Held, own: Own<'_>, to: &ControllerId, key: &PublicKey) -> Result<Self, ProjectKeyError> {
-        let mut file = Self {
+    pub(super) fn seal(
+        held: &Held,
+        (from, identity): (&ControllerId, &Identity),
+        to: &ControllerId,
+        key: &PublicKey,
+    ) -> Result<Self, ProjectKeyError> {
+        let mut sealed = Self {
             format: FORMAT.to_owned(),
             project: held.project.clone(),
             epoch: held.epoch,
-            from: own.controller.clone(),
-            sender: own.identity.public().to_string(),
+            from: from.clone(),
+            sender: identity.public().to_string(),
             to: to.clone(),
             recipient: key.fingerprint(),
             encapsulated_key: String::new(),
@@ -83,57 +99,60 @@ impl SealedFile {
         };
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut()).map_err(|e| KeyError::Random(e.to_string()))?;
-        let pair = (own.identity.private.clone(), own.identity.public().0.clone());
+        let pair = (identity.private.clone(), identity.public().0.clone());
         let (encapsulated, ciphertext) = hpke::single_shot_seal::<Aead, Kdf, Suite, _>(
             &OpModeS::Auth(pair),
             &key.0,
             INFO,
             &held.secret.0,
-            &file.aad(),
+            &sealed.aad(),
             &mut ChaCha20Rng::from_seed(*seed),
         )
         .map_err(|e| ProjectKeyError::Seal { to: to.clone(), reason: e.to_string() })?;
-        file.encapsulated_key = STANDARD.encode(encapsulated.to_bytes());
-        file.ciphertext = STANDARD.encode(ciphertext);
-        Ok(file)
+        sealed.encapsulated_key = STANDARD.encode(encapsulated.to_bytes());
+        sealed.ciphertext = STANDARD.encode(ciphertext);
+        Ok(sealed)
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<(), ProjectKeyError> {
-        let mut text = serde_json::to_string_pretty(self)
-            .map_err(|e| ProjectKeyError::Format { path: path.to_owned(), reason: e.to_string() })?;
-        text.push('\n');
-        runtime::seal::write_private(path, text.as_bytes()).map_err(io(path))
-    }
-
-    /// Reads the file, without opening it.
+    /// As bytes for the way.
     ///
     /// # Errors
-    /// When it can't be read or is something else.
-    pub fn read(path: &Path) -> Result<Self, ProjectKeyError> {
-        let format = |reason: String| ProjectKeyError::Format { path: path.to_owned(), reason };
-        if std::fs::metadata(path).map_err(io(path))?.len() > MAX_BYTES {
-            return Err(format("it is too large".to_owned()));
-        }
-        let bytes = std::fs::read(path).map_err(io(path))?;
-        let file: Self = serde_json::from_slice(&bytes).map_err(|e| format(e.to_string()))?;
-        if file.format != FORMAT {
-            return Err(format(format!("its format is not '{FORMAT}'; is this spoke older than the lead's?")));
-        }
-        Ok(file)
+    /// When it has no JSON form.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ProjectKeyError> {
+        serde_json::to_vec(self).map_err(|e| ProjectKeyError::Format(e.to_string()))
     }
 
-    pub(super) fn open(&self, path: &Path, identity: &Identity) -> Result<Held, ProjectKeyError> {
-        let format = |reason: &str| ProjectKeyError::Format { path: path.to_owned(), reason: reason.to_owned() };
+    /// Reads the bytes, without opening them.
+    ///
+    /// # Errors
+    /// When they are something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProjectKeyError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(ProjectKeyError::Format("it is too long".to_owned()));
+        }
+        let sealed: Self = serde_json::from_slice(bytes).map_err(|e| ProjectKeyError::Format(e.to_string()))?;
+        if sealed.format != FORMAT {
+            let reason = format!("its format is not '{FORMAT}'; is this spoke older than the lead's?");
+            return Err(ProjectKeyError::Format(reason));
+        }
+        Ok(sealed)
+    }
+
+    /// Opens it with the own identity: proves that it was made by the holder of the sender's private key.
+    ///
+    /// # Errors
+    /// When it is sealed to somebody else, was changed, or the sender did not make it.
+    pub fn open(&self, identity: &Identity) -> Result<Held, ProjectKeyError> {
         if self.recipient != identity.fingerprint() {
             return Err(ProjectKeyError::Recipient {
-                path: path.to_owned(),
                 to: self.to.clone(),
                 recipient: self.recipient.clone(),
                 own: identity.fingerprint(),
             });
         }
-        let altered = || ProjectKeyError::Altered { path: path.to_owned() };
-        let lead: PublicKey = self.sender.parse().map_err(|_| format("field `sender` is no public key"))?;
+        let altered = || ProjectKeyError::Altered;
+        let sender: PublicKey =
+            self.sender.parse().map_err(|_| ProjectKeyError::Format("field `sender` is no public key".to_owned()))?;
         let encapsulated = STANDARD
             .decode(&self.encapsulated_key)
             .ok()
@@ -141,7 +160,7 @@ impl SealedFile {
             .ok_or_else(altered)?;
         let ciphertext = STANDARD.decode(&self.ciphertext).map_err(|_| altered())?;
         let secret = hpke::single_shot_open::<Aead, Kdf, Suite>(
-            &OpModeR::Auth(lead.0.clone()),
+            &OpModeR::Auth(sender.0),
             &identity.private,
             &encapsulated,
             INFO,
@@ -151,6 +170,6 @@ impl SealedFile {
         .map(Zeroizing::new)
         .map_err(|_| altered())?;
         let secret = Secret::from_slice(&secret).ok_or_else(altered)?;
-        Ok(Held { secret, project: self.project.clone(), epoch: self.epoch, lead })
+        Ok(Held { secret, project: self.project.clone(), epoch: self.epoch })
     }
 }

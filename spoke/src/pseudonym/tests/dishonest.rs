@@ -7,7 +7,8 @@ use super::{
 };
 use futures::{Stream, StreamExt};
 use proto::wire::{
-    EvaluateReply, EvaluateRequest, PublicKeyReply, PublicKeyRequest,
+    CustodianCheckpointReply, CustodianCheckpointRequest, EvaluateReply, EvaluateRequest, PublicKeyReply,
+    PublicKeyRequest,
     custodian_server::{Custodian, CustodianServer},
 };
 use runtime::tls::Tls;
@@ -68,10 +69,17 @@ impl Custodian for Liar {
         });
         Ok(Response::new(Box::pin(replies)))
     }
+
+    async fn checkpoint(
+        &self,
+        _: Request<CustodianCheckpointRequest>,
+    ) -> Result<Response<CustodianCheckpointReply>, Status> {
+        Ok(Response::new(CustodianCheckpointReply::default()))
+    }
 }
 
 async fn told(lie: Lie) -> LinkError {
-    let organisation = Organisation::new();
+    let organisation = Organisation::new().await;
     let spoke = Spoke::new("sds");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = spoke.options(&organisation, listener.local_addr().unwrap());

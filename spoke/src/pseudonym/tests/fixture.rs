@@ -1,7 +1,9 @@
 //! A custodian's organisation and spokes, each in a folder of its own.
 
 use super::*;
-use ::custodian::{Config, ServeOptions, setup};
+use crate::config::SpokeConfig;
+use ::custodian::{Config, ServeOptions, enrol, setup};
+use runtime::sign::SigningKey;
 use runtime::tls::{Peer, Tls, TlsFiles};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -20,13 +22,13 @@ pub(super) struct Running {
 }
 
 impl Organisation {
-    pub(super) fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (path, _) = setup::init(folder.path(), "national", "127.0.0.1:0".parse().unwrap()).unwrap();
         let mut config = Config::load(&path).unwrap();
         config.limits.drain_seconds = 0;
         for spoke in ["sds", "region-h"] {
-            setup::issue(&config, spoke, &folder.path().join(spoke), 30, false).unwrap();
+            enrol_spoke(&config, spoke, &folder.path().join(spoke)).await;
         }
         Self { folder, config }
     }
@@ -46,8 +48,19 @@ impl Organisation {
     }
 
     pub(super) fn files(&self, spoke: &str) -> PathBuf {
-        self.folder.path().join(spoke)
+        self.folder.path().join(spoke).join("keys")
     }
+}
+
+/// All of it: the approver's registration, the spoke's request, the custodian's reply, in `folder/keys`.
+async fn enrol_spoke(custodian: &Config, name: &str, folder: &std::path::Path) {
+    let text = format!("controller = \"{name}\"\n[custodian]\naddress = \"localhost:1\"\n");
+    let spoke = SpokeConfig::parse(&text, "spoke.toml", folder).unwrap();
+    let (approver, signing) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    enrol::register(custodian, name, &approver.public(), 1_000_000, false).await.unwrap();
+    let request = crate::pseudonym::enrol::request(&spoke, &approver, signing.public(), 7).unwrap();
+    let reply = enrol::enrol(custodian, &serde_json::to_string(&request).unwrap(), 30).await.unwrap();
+    crate::pseudonym::enrol::install(&spoke, &reply).unwrap();
 }
 
 impl Running {

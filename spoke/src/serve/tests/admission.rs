@@ -1,6 +1,8 @@
-//! What a grant shows, and that nothing else exists.
+//! What a permit shows, and that nothing else exists.
 
-use super::fixture::{Fixture, LMDB, count, direct, envelope, filtered, numbers, question, read, read_of, request};
+use super::fixture::{
+    Fixture, LMDB, count, direct, envelope, filtered, numbers, permit, question, read, read_of, request, token,
+};
 use datafusion::prelude::{col, lit};
 use proto::{
     plan,
@@ -10,7 +12,7 @@ use proto::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_catalogue_shows_the_grant_and_nothing_else() {
+async fn the_catalogue_shows_the_permit_and_nothing_else() {
     let spoke = Fixture::new().await;
     spoke.publish("secret", 3_000, 3_000).await;
     let server = spoke.serve().await;
@@ -33,10 +35,10 @@ async fn the_catalogue_shows_the_grant_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_granted_does_not_exist() {
+async fn what_was_not_permitted_does_not_exist() {
     let spoke = Fixture::new().await;
     spoke.publish("secret", 3_000, 3_000).await;
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     let mut said = Vec::new();
     for table in ["secret", "nowhere"] {
         let refusal = direct(&admission, question("diabetes", read_of(table, &["row"]))).await.unwrap_err();
@@ -57,11 +59,13 @@ async fn what_was_not_granted_does_not_exist() {
 async fn every_reason_for_a_no_reads_the_same() {
     let spoke = Fixture::new().await;
     spoke.grant("cancer", "open", &["anna@example.org"], LMDB);
-    let expired = std::fs::read_to_string(spoke.config.grants_dir().join("diabetes.toml"))
-        .unwrap()
-        .replace("2999", "2021")
-        .replace("diabetes", "old");
-    std::fs::write(spoke.config.grants_dir().join("old.toml"), expired).unwrap();
+    let mut old = permit("old");
+    old.valid_to = "2021-12-31".parse().unwrap();
+    spoke.sign(old);
+    let mut early = permit("early");
+    early.valid_from = "2029-01-01".parse().unwrap();
+    spoke.sign(early);
+    spoke.revoke(spoke.sign(permit("revoked")));
     let server = spoke.serve().await;
     let mut hub = spoke.hub(&server);
     let mut said = Vec::new();
@@ -69,13 +73,16 @@ async fn every_reason_for_a_no_reads_the_same() {
         ("unknown", "anna@example.org", Zone::Enclave),
         ("diabetes", "bo@example.org", Zone::Enclave),
         ("old", "anna@example.org", Zone::Enclave),
-        // An open grant does not cover the enclave.
+        ("early", "anna@example.org", Zone::Enclave),
+        ("revoked", "anna@example.org", Zone::Enclave),
+        // A permit for released aggregates does not cover the enclave.
         ("cancer", "anna@example.org", Zone::Enclave),
     ] {
         let mut asked = request(read(&["row"]));
         let envelope = asked.envelope.as_mut().unwrap();
         envelope.project = project.to_owned();
         envelope.user = user.to_owned();
+        envelope.token = token(user);
         envelope.zone = zone.into();
         said.push(hub.catalogue(envelope.clone()).await.unwrap_err());
         said.push(hub.ask(&asked).await.unwrap_err());
@@ -93,7 +100,7 @@ async fn a_row_filter_holds_whatever_is_asked() {
     let spoke = Fixture::new().await;
     let filtered_grant = format!("{LMDB}row_filter = \"volume < 1000 and atc = 'A00'\"\n");
     spoke.grant("diabetes", "enclave", &["anna@example.org"], &filtered_grant);
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     // Rows whose number ends in 0 have no volume, and a row without volume does not fulfil the condition.
     let expected: Vec<i64> = (0..1000).filter(|row| row % 10 != 0).collect();
     for root in [
@@ -124,7 +131,7 @@ async fn a_row_filter_holds_whatever_is_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_row_filter_refuses_its_project_only() {
     let spoke = Fixture::new().await;
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     for wrong in [
         "nosuch = 1",
         "pnr is not null",
@@ -138,33 +145,37 @@ async fn a_bad_row_filter_refuses_its_project_only() {
         spoke.grant("cancer", "enclave", &["anna@example.org"], &tables);
         let refusal = direct(&admission, question("cancer", read(&["row"]))).await.unwrap_err();
         assert_eq!(refusal.kind, Kind::Unavailable, "{wrong}: {refusal}");
-        assert!(refusal.message.contains("grant"), "{refusal}");
+        assert!(refusal.message.contains("permit"), "{refusal}");
         assert!(!refusal.message.contains("volume"), "{refusal}");
     }
     assert!(direct(&admission, question("diabetes", read(&["row"]))).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_withdrawn_grant_and_a_removed_key_count_from_the_next_question_on() {
+async fn a_revocation_and_a_removed_key_count_from_the_next_question_on() {
     let spoke = Fixture::new().await;
     let server = spoke.serve().await;
     let mut hub = spoke.hub(&server);
     let asked = || request(plan::limit(read(&["row"]), 1));
     assert!(hub.ask(&asked()).await.is_ok());
-    let grant = spoke.config.grants_dir().join("diabetes.toml");
-    let text = std::fs::read_to_string(&grant).unwrap();
-    std::fs::remove_file(&grant).unwrap();
-    assert_eq!(hub.ask(&asked()).await.unwrap_err().kind, Kind::Denied);
-    std::fs::write(&grant, text.replace("anna@", "other@")).unwrap();
-    assert_eq!(hub.ask(&asked()).await.unwrap_err().kind, Kind::Denied);
-    std::fs::write(&grant, &text).unwrap();
+    let id = spoke.grant("diabetes", "enclave", &["anna@example.org"], LMDB);
     assert!(hub.ask(&asked()).await.is_ok());
-    std::fs::write(&grant, format!("{text}\nnonsense = 1\n")).unwrap();
+    spoke.revoke(id);
+    // The one before it was never replaced, and counts again.
+    assert!(hub.ask(&asked()).await.is_ok());
+    let other = spoke.grant("diabetes", "enclave", &["other@example.org"], LMDB);
     assert_eq!(hub.ask(&asked()).await.unwrap_err().kind, Kind::Denied);
-    std::fs::write(&grant, &text).unwrap();
+    std::fs::remove_file(spoke.permit_file(other)).unwrap();
+    assert!(hub.ask(&asked()).await.is_ok());
+    let key = spoke.config.approvers_dir().join("bente.pub");
+    let text = std::fs::read_to_string(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    assert_eq!(hub.ask(&asked()).await.unwrap_err().kind, Kind::Denied);
+    std::fs::write(&key, text).unwrap();
+    assert!(hub.ask(&asked()).await.is_ok());
     std::fs::remove_file(spoke.config.project_key(&"diabetes".parse().unwrap())).unwrap();
     let refusal = hub.ask(&asked()).await.unwrap_err();
-    assert!(refusal.message.contains("project-key import"), "{refusal}");
+    assert!(refusal.message.contains("does not hold the project's key"), "{refusal}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ const EACH: usize = ROWS / PEOPLE;
 async fn pseudonyms_are_the_projects_own() {
     let spoke = Fixture::new().await;
     spoke.grant("cancer", "enclave", &["anna@example.org"], super::fixture::LMDB);
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     let mut seen = Vec::new();
     for project in ["diabetes", "cancer"] {
         let (rows, _) = direct(&admission, question(project, read(&["row", "pnr", "kontakt"]))).await.unwrap();
@@ -48,7 +48,7 @@ async fn pseudonyms_are_the_projects_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_on_pseudonyms_are_right_and_skip_row_groups() {
     let spoke = Fixture::new().await;
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     let shown = |person| spoke.pseudonym("diabetes", person);
     let first = pseudonym(shown(7));
     let second = pseudonym(shown(2_900));
@@ -109,7 +109,7 @@ async fn filters_on_pseudonyms_are_right_and_skip_row_groups() {
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_on_dates_and_codes_skip_row_groups() {
     let spoke = Fixture::new().await;
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     let day = |n: i32| lit(ScalarValue::Date32(Some(FIRST_DAY + n)));
     let january = col("eksd").gt_eq(day(90)).and(col("eksd").lt(day(100)));
     for (filter, rows_expected, pruned) in [
@@ -130,7 +130,7 @@ async fn filters_on_dates_and_codes_skip_row_groups() {
 #[tokio::test(flavor = "multi_thread")]
 async fn order_and_text_of_pseudonyms_are_the_projects() {
     let spoke = Fixture::new().await;
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     let bound = spoke.pseudonym("diabetes", 1_000);
     let below = (0..PEOPLE).filter(|&p| spoke.pseudonym("diabetes", p) < bound).count();
     let filter = col("pnr").lt(pseudonym(bound));
@@ -155,7 +155,7 @@ async fn order_and_text_of_pseudonyms_are_the_projects() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_kept_and_a_count_needs_no_column() {
     let spoke = Fixture::new().await;
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     for limit in [0, 1, 5_000, 20_000, 60_000] {
         let root = plan::limit(read(&["row"]), limit);
         let (rows, _) = direct(&admission, question("diabetes", root)).await.unwrap();

@@ -1,16 +1,17 @@
-//! A spoke with two projects and published tables, and a hub that asks it.
+//! A spoke with two projects, an approver, an issuer of tokens and published tables, and a hub that asks it.
+
+mod signed;
+
+pub(super) use signed::{ANNA, ISSUER, claims, issuer_key, permit, tables_of, token, token_by};
 
 use crate::{
     admit::Admission,
+    approve::approvers,
     config::SpokeConfig,
     declare::{Mode, Text},
     init::{self, InitOptions},
-    pseudonym::{
-        ProjectKey, Recoder, Role, StoreKey,
-        identity::Identity,
-        project_key::{self, Own},
-    },
-    publish::{Commit, NewFile, Store},
+    pseudonym::{ProjectKey, Recoder, Role, StoreKey, project_key::Held},
+    publish::{Commit, NewFile, State, Store},
     receive::Question,
     scan::{self, Effort},
     serve::{self, ServeError, ServeOptions},
@@ -28,9 +29,10 @@ use parquet::{
     arrow::ArrowWriter,
     file::properties::{EnabledStatistics, WriterProperties},
 };
+use policies::permit::{Output, Permit, Revocation, SignedPermit, User};
 use prost::Message;
 use proto::{
-    ids::{QueryId, TableName},
+    ids::{PermitId, QueryId, TableName},
     plan,
     refusal::{Kind, Refusal},
     schema,
@@ -40,6 +42,7 @@ use runtime::{
     ca::Authority,
     peer::Peer,
     seal,
+    sign::SigningKey,
     tls::{self, Tls, TlsFiles},
 };
 use std::{
@@ -66,6 +69,8 @@ pub(super) struct Fixture {
     folder: TempDir,
     pub(super) config: SpokeConfig,
     pub(super) authority: Authority,
+    /// whose signatures count
+    pub(super) approver: SigningKey,
     /// S of every person, in the order of the file
     pub(super) stored: Vec<[u8; 16]>,
     pub(super) store_key: StoreKey,
@@ -89,26 +94,29 @@ impl Fixture {
             hub: "main".to_owned(),
             custodian: "127.0.0.1:1".to_owned(),
             custodian_name: "national".to_owned(),
+            separate_ingest: false,
         };
         init::run(&options).unwrap();
         let path = folder.path().join("spoke.toml");
         let text = std::fs::read_to_string(&path).unwrap();
-        let (text, _) = text.split_once("[serve]").unwrap();
-        std::fs::write(&path, format!("{text}[serve]\nthreads = 2\n{more}")).unwrap();
+        let (text, _) = text.split_once("\n[serve]").unwrap();
+        let text = format!("{}\n", text.replace("mode = \"dial\"", "mode = \"listen\""));
+        let issuer = format!("[[issuer]]\nurl = \"{ISSUER}\"\njwks_file = \"issuer.jwks\"\n");
+        std::fs::write(&path, format!("{text}[serve]\nthreads = 2\n{more}\n{issuer}")).unwrap();
+        std::fs::write(folder.path().join("issuer.jwks"), signed::jwks()).unwrap();
         let config = SpokeConfig::load(&path).unwrap();
         let authority = Authority::create("test hub").unwrap();
         let pass = config.passphrase().unwrap();
-        let identity = Identity::load(&config.identity_key(), &pass).unwrap();
-        let projects = config.projects_dir();
-        let own = Own { controller: &config.controller, identity: &identity, projects: &projects, pass: &pass };
         for project in ["diabetes", "cancer"] {
-            project_key::create(&project.parse().unwrap(), own, &[], folder.path(), false).unwrap();
+            Held::new(project.parse().unwrap(), 1).unwrap().store(&config.projects_dir(), &pass).unwrap();
         }
         let store_key = StoreKey::load(&config.store_key(), &pass).unwrap();
         let mut stored: Vec<[u8; 16]> =
             (0..PEOPLE).map(|person| store_key.stored_person(&(person as u128 * 7919 + 1).to_be_bytes())).collect();
         stored.sort_unstable();
-        let fixture = Self { folder, config, authority, stored, store_key, recoders: Mutex::default() };
+        let approver = SigningKey::generate().unwrap();
+        approvers::trust(&config.approvers_dir(), "bente", &approver.public()).unwrap();
+        let fixture = Self { folder, config, authority, approver, stored, store_key, recoders: Mutex::default() };
         fixture.issue(&Peer::spoke("region-h").unwrap(), "keys/link");
         fixture.publish("lmdb", ROWS, GROUP).await;
         fixture.grant("diabetes", "enclave", &["anna@example.org"], LMDB);
@@ -124,12 +132,59 @@ impl Fixture {
         issue_from(&self.authority, who, &self.path().join(stem))
     }
 
-    pub(super) fn grant(&self, project: &str, zone: &str, users: &[&str], tables: &str) {
-        let text = format!(
-            "project = \"{project}\"\nzone = \"{zone}\"\nvalid_from = 2020-01-01\nvalid_to = 2999-12-31\nusers = {users:?}\n{tables}"
-        );
-        let path = self.config.grants_dir().join(format!("{project}.toml"));
-        std::fs::write(path, text).unwrap();
+    /// Signs a permit for the tables of a TOML text; of a project's permits the newest counts.
+    pub(super) fn grant(&self, project: &str, zone: &str, users: &[&str], tables: &str) -> PermitId {
+        let mut permit = permit(project);
+        permit.output = if zone == "enclave" { Output::EnclaveRows } else { Output::HubAggregates };
+        permit.users =
+            users.iter().map(|user| User { user: user.parse().unwrap(), issuer: ISSUER.to_owned() }).collect();
+        permit.tables = tables_of(tables);
+        self.sign(permit)
+    }
+
+    /// Signs a permit as this controller's approver and puts it where it counts.
+    pub(super) fn sign(&self, permit: Permit) -> PermitId {
+        let signed = SignedPermit::sign(permit, &self.approver).unwrap();
+        let project = &signed.permit().project;
+        // While nothing was permitted, a serving spoke may have destroyed the key.
+        self.put(signed.permit().id, signed.compact());
+        if !self.config.project_key(project).exists() {
+            let pass = self.config.passphrase().unwrap();
+            Held::new(project.clone(), 1).unwrap().store(&self.config.projects_dir(), &pass).unwrap();
+        }
+        signed.permit().id
+    }
+
+    /// A text as the permit of that id, whatever it is.
+    pub(super) fn put(&self, id: PermitId, text: &str) {
+        std::fs::write(self.permit_file(id), text).unwrap();
+    }
+
+    pub(super) fn permit_file(&self, id: PermitId) -> PathBuf {
+        self.config.permits_dir().join(format!("{id}.jws"))
+    }
+
+    pub(super) fn revoke(&self, id: PermitId) {
+        let revocation = Revocation {
+            permit: id,
+            controller: self.config.controller.clone(),
+            project: "diabetes".parse().unwrap(),
+            approver: "Bente".to_owned(),
+            reason: "the consent was taken back".to_owned(),
+            decided_at: chrono::Utc::now(),
+        };
+        let path = self.config.permits_dir().join(format!("{id}.revoked.jws"));
+        std::fs::write(path, revocation.sign(&self.approver).unwrap()).unwrap();
+    }
+
+    /// The spoke's state, as the commands open it.
+    pub(super) async fn state(&self) -> State {
+        State::open(&self.config.state_db()).await.unwrap()
+    }
+
+    /// The events of the audit log, each line checked.
+    pub(super) fn audit(&self) -> Vec<serde_json::Value> {
+        runtime::audit::read(&self.config.audit_log()).unwrap().map(|item| item.unwrap().0.event).collect()
     }
 
     /// Publishes a table of `rows` rows sorted by person; `row` is each row's place in the file.
@@ -202,9 +257,9 @@ impl Fixture {
         self.recoder(project, Role::Person).forward(&column).unwrap().value(0).try_into().unwrap()
     }
 
-    pub(super) fn admission(&self) -> Admission {
+    pub(super) async fn admission(&self) -> Admission {
         let runtime = serve::engine(&self.config.serve, &self.config.spill_dir()).unwrap();
-        Admission::new(&self.config, Store::open(&self.config).unwrap(), runtime).unwrap()
+        Admission::new(&self.config, Store::open(&self.config).unwrap(), runtime).await.unwrap()
     }
 
     pub(super) async fn serve(&self) -> Server {
@@ -304,6 +359,12 @@ impl Hub {
         self.ticket(request.encode_to_vec()).await
     }
 
+    pub(super) async fn act(&mut self, kind: &str, body: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        let action = Action { r#type: kind.to_owned(), body: body.into() };
+        let mut reply = self.flight.do_action(action).await?.into_inner();
+        Ok(reply.next().await.unwrap()?.body.to_vec())
+    }
+
     pub(super) async fn catalogue(&mut self, envelope: Envelope) -> Result<CatalogueReply, Refusal> {
         let body = CatalogueRequest { envelope: Some(envelope) }.encode_to_vec();
         let action = Action { r#type: "eger.v1.catalogue".to_owned(), body: body.into() };
@@ -331,6 +392,8 @@ pub(super) fn envelope() -> Envelope {
         max_bytes: 0,
         traceparent: String::new(),
         zone: Zone::Enclave.into(),
+        token: token(ANNA),
+        ..Envelope::default()
     }
 }
 

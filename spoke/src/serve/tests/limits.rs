@@ -114,7 +114,7 @@ async fn what_does_not_fit_into_memory_is_spilled() {
         nulls_first: false,
     };
     let root = plan::sort(super::fixture::read_of("large", &["row", "pnr", "kontakt"]), vec![key], None);
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     let running = scan::run(admission.admit(question("diabetes", root)).await.unwrap()).await.unwrap();
     let rows: Vec<_> = running.rows.try_collect().await.unwrap();
     let expected: Vec<i64> = (0..600_000).rev().collect();

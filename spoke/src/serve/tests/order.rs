@@ -38,7 +38,7 @@ async fn two_projects_see_rows_in_unrelated_orders_and_one_always_the_same() {
     let tables = LMDB.replace("lmdb", "large");
     spoke.grant("diabetes", "enclave", &["anna@example.org"], &tables);
     spoke.grant("cancer", "enclave", &["anna@example.org"], &tables);
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     let file: Vec<i64> = (0..ROWS as i64).collect();
     for columns in [vec!["row", "pnr"], vec!["row"]] {
         let mut seen = Vec::new();
@@ -96,7 +96,7 @@ async fn a_limit_shows_two_projects_different_rows() {
     let tables = LMDB.replace("lmdb", "small");
     spoke.grant("diabetes", "enclave", &["anna@example.org"], &tables);
     spoke.grant("cancer", "enclave", &["anna@example.org"], &tables);
-    let admission = spoke.admission();
+    let admission = spoke.admission().await;
     let mut seen = Vec::new();
     for project in ["diabetes", "cancer"] {
         let rows = plan::filter(read_of("small", &["row"]), plan::encode_expr(&col("row").gt_eq(lit(0_i64))).unwrap());

@@ -1,0 +1,173 @@
+//! The HTTP API: applications, permits, workspaces, tokens. What pages and programs use; `hub project` does too.
+//! `/openapi.json` describes it, `docs/api.md` shows how to use it.
+//!
+//! INVARIANT: no data of a controller come through here; every call but those for everybody names a caller, and every
+//! call asks [`policies::authorize`] before it looks at anything else.
+
+mod applications;
+mod authorize;
+mod body;
+mod controllers;
+mod moves;
+mod page;
+mod permits;
+mod problem;
+mod published;
+mod serve;
+mod tokens;
+mod views;
+mod workspaces;
+
+pub use problem::Problem;
+pub use serve::serve;
+pub use views::{
+    AmendmentView, Answer, ApplicationList, ApplicationView, Ask, CheckView, ControllerView, EventList, Extend,
+    NewTokenView, PartView, PermitList, PermitView, PublishedList, RefusalList, TokenRequest, TokenView, WorkspaceView,
+};
+
+use crate::{
+    apply::{Applications, Screening},
+    assemble::{Clock, Nudge},
+    config::{HubConfig, RoleConfig},
+    identify::{Identify, TokenStore},
+};
+use axum::{Json, Router, extract::DefaultBodyLimit, routing::get};
+use policies::authorize::{Authorizer, HubRole, PolicyProblem, UnknownRole};
+use proto::ids::{ControllerId, UserId};
+use std::{collections::BTreeSet, sync::Arc};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The largest body taken, bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// Why the API can't be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The policies that are compiled in don't fit.
+    #[error(transparent)]
+    Policies(#[from] PolicyProblem),
+    /// A role in the configuration is none.
+    #[error("hub.toml, field role of user '{user}': {cause}")]
+    Role {
+        /// whose
+        user: UserId,
+        /// what is wrong
+        cause: UnknownRole,
+    },
+}
+
+/// What the calls need. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    applications: Applications,
+    tokens: TokenStore,
+    identify: Identify,
+    nudge: Nudge,
+    clock: Arc<dyn Clock>,
+    authorizer: Authorizer,
+    roles: Vec<(UserId, String, HubRole)>,
+    screening: Screening,
+    controllers: BTreeSet<ControllerId>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Eger hub",
+        description = "Applications for health data, what controllers decided on them, and the workspaces that follow.",
+        license(name = "Apache-2.0")
+    ),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+impl Api {
+    /// Puts it together.
+    ///
+    /// # Errors
+    /// When a role is none, or the policies don't fit.
+    pub fn new(
+        config: &HubConfig,
+        applications: Applications,
+        tokens: TokenStore,
+        identify: Identify,
+        nudge: Nudge,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ApiError> {
+        let role = |one: &RoleConfig| {
+            let role = one.role.parse().map_err(|cause| ApiError::Role { user: one.user.clone(), cause })?;
+            Ok((one.user.clone(), one.issuer.clone(), role))
+        };
+        Ok(Self(Arc::new(Inner {
+            applications,
+            tokens,
+            identify,
+            nudge,
+            clock,
+            authorizer: Authorizer::new()?,
+            roles: config.roles.iter().map(role).collect::<Result<_, ApiError>>()?,
+            screening: config.api.as_ref().map(|api| api.screening).unwrap_or_default(),
+            controllers: config.spokes.keys().cloned().collect(),
+        })))
+    }
+
+    /// The calls and their description.
+    pub fn parts() -> (Router<Self>, utoipa::openapi::OpenApi) {
+        OpenApiRouter::with_openapi(Document::openapi())
+            .routes(routes!(applications::submit, applications::list))
+            .routes(routes!(applications::check))
+            .routes(routes!(applications::show))
+            .routes(routes!(applications::parts))
+            .routes(routes!(applications::events))
+            .routes(routes!(applications::amend))
+            .routes(routes!(applications::check_amendment))
+            .routes(routes!(moves::complete))
+            .routes(routes!(moves::withdraw))
+            .routes(routes!(moves::extend))
+            .routes(routes!(moves::questions, moves::ask))
+            .routes(routes!(moves::answer))
+            .routes(routes!(workspaces::list))
+            .routes(routes!(workspaces::show))
+            .routes(routes!(permits::list))
+            .routes(routes!(published::applications))
+            .routes(routes!(published::permits))
+            .routes(routes!(published::refusals))
+            .routes(routes!(tokens::list, tokens::create))
+            .routes(routes!(tokens::revoke))
+            .routes(routes!(controllers::list))
+            .split_for_parts()
+    }
+
+    /// The service.
+    pub fn router(self) -> Router {
+        let (router, document) = Self::parts();
+        router
+            .route("/openapi.json", get(async move || Json(document)))
+            .fallback(async || Problem::not_found("call"))
+            .method_not_allowed_fallback(async || Problem::method())
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(self)
+    }
+
+    /// A member's change is to be seen at once.
+    fn nudge(&self) {
+        self.0.nudge.nudge();
+    }
+
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.0.clock.now()
+    }
+}

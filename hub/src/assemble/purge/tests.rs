@@ -1,0 +1,71 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use policies::epoch::EpochRecord;
+
+async fn purger(folder: &Path) -> (Purger, EpochStore, Arc<SigningKey>) {
+    let key = Arc::new(crate::audit::signing_key(folder).unwrap());
+    let store = EpochStore::open(&folder.join("hub.db")).await.unwrap();
+    let audit = HubAudit::open(folder).unwrap();
+    let purger = Purger::new("main".to_owned(), folder, Arc::clone(&key), store.clone(), audit, Box::new(|_, _| 2));
+    (purger, store, key)
+}
+
+fn ids() -> (ControllerId, ProjectId) {
+    ("dst".parse().unwrap(), "diabetes".parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_planted_extract_is_gone_before_there_is_a_receipt() {
+    let dir = tempfile::tempdir().unwrap();
+    let (purger, store, key) = purger(dir.path()).await;
+    let (dst, diabetes) = ids();
+    let extract = dir.path().join("workspaces/diabetes/2026-11");
+    std::fs::create_dir_all(&extract).unwrap();
+    std::fs::write(extract.join("lmdb.parquet"), b"rows of people").unwrap();
+    std::fs::write(dir.path().join("workspaces/diabetes/list.json"), b"{}").unwrap();
+    let other = dir.path().join("workspaces/cancer/lmdb.parquet");
+    std::fs::create_dir_all(other.parent().unwrap()).unwrap();
+    std::fs::write(&other, b"rows").unwrap();
+    let record = EpochRecord {
+        project: diabetes.clone(),
+        epoch: 1,
+        key_id: "k".to_owned(),
+        members: Vec::new(),
+        lead: dst.clone(),
+        sealing: String::new(),
+        signing: key.public(),
+        at: Utc::now(),
+    };
+    let text = record.sign(&key).unwrap();
+    store.replace(&record, &text, &[(dst.clone(), vec![1]), ("sds".parse().unwrap(), vec![2])]).await.unwrap();
+
+    let since = Utc::now();
+    let receipt = purger.purge(&dst, &diabetes, Reason::Revoked).await.unwrap();
+    let receipt = Receipt::verify(&receipt, &key.public(), &dst, &diabetes, Reason::Revoked, since).unwrap();
+    assert_eq!((receipt.files, receipt.bytes, receipt.catalogues, receipt.sealed_keys), (2, 16, 2, 1));
+    assert!(!dir.path().join("workspaces/diabetes").exists());
+    assert!(other.exists());
+    assert_eq!(store.sealed(&diabetes, &dst).await.unwrap(), None);
+    assert!(store.sealed(&diabetes, &"sds".parse().unwrap()).await.unwrap().is_some());
+    // again: nothing is left to remove, and the receipt says so
+    let again = purger.purge(&dst, &diabetes, Reason::Revoked).await.unwrap();
+    let again = Receipt::verify(&again, &key.public(), &dst, &diabetes, Reason::Revoked, since).unwrap();
+    assert_eq!((again.files, again.sealed_keys), (0, 0));
+}
+
+#[tokio::test]
+async fn what_can_not_be_removed_or_written_down_gets_no_receipt() {
+    let dir = tempfile::tempdir().unwrap();
+    let (purger, _store, _key) = purger(dir.path()).await;
+    let (dst, diabetes) = ids();
+    // a file where the folder of extracts should be
+    std::fs::create_dir_all(dir.path().join("workspaces")).unwrap();
+    std::fs::write(dir.path().join("workspaces/diabetes"), b"rows").unwrap();
+    let refusal = purger.purge(&dst, &diabetes, Reason::Withdrawn).await.unwrap_err();
+    assert!(refusal.message.contains("the extracts"), "{refusal}");
+    std::fs::remove_file(dir.path().join("workspaces/diabetes")).unwrap();
+    purger.audit.record(Event::Server { what: "started" }).await.unwrap();
+    std::fs::write(crate::audit::log_path(dir.path()), b"").unwrap();
+    let refusal = purger.purge(&dst, &diabetes, Reason::Withdrawn).await.unwrap_err();
+    assert!(refusal.message.contains("audit log"), "{refusal}");
+}

@@ -1,0 +1,232 @@
+//! Who is tried, and in which situations, for the golden matrix.
+
+use super::*;
+use crate::permit::{Output, User};
+use proto::ids::{ControllerId, ProjectId, UserId};
+
+/// The names that the requests point to.
+pub(super) struct World {
+    anna: UserId,
+    bo: UserId,
+    dst: ControllerId,
+    sds: ControllerId,
+    both: Vec<ControllerId>,
+    diabetes: ProjectId,
+    cancer: ProjectId,
+    users: Vec<User>,
+    operator: Vec<HubRole>,
+    coordinator: Vec<HubRole>,
+    approver: Vec<HubRole>,
+    other_approver: Vec<HubRole>,
+}
+
+const ISSUER: &str = "https://id.example.org";
+
+impl World {
+    pub(super) fn new() -> Self {
+        let (dst, sds): (ControllerId, ControllerId) = ("dst".parse().unwrap(), "sds".parse().unwrap());
+        Self {
+            anna: anna(),
+            bo: "bo@example.org".parse().unwrap(),
+            both: vec![dst.clone(), sds.clone()],
+            diabetes: "diabetes".parse().unwrap(),
+            cancer: "cancer".parse().unwrap(),
+            users: vec![User { user: anna(), issuer: ISSUER.to_owned() }],
+            operator: vec![HubRole::Operator],
+            coordinator: vec![HubRole::Coordinator],
+            approver: vec![HubRole::Approver(dst.clone())],
+            other_approver: vec![HubRole::Approver("region-h".parse().unwrap())],
+            dst,
+            sds,
+        }
+    }
+
+    /// Everybody who is tried, by the name in the matrix.
+    pub(super) fn roles(&self) -> Vec<(&'static str, Actor<'_>)> {
+        let person = |user, issuer, proof, roles, bound| Actor::Person { user, issuer, proof, roles, bound };
+        let (anna, bo) = (&self.anna, &self.bo);
+        vec![
+            ("anybody, not signed in", Actor::Anonymous),
+            ("named person", person(anna, ISSUER, Proof::Issuer, &[], None)),
+            (
+                "named person, token bound to this project",
+                person(anna, ISSUER, Proof::Issuer, &[], Some(&self.diabetes)),
+            ),
+            (
+                "named person, token bound to another project",
+                person(anna, ISSUER, Proof::Issuer, &[], Some(&self.cancer)),
+            ),
+            ("named person, personal token", person(anna, ISSUER, Proof::Personal, &[], None)),
+            ("same name, other issuer", person(anna, "https://elsewhere.example", Proof::Issuer, &[], None)),
+            ("other person", person(bo, ISSUER, Proof::Issuer, &[], None)),
+            ("other person, personal token", person(bo, ISSUER, Proof::Personal, &[], None)),
+            ("operator", person(bo, ISSUER, Proof::Issuer, &self.operator, None)),
+            ("operator, personal token", person(bo, ISSUER, Proof::Personal, &self.operator, None)),
+            ("coordinator (data access body)", person(bo, ISSUER, Proof::Issuer, &self.coordinator, None)),
+            ("approver of the controller", person(bo, ISSUER, Proof::Issuer, &self.approver, None)),
+            ("approver of another controller", person(bo, ISSUER, Proof::Issuer, &self.other_approver, None)),
+            ("holder of the controller's code", Actor::Invitee { controller: &self.dst }),
+            ("holder of another controller's code", Actor::Invitee { controller: &self.sds }),
+            ("own hub", Actor::Hub { name: "hub", pinned: true }),
+            ("another hub", Actor::Hub { name: "other", pinned: false }),
+            ("another process of the hub", Actor::HubProcess { name: "executor" }),
+            ("the controller's spoke", Actor::Spoke { controller: &self.dst, current: true }),
+            ("the controller's spoke, before its expulsion", Actor::Spoke { controller: &self.dst, current: false }),
+            ("another controller's spoke", Actor::Spoke { controller: &self.sds, current: true }),
+            ("custodian", Actor::Custodian { name: "custodian", pinned: true }),
+        ]
+    }
+
+    fn permit(&self, state: PermitState, output: Output) -> PermitFacts<'_> {
+        if state == PermitState::None {
+            return PermitFacts::none();
+        }
+        PermitFacts {
+            state,
+            output: Some(output),
+            users: &self.users,
+            leads: true,
+            client_signature: false,
+            key_lists_to: std::slice::from_ref(&self.sds),
+        }
+    }
+
+    /// The situations that make sense for an action, by the name in the matrix.
+    pub(super) fn situations(&self, action: Action) -> Vec<(String, Resource<'_>, Circumstances<'_>)> {
+        use Action as A;
+        let zone = |zone| Circumstances { zone: Some(zone), ..Circumstances::default() };
+        let open = zone(Zone::Open);
+        let machine = Circumstances::default();
+        let anna = (&self.anna, ISSUER);
+        let one = |resource, circumstances| vec![("always".to_owned(), resource, circumstances)];
+        let in_zones = |resource: Resource<'static>| {
+            [("open zone", Zone::Open), ("enclave", Zone::Enclave)]
+                .map(|(name, z)| (name.to_owned(), resource.clone(), zone(z)))
+                .to_vec()
+        };
+        let permits = |circumstances: Circumstances<'static>| {
+            let all = PermitState::ALL.iter();
+            all.map(|&s| (s.name().to_owned(), Resource::Permit(self.permit(s, Output::HubAggregates)), circumstances))
+                .collect::<Vec<_>>()
+        };
+        match action {
+            A::HubSession | A::HubProjectsList | A::PublishedRead | A::ApplicationSubmit => in_zones(Resource::System),
+            A::HubCatalogue | A::HubExplain | A::HubQueryOpen | A::HubQueryEnclave => [Zone::Open, Zone::Enclave]
+                .into_iter()
+                .flat_map(|z| {
+                    ProjectState::ALL.iter().map(move |&state| {
+                        let place = if z == Zone::Open { "open zone" } else { "enclave" };
+                        let resource = Resource::Project { id: &self.diabetes, members: vec![anna], state };
+                        (format!("{place}: project {}", state.name()), resource, zone(z))
+                    })
+                })
+                .collect(),
+            A::HubQueryCancel => one(Resource::Query { owner: anna }, open),
+            A::ApplicationRead
+            | A::ApplicationEvents
+            | A::ApplicationAmend
+            | A::ApplicationWithdraw
+            | A::ApplicationExtend
+            | A::ApplicationDecide => {
+                let application = |state| Resource::Application {
+                    id: "application",
+                    owners: vec![anna],
+                    controllers: &self.both,
+                    state,
+                };
+                let mut all: Vec<_> = ApplicationState::ALL
+                    .iter()
+                    .map(|&state| (state.name().to_owned(), application(state), open))
+                    .collect();
+                let enclave = ("processing, from the enclave".to_owned(), application(ApplicationState::Processing));
+                all.push((enclave.0, enclave.1, zone(Zone::Enclave)));
+                all
+            }
+            A::TokenCreate | A::TokenList | A::TokenRevoke => {
+                let token = || Resource::Token { owner: anna };
+                vec![
+                    ("the named person's token".to_owned(), token(), open),
+                    ("the same, from the enclave".to_owned(), token(), zone(Zone::Enclave)),
+                ]
+            }
+            A::ControllersList | A::MetricsRead => one(Resource::System, open),
+            A::ControllerInvite | A::ControllerExpel | A::ControllerApprover => self.controllers(open),
+            A::HubAuditRead => one(Resource::Audit, open),
+            A::LinkJoin | A::LinkRenew | A::LinkNudge | A::LinkPurge | A::LinkRelay => self.controllers(machine),
+            A::SpokeQuestion | A::SpokeDecisions | A::CustodianKey | A::CustodianEvaluate => {
+                one(Resource::System, machine)
+            }
+            A::SpokeCheckpoint | A::CustodianCheckpoint => one(Resource::Audit, machine),
+            A::SpokePart => [("this controller's", true), ("another controller's", false)]
+                .into_iter()
+                .flat_map(|(whose, own)| {
+                    PartState::ALL.iter().map(move |&state| {
+                        (format!("{whose}: {}", state.name()), Resource::Part { own, state }, machine)
+                    })
+                })
+                .collect(),
+            A::SpokeAcceptance | A::SpokeEpochTake => permits(machine),
+            A::SpokeEpochMake => {
+                let mut all = permits(machine);
+                for state in [PermitState::Live, PermitState::NotYet] {
+                    let facts = PermitFacts { leads: false, ..self.permit(state, Output::HubAggregates) };
+                    all.push((format!("{}, neither lead nor deputy", state.name()), Resource::Permit(facts), machine));
+                }
+                all
+            }
+            A::SpokeCatalogue => self.outputs(&[("open zone", zone(Zone::Open)), ("enclave", zone(Zone::Enclave))]),
+            A::SpokeScanOpen | A::SpokeScanEnclave => {
+                let signed = Circumstances { signed: true, ..machine };
+                let mut all = self.outputs(&[("", machine)]);
+                let output = Output::EnclaveRows;
+                for (name, circumstances) in [("signed", signed), ("not signed", machine)] {
+                    let facts = PermitFacts { client_signature: true, ..self.permit(PermitState::Live, output) };
+                    let name = format!("live, enclave_rows, demands a signature: {name}");
+                    all.push((name, Resource::Permit(facts), circumstances));
+                }
+                all
+            }
+            A::SpokeKeyList => {
+                let to = |receiver| Circumstances { receiver: Some(receiver), ..machine };
+                let mut all: Vec<_> = Vec::new();
+                for (whom, receiver) in [("to a named controller", &self.sds), ("to another controller", &self.dst)] {
+                    for &state in PermitState::ALL {
+                        let permit = Resource::Permit(self.permit(state, Output::HubAggregates));
+                        all.push((format!("{whom}: {}", state.name()), permit, to(receiver)));
+                    }
+                }
+                all
+            }
+        }
+    }
+
+    fn controllers<'a>(&'a self, circumstances: Circumstances<'a>) -> Vec<(String, Resource<'a>, Circumstances<'a>)> {
+        ControllerState::ALL
+            .iter()
+            .map(|&state| (state.name().to_owned(), Resource::Controller { id: &self.dst, state }, circumstances))
+            .collect()
+    }
+
+    /// Every state of a permit with every output.
+    fn outputs<'a>(&'a self, places: &[(&str, Circumstances<'a>)]) -> Vec<(String, Resource<'a>, Circumstances<'a>)> {
+        let mut all = Vec::new();
+        for (place, circumstances) in places {
+            let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+            for &state in PermitState::ALL {
+                if state == PermitState::None {
+                    all.push((format!("{place}none"), Resource::Permit(PermitFacts::none()), *circumstances));
+                    continue;
+                }
+                for (output, name) in [
+                    (Output::SpokeAggregates, "spoke_aggregates"),
+                    (Output::HubAggregates, "hub_aggregates"),
+                    (Output::EnclaveRows, "enclave_rows"),
+                ] {
+                    let permit = Resource::Permit(self.permit(state, output));
+                    all.push((format!("{place}{}, {name}", state.name()), permit, *circumstances));
+                }
+            }
+        }
+        all
+    }
+}

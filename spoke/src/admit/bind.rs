@@ -1,0 +1,151 @@
+//! Names become views: the fragment is bound to the permitted tables, each as it stands for this one request.
+
+use super::{
+    Admission,
+    count::no_state,
+    keys::ProjectKeys,
+    view::{LeftOut, PermittedTable},
+};
+use crate::{
+    publish::{PublishError, Snapshot},
+    receive::Question,
+    scan::source::Pinned,
+};
+use datafusion::{
+    datasource::provider_as_source,
+    execution::{SessionState, SessionStateBuilder},
+    logical_expr::{LogicalPlan, TableSource},
+};
+use policies::{grant::TableGrant, permit::Permit};
+use proto::{
+    ids::{ProjectId, TableName},
+    refusal::{Kind, Refusal},
+};
+use std::{collections::HashMap, sync::Arc};
+
+impl Admission {
+    pub(super) async fn bind(
+        &self,
+        permit: &Permit,
+        keys: &Arc<ProjectKeys>,
+        question: &Question,
+    ) -> Result<(LogicalPlan, SessionState), Refusal> {
+        let state = SessionStateBuilder::new_from_existing(self.template.clone())
+            .with_session_id(question.envelope.query_id.to_string())
+            .build();
+        let views = self.views(permit, keys, &state, question).await?;
+        check_fingerprint(&views, question)?;
+        let plan =
+            proto::plan::decode(&question.fragment, &views, &state, &self.fragment_limits).map_err(Refusal::from)?;
+        Ok((plan, state))
+    }
+
+    async fn views(
+        &self,
+        permit: &Permit,
+        keys: &Arc<ProjectKeys>,
+        state: &SessionState,
+        question: &Question,
+    ) -> Result<Views, Refusal> {
+        let left_out = self.left_out(permit).await?;
+        let mut views = HashMap::new();
+        for name in question.tables() {
+            // What is no table name, not permitted or not published is left out: decoding says that it does not exist.
+            let Some(granted) = name.parse::<TableName>().ok().and_then(|name| permit.table(&name)) else { continue };
+            if let Some(view) = self.view(permit, granted, keys, &left_out, state).await? {
+                views.insert(name.to_owned(), Arc::new(view));
+            }
+        }
+        Ok(Views(views))
+    }
+
+    /// Who is left out under a permit, as the lists stand now.
+    pub(super) async fn left_out(&self, permit: &Permit) -> Result<LeftOut, Refusal> {
+        let failed = |error: PublishError| no_state(&error);
+        let version = self.state.exclusion_version().await.map_err(failed)?;
+        let mut known = self.excluded.lock().await;
+        let people = match known.as_ref().filter(|people| people.version() == version) {
+            Some(people) => Arc::clone(people),
+            None => {
+                let read = self.state.excluded(self.keys.store_kid()).await.map_err(failed)?;
+                let people = Arc::new(read.ok_or_else(|| {
+                    tracing::error!(
+                        "people who are left out were stored under another key than keys/store.key; enter them again \
+                         (spoke optout)"
+                    );
+                    Refusal::new(Kind::Unavailable, "this controller's lists of people can't be used; its log says why")
+                })?);
+                *known = Some(Arc::clone(&people));
+                people
+            }
+        };
+        Ok(LeftOut { people, version: permit.opt_out_version })
+    }
+
+    pub(super) async fn view(
+        &self,
+        permit: &Permit,
+        granted: &TableGrant,
+        keys: &Arc<ProjectKeys>,
+        left_out: &LeftOut,
+        state: &SessionState,
+    ) -> Result<Option<PermittedTable>, Refusal> {
+        let Some(snapshot) = self.snapshot(&permit.project, &granted.name).await? else { return Ok(None) };
+        if !snapshot.store_kid.is_empty() && snapshot.store_kid != self.keys.store_kid() {
+            tracing::error!(
+                table = %granted.name, stored = %snapshot.store_kid, present = %self.keys.store_kid(),
+                "a table was published under another store key than keys/store.key; ingest it again"
+            );
+            return Err(Refusal::new(
+                Kind::Unavailable,
+                format!("table {} can't be read at this controller at the moment; its log says why", granted.name),
+            ));
+        }
+        let pinned = Pinned { snapshot, store: self.store.object_store(), url: self.store.url() };
+        let view = PermittedTable::new(pinned, granted, keys, left_out, state).map_err(|error| {
+            tracing::error!(
+                project = %permit.project, permit = %permit.id, %error,
+                "a permit does not fit the published table; its project is refused until another is signed"
+            );
+            Refusal::new(
+                Kind::Unavailable,
+                "this controller's permit for the project does not fit its tables any more; its log names what",
+            )
+        })?;
+        Ok(Some(view))
+    }
+
+    /// The version that the project has pinned of a table, else the newest.
+    async fn snapshot(&self, project: &ProjectId, table: &TableName) -> Result<Option<Arc<Snapshot>>, Refusal> {
+        let failed = |error: PublishError| {
+            tracing::error!(%table, %error, "a published table can't be opened");
+            Refusal::new(Kind::Unavailable, "the controller's storage can't be read at the moment; ask again later")
+        };
+        match self.state.pinned(project, table).await.map_err(|error| no_state(&error))? {
+            Some(version) => self.store.snapshot_at(table, version).await.map(Some).map_err(failed),
+            None => self.store.snapshot(table).await.map_err(failed),
+        }
+    }
+}
+
+/// The names that exist for one request.
+struct Views(HashMap<String, Arc<PermittedTable>>);
+
+impl proto::plan::Tables for Views {
+    fn table(&self, name: &str) -> Option<Arc<dyn TableSource>> {
+        self.0.get(name).map(|view| provider_as_source(Arc::clone(view) as _))
+    }
+}
+
+fn check_fingerprint(views: &Views, question: &Question) -> Result<(), Refusal> {
+    let Some(expected) = &question.fingerprint else { return Ok(()) };
+    for (name, view) in &views.0 {
+        if proto::schema::fingerprint(view.columns()) != *expected {
+            return Err(Refusal::new(
+                Kind::Invalid,
+                format!("table {name} has other columns now than when the question was planned; plan it again"),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! People whose data are left out: opt-outs (EHDS Article 71), withdrawn consent, erasure.
+//!
+//! An opt-out counts from the next permit on: a permit records the version of the lists that it was signed at. Withdrawn
+//! consent and erasure count at once and always, over pinned snapshots and old permits too.
+//!
+//! INVARIANT: only stored pseudonyms are kept, and a person number is read from a file or standard input, never from
+//! the command line. What is left out is taken out of the view itself, before any condition of a question can see it.
+
+mod excluded;
+mod list;
+pub mod numbers;
+
+pub use excluded::{Except, Excluded};
+pub use list::{Change, Kind, Overview};
+
+#[cfg(test)]
+mod tests;

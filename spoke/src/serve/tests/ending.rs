@@ -1,0 +1,96 @@
+//! Running answers end with their permit, whether the hub wants it or not.
+
+use super::fixture::{Fixture, Hub, LMDB, Server, permit, read_of, refusal, request};
+use arrow_flight::decode::FlightRecordBatchStream;
+use futures::StreamExt;
+use proto::{ids::PermitId, refusal::Kind};
+use std::time::{Duration, Instant};
+
+struct Reading {
+    spoke: Fixture,
+    _server: Server,
+    _hub: Hub,
+    rows: FlightRecordBatchStream,
+    permit: PermitId,
+}
+
+/// A stream of many rows, of which the first has come.
+async fn reading() -> Reading {
+    let spoke = Fixture::new().await;
+    spoke.publish("large", 600_000, 100_000).await;
+    let mut wide = permit("diabetes");
+    wide.tables = super::fixture::tables_of(&LMDB.replace("lmdb", "large"));
+    let id = spoke.sign(wide);
+    let server = spoke.serve().await;
+    let mut hub = spoke.hub(&server);
+    let asked = request(read_of("large", &["row", "pnr", "kontakt", "atc"]));
+    let mut rows = hub.start(prost::Message::encode_to_vec(&asked)).await.unwrap();
+    assert!(rows.next().await.unwrap().is_ok());
+    Reading { spoke, _server: server, _hub: hub, rows, permit: id }
+}
+
+/// Reads on slowly: without an end it would take far longer than the five seconds.
+async fn ends(mut reading: Reading) {
+    let changed = Instant::now();
+    let mut pause = tokio::time::interval(Duration::from_millis(200));
+    let mut last = None;
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        while let Some(batch) = reading.rows.next().await {
+            // What has left the spoke already may be read as slowly as one likes; read it at once after five seconds.
+            if changed.elapsed() < Duration::from_secs(5) {
+                pause.tick().await;
+            }
+            last = Some(batch);
+        }
+    });
+    waited.await.expect("the stream didn't end");
+    let refusal = refusal(last.unwrap().expect_err("the answer came whole"));
+    assert_eq!(refusal.kind, Kind::Denied, "{refusal}");
+    assert!(refusal.message.contains("permit at this controller is over"), "{refusal}");
+    // The log says when it ended.
+    let asked = reading.spoke.audit().into_iter().find(|e| e["stage"] == "asked").unwrap();
+    let look = tokio::time::timeout(Duration::from_secs(10), async {
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            look.tick().await;
+            let events = reading.spoke.audit();
+            if let Some(event) = events.iter().find(|e| e["stage"] == "answered" && e["query"] == asked["query"]) {
+                return event.clone();
+            }
+        }
+    });
+    let answered = look.await.expect("no end in the audit log");
+    assert_eq!(answered["outcome"], "its permit was over");
+    assert!(answered["ms"].as_u64().unwrap() < 8_000, "{answered}");
+    assert!(answered["rows"].as_u64().unwrap() < 600_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_answer_ends_when_its_permit_is_revoked() {
+    let reading = reading().await;
+    reading.spoke.revoke(reading.permit);
+    ends(reading).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_answer_ends_when_its_permits_file_is_removed() {
+    let reading = reading().await;
+    std::fs::remove_file(reading.spoke.permit_file(reading.permit)).unwrap();
+    ends(reading).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_answer_ends_when_its_permit_is_replaced() {
+    let reading = reading().await;
+    let mut next = permit("diabetes");
+    next.replaces = Some(reading.permit);
+    reading.spoke.sign(next);
+    ends(reading).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_answer_ends_when_its_approver_is_trusted_no_more() {
+    let reading = reading().await;
+    crate::approve::approvers::untrust(&reading.spoke.config.approvers_dir(), "bente").unwrap();
+    ends(reading).await;
+}
