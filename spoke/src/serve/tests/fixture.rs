@@ -155,9 +155,11 @@ impl Fixture {
         signed.permit().id
     }
 
-    /// A text as the permit of that id, whatever it is.
+    /// A text as the permit of that id, whatever it is; never seen half written.
     pub(super) fn put(&self, id: PermitId, text: &str) {
-        std::fs::write(self.permit_file(id), text).unwrap();
+        let written = self.path().join(format!("{id}.new"));
+        std::fs::write(&written, text).unwrap();
+        std::fs::rename(written, self.permit_file(id)).unwrap();
     }
 
     pub(super) fn permit_file(&self, id: PermitId) -> PathBuf {

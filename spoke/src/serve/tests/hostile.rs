@@ -42,6 +42,8 @@ async fn without_permit() -> (Fixture, Server, Hub) {
     for entry in std::fs::read_dir(spoke.config.permits_dir()).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
+    // A serving spoke destroys the key of what nothing permits, at a time of its own; here it is gone from the start.
+    std::fs::remove_file(spoke.config.project_key(&"diabetes".parse().unwrap())).unwrap();
     let server = spoke.serve().await;
     let hub = spoke.hub(&server);
     (spoke, server, hub)
