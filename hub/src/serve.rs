@@ -1,4 +1,4 @@
-//! The hub as a server: two listeners, one core, an orderly end.
+//! The hub as a server: its listeners, one core, an orderly end.
 
 use crate::{
     api,

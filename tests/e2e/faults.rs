@@ -73,6 +73,7 @@ async fn a_spoke_killed_while_ingesting_publishes_nothing_and_goes_on_next_time(
     ingest.kill().await;
     let partial = running.platform.run("spoke", &tables(&running, "sds")).await?;
     ensure!(partial.success(), "{}", partial.text);
+    ensure!(!partial.stdout.contains("lmdb"), "published by an ingest that was killed:\n{}", partial.stdout);
     for controller in CONTROLLERS {
         let done = running.platform.ingest(controller.id, &[]).await?;
         ensure!(done.success(), "{}", done.text);
@@ -184,7 +185,10 @@ async fn a_hub_killed_while_answering_is_seen_and_its_restart_is_enough() -> Res
     let stream = half_read(&running).await?;
     running.platform.kill(Part::Hub).await;
     let broken = tokio::time::timeout(WAIT, stream.try_collect::<Vec<_>>()).await.context("the client hangs")?;
-    ensure!(broken.is_err(), "a cut answer looks whole");
+    let said = broken.err().context("a cut answer looks whole")?.to_string();
+    ensure!(!said.is_empty() && !said.contains("panicked"), "says nothing of the cut: {said}");
+    let down = running.enclave().await.err().context("connected to a hub that was killed")?.to_string();
+    ensure!(!down.is_empty(), "says nothing of the hub being away");
     running.platform.start_part(Part::Hub).await?;
     assert_eq!(count(&running).await?, before);
     running.platform.stop().await?;

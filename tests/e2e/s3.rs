@@ -12,6 +12,7 @@ use demo::{
 };
 use std::{
     io::{BufRead, BufReader},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -37,16 +38,29 @@ impl S3 {
         Ok(Self { process, address: line.trim().to_owned() })
     }
 
-    fn make_bucket(&self, name: &str) -> Result<()> {
+    /// Runs a line of Python in which `s3` is a client.
+    fn client(&self, line: &str) -> Result<()> {
         let script = format!(
-            "import boto3; boto3.client('s3', endpoint_url='http://{}', region_name='eu-north-1', \
-             aws_access_key_id='k', aws_secret_access_key='s').create_bucket(Bucket='{name}', \
-             CreateBucketConfiguration={{'LocationConstraint': 'eu-north-1'}})",
+            "import boto3, os; s3 = boto3.client('s3', endpoint_url='http://{}', region_name='eu-north-1', \
+             aws_access_key_id='k', aws_secret_access_key='s')\n{line}",
             self.address
         );
         let made = Command::new(python()).args(["-c", &script]).output()?;
         ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Ok(())
+    }
+
+    fn make_bucket(&self, name: &str) -> Result<()> {
+        self.client(&format!(
+            "s3.create_bucket(Bucket='{name}', CreateBucketConfiguration={{'LocationConstraint': 'eu-north-1'}})"
+        ))
+    }
+
+    fn upload(&self, folder: &Path, bucket: &str, prefix: &str) -> Result<()> {
+        self.client(&format!(
+            "for f in os.listdir('{0}'): s3.upload_file(os.path.join('{0}', f), '{bucket}', '{prefix}/' + f)",
+            folder.display()
+        ))
     }
 }
 
@@ -73,11 +87,13 @@ async fn tables_are_published_to_and_served_from_s3() -> Result<()> {
         s3.address
     );
     std::fs::write(&config, text.replacen(line, &store, 1))?;
+    let moved = from_bucket(&s3, &platform)?;
     for controller in CONTROLLERS {
         let done = platform.ingest(controller.id, &[]).await?;
         ensure!(done.success(), "{}: {}", controller.id, done.text);
         platform.start_part(Part::Spoke(controller.id)).await?;
     }
+    std::fs::rename(&moved, moved.with_file_name("lmdb"))?;
     platform.start_part(Part::Hub).await?;
     let running = Running { platform, folder };
     let oracle = Oracle::open(&running.platform.registers_dir())?;
@@ -92,4 +108,24 @@ async fn tables_are_published_to_and_served_from_s3() -> Result<()> {
     ensure!(!local.exists() || std::fs::read_dir(&local)?.next().is_none(), "tables were also written to local disk");
     running.platform.stop().await?;
     Ok(())
+}
+
+/// Puts the prescriptions' CSV files of `sds` into a bucket and declares them there. Gives where the local ones were moved
+/// to, so that an ingest can't read them.
+fn from_bucket(s3: &S3, platform: &Platform) -> Result<PathBuf> {
+    let local = platform.registers_dir().join("sds/lmdb");
+    s3.make_bucket("raw")?;
+    s3.upload(&local, "raw", "lmdb")?;
+    let declaration = platform.spoke_dir("sds").join("tables/lmdb.toml");
+    let text = std::fs::read_to_string(&declaration)?;
+    let line = text.lines().find(|l| l.trim_start().starts_with("path = ")).context("[source] path")?;
+    let source = format!(
+        "path = \"s3://raw/lmdb/*.csv\"\noptions = {{ aws_endpoint = \"http://{}\", aws_region = \"eu-north-1\", \
+         aws_access_key_id = \"k\", aws_secret_access_key = \"s\", aws_allow_http = \"true\" }}",
+        s3.address
+    );
+    std::fs::write(&declaration, text.replacen(line, &source, 1))?;
+    let moved = local.with_file_name("lmdb-moved");
+    std::fs::rename(&local, &moved)?;
+    Ok(moved)
 }

@@ -1,4 +1,4 @@
-//! What the spokes offer: for one project, user and zone, each controller's tables as that controller's grant has
+//! What the spokes offer: for one project, user and zone, each controller's tables as that controller's permit has
 //! them. Asked for anew every few seconds; nothing is kept beyond that.
 //!
 //! INVARIANT: an offer is used only for the (project, user, issuer, zone) that it was made to.

@@ -85,6 +85,9 @@ pub struct Queries {
     /// the most memory one query gets
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_memory: Option<ByteSize>,
+    /// the most scratch one query gets
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_spill: Option<ByteSize>,
 }
 
 impl Default for Network {
@@ -145,7 +148,7 @@ impl Profile {
              #   target_partitions = {}\n\
              #   batch_size = {}\n\
              #   query_memory = \"{}\"   of a pool of {}\n\
-             #   spill per query: {}\n",
+             #   query_spill = \"{}\"    of scratch\n",
             self.admission_slots(),
             self.admission_queue(),
             self.target_partitions(),
@@ -188,6 +191,9 @@ impl Profile {
         if self.queries.query_memory.is_some_and(|m| m.0 > self.pool_bytes()) {
             return wrong("queries.query_memory", "is more than 70% of memory.size, which all queries share");
         }
+        if self.queries.query_spill.is_some_and(|s| s.0 > self.scratch.size.0) {
+            return wrong("queries.query_spill", "is more than scratch.size, which all queries share");
+        }
         Ok(())
     }
 
@@ -205,16 +211,12 @@ impl Profile {
         self.queries.query_memory.map_or(derived, |m| m.0)
     }
 
-    /// Scratch that all queries share, bytes.
-    #[must_use]
-    pub fn spill_bytes(&self) -> u64 {
-        self.scratch.size.0
-    }
-
-    /// The most scratch one query gets, bytes: half of what there is.
+    /// The most scratch one query gets, bytes: its share when all slots are taken, so that together they can't fill the
+    /// disk.
     #[must_use]
     pub fn query_spill_bytes(&self) -> u64 {
-        self.scratch.size.0 / 2
+        let slots = u64::try_from(self.admission_slots()).unwrap_or(u64::MAX).max(1);
+        self.queries.query_spill.map_or(self.scratch.size.0 / slots, |s| s.0)
     }
 
     /// Queries that run at once: one for every two cores, at least 2 and at most 64, and no more than give each 256 MiB.
@@ -264,6 +266,8 @@ mod tests {
             assert_eq!(profile.name, name);
             assert!(profile.query_pool_bytes() <= profile.pool_bytes());
             assert!(profile.pool_bytes() < profile.memory.size.0);
+            let spilled = profile.query_spill_bytes() * profile.admission_slots() as u64;
+            assert!(spilled <= profile.scratch.size.0, "all queries together overfill the disk");
             assert!(profile.target_partitions() <= profile.cpu.cores);
         }
     }
@@ -275,8 +279,10 @@ mod tests {
         assert!(cores.check().unwrap_err().to_string().contains("cpu.cores"));
         let memory = Profile { memory: Memory { size: ByteSize(1) }, ..base.clone() };
         assert!(memory.check().unwrap_err().to_string().contains("memory.size"));
-        let greedy =
-            Profile { queries: Queries { query_memory: Some(base.memory.size), ..Queries::default() }, ..base };
+        let greedy = Queries { query_memory: Some(base.memory.size), ..Queries::default() };
+        let greedy = Profile { queries: greedy, ..base.clone() };
         assert!(greedy.check().unwrap_err().to_string().contains("queries.query_memory"));
+        let greedy = Queries { query_spill: Some(ByteSize(base.scratch.size.0 + 1)), ..Queries::default() };
+        assert!(Profile { queries: greedy, ..base }.check().unwrap_err().to_string().contains("queries.query_spill"));
     }
 }

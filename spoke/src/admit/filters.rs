@@ -7,7 +7,7 @@
 //! INVARIANT: an expression returned by [`on_stored`] gives, on stored columns, the same truth value as the
 //! original on the project's pseudonyms.
 //! INVARIANT: what may fail on a value (division, casts that don't fit, functions) is not returned: it must not run on
-//! rows before the grant's row filter has taken out what does not exist for the project.
+//! rows before the permit's row filter has taken out what does not exist for the project.
 
 use crate::pseudonym::Recoder;
 use arrow::datatypes::{DataType, Schema};
