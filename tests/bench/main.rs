@@ -2,6 +2,7 @@
 //!
 //! This binary plays every role itself, so that everything measured is built the same way.
 
+mod admission;
 mod decisions;
 mod ingest;
 mod link;
@@ -54,6 +55,8 @@ enum Part {
     Link,
     /// Who may do what
     Decisions,
+    /// Questions let in at a spoke
+    Admission,
 }
 
 fn main() -> ExitCode {
@@ -85,7 +88,10 @@ fn run(options: &Options) -> Result<()> {
         if wanted(Part::Link) {
             link::measure(options).await?;
         }
-        if matches!(options.only, Some(Part::Trust | Part::Link | Part::Decisions)) {
+        if wanted(Part::Admission) {
+            admission::measure(options).await?;
+        }
+        if matches!(options.only, Some(Part::Trust | Part::Link | Part::Decisions | Part::Admission)) {
             report::machine();
             return Ok(());
         }

@@ -71,6 +71,11 @@ with connect(task["enclave"]) as connection:
         cursor.execute("SELECT COUNT(*) AS n FROM dst.bef WHERE koen = 2 AND year = 2024")
         assert bound == cursor.fetchone()[0] > 0
 
+    # The same person, signed in at a certified OpenID provider.
+    with connect(task["enclave"], task["provider"]) as other, other.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) AS n FROM dst.bef WHERE koen = ? AND year = ?", (2, 2024))
+        assert cursor.fetchone()[0] == bound
+
     refused(connection, "SELECT * FROM dst.nothing", "nothing")
     refused(connection, "SELECT nosuch FROM dst.bef", "nosuch")
     refused(connection, "SELEC 1", "SELEC")

@@ -1,8 +1,15 @@
 //! The ordinary Python driver, unchanged, against the hub.
 
-use crate::fixture::{hub_admin, start, token};
+use crate::{
+    fixture::{Running, hub_admin, options, token},
+    provider::Provider,
+};
 use anyhow::{Context, Result, ensure};
-use demo::{oracle::Oracle, platform::USER, questions::QUESTIONS};
+use demo::{
+    oracle::Oracle,
+    platform::{Platform, USER},
+    questions::QUESTIONS,
+};
 use std::{path::Path, process::Command};
 
 /// Python with `adbc_driver_flightsql`; `tests/setup` installs it and `tests/run` says where.
@@ -16,7 +23,11 @@ pub(crate) fn python() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn adbc_lists_asks_and_sees_clear_errors() -> Result<()> {
-    let running = start(1_000).await?;
+    let provider = Provider::start().await?;
+    let folder = tempfile::tempdir()?;
+    let mut options = options(&folder, 1_000);
+    options.issuers.push(provider.url.clone());
+    let running = Running { platform: Platform::start(options).await?, folder };
     // Good for the HTTP API, not for data.
     let personal = hub_admin(&running.platform, &["token", "create", USER]).await?.trim().to_owned();
     let stranger = token(&running.platform, "eve@example.org", &[]).await?;
@@ -34,6 +45,7 @@ async fn adbc_lists_asks_and_sees_clear_errors() -> Result<()> {
         "enclave": format!("grpc://{}", running.platform.enclave().context("runs")?),
         "open": format!("grpc://{}", running.platform.open().context("runs")?),
         "token": running.platform.token(),
+        "provider": provider.token(USER).await?,
         "user": USER,
         "personal": personal,
         "stranger": stranger,

@@ -85,6 +85,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let steps = Arc::new(show::Steps::new(arguments.people));
     let options = platform::Options {
         also: Vec::new(),
+        issuers: Vec::new(),
         dir,
         program: program.clone(),
         registers: generate::Options { people: arguments.people, seed: arguments.seed },

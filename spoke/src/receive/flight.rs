@@ -12,7 +12,7 @@ use arrow_flight::{
 use futures::{StreamExt, stream, stream::BoxStream};
 use proto::refusal::{Kind, Refusal};
 use runtime::{peer::Peer, tls::peer_of};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
@@ -49,7 +49,12 @@ impl Surface {
         Err(Refusal::new(Kind::Invalid, "a spoke answers DoGet and a few actions of its own, nothing else").into())
     }
 
-    async fn answer(&self, ticket: &[u8]) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
+    /// `arrived`: when the whole question was here.
+    async fn answer(
+        &self,
+        ticket: &[u8],
+        arrived: Instant,
+    ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
         let question = Question::from_ticket(ticket, self.admission.fragment_limits()).inspect_err(|refusal| {
             tracing::warn!(reason = %refusal, "refused a malformed question");
         })?;
@@ -59,18 +64,20 @@ impl Surface {
             trace = %question.envelope.traceparent
         );
         let admission = Arc::clone(&self.admission);
-        let running = async move {
+        let (running, admission) = async move {
             // Large futures: kept on the heap, not in the connection's task.
             let admitted = Box::pin(admission.admit(question)).await.inspect_err(|refusal| {
                 tracing::info!(%query, reason = %refusal, "refused");
             })?;
+            let admission = arrived.elapsed();
             let context = admitted.context.clone();
             // What was asked and never ran has its end in the audit log too.
-            Box::pin(scan::run(admitted)).await.inspect_err(|_| context.over(0, 0, "failed", 0))
+            let running = Box::pin(scan::run(admitted)).await.inspect_err(|_| context.over(0, 0, "failed", 0))?;
+            Ok::<_, Refusal>((running, admission))
         }
         .instrument(span.clone())
         .await?;
-        Ok(reply::stream(running, self.stop.clone(), span))
+        Ok(reply::stream(running, admission, self.stop.clone(), span))
     }
 }
 
@@ -85,9 +92,10 @@ impl FlightService for Surface {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        let arrived = Instant::now();
         self.check(&request, "do_get")?;
         let ticket = request.into_inner().ticket;
-        Ok(Response::new(self.answer(&ticket).await?))
+        Ok(Response::new(self.answer(&ticket, arrived).await?))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {

@@ -14,7 +14,7 @@ use proto::refusal::{Kind, Refusal};
 use std::{
     pin::Pin,
     task::{Context as Poller, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -30,7 +30,7 @@ pub(crate) struct Bounded {
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     /// all rows are gone; the end is being written down
-    closing: Option<BoxFuture<'static, Result<(), Refusal>>>,
+    closing: Option<BoxFuture<'static, (Result<(), Refusal>, Duration)>>,
     account: Account,
     span: Span,
     _slot: OwnedSemaphorePermit,
@@ -40,7 +40,11 @@ pub(crate) struct Bounded {
 struct Account {
     context: Context,
     work: Work,
+    /// from the question's arrival until it was admitted
+    admission: Duration,
     started: Instant,
+    /// until the end stood in the audit log on disk, while the caller waited for it
+    closing: Duration,
     rows: u64,
     bytes: u64,
     outcome: Option<&'static str>,
@@ -49,7 +53,7 @@ struct Account {
 }
 
 impl Bounded {
-    pub(crate) fn new(running: Running, stop: CancellationToken, span: Span) -> Self {
+    pub(crate) fn new(running: Running, admission: Duration, stop: CancellationToken, span: Span) -> Self {
         let Running { context, rows, slot, work, schema: _ } = running;
         Self {
             rows: Some(rows),
@@ -60,7 +64,9 @@ impl Bounded {
             account: Account {
                 context,
                 work,
+                admission,
                 started: Instant::now(),
+                closing: Duration::ZERO,
                 rows: 0,
                 bytes: 0,
                 outcome: None,
@@ -73,8 +79,9 @@ impl Bounded {
 
     fn poll_rows(&mut self, poller: &mut Poller<'_>) -> Poll<Option<Result<RecordBatch, Refusal>>> {
         if let Some(closing) = self.closing.as_mut() {
-            let written = ready!(closing.as_mut().poll(poller));
+            let (written, took) = ready!(closing.as_mut().poll(poller));
             self.closing = None;
+            self.account.closing = took;
             return Poll::Ready(written.err().map(Err));
         }
         let Some(rows) = self.rows.as_mut() else { return Poll::Ready(None) };
@@ -98,7 +105,11 @@ impl Bounded {
                 self.rows = None;
                 let end = self.account.end("whole");
                 let audit = self.account.context.audit.clone();
-                self.closing = Some(Box::pin(async move { audit.write(&end).await }));
+                self.closing = Some(Box::pin(async move {
+                    let begun = Instant::now();
+                    let written = audit.write(&end).await;
+                    (written, begun.elapsed())
+                }));
                 self.poll_rows(poller)
             }
             Some(Err(error)) => {
@@ -178,6 +189,8 @@ impl Drop for Account {
             rows = self.rows,
             bytes = self.bytes,
             ms,
+            admit_ms = micros(self.admission),
+            close_ms = micros(self.closing),
             scanned_bytes = effort.bytes_scanned,
             groups_pruned = effort.row_groups_pruned,
             groups_read = effort.row_groups_matched,
@@ -189,6 +202,11 @@ impl Drop for Account {
     }
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds, to the microsecond.
+fn micros(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -13,7 +13,7 @@ use arrow_flight::{FlightData, encode::FlightDataEncoderBuilder, error::FlightEr
 use bounded::Bounded;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use proto::refusal::{Kind, Refusal};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::Span;
@@ -21,15 +21,17 @@ use tracing::Span;
 /// Messages of about so many bytes: large enough to be cheap, small enough to flow.
 const MESSAGE_BYTES: usize = 1 << 20;
 
-/// The answer as a stream of Flight messages.
+/// The answer as a stream of Flight messages. `admission`: how long it took until the question was admitted, for the log.
 pub(crate) fn stream(
     running: Running,
+    admission: Duration,
     stop: CancellationToken,
     span: Span,
 ) -> BoxStream<'static, Result<FlightData, Status>> {
     let schema = Arc::clone(&running.schema);
     let query = running.context.query;
-    let rows = Bounded::new(running, stop, span).map_err(|refusal| FlightError::Tonic(Box::new(refusal.into())));
+    let rows =
+        Bounded::new(running, admission, stop, span).map_err(|refusal| FlightError::Tonic(Box::new(refusal.into())));
     FlightDataEncoderBuilder::new()
         .with_schema(schema)
         .with_options(IpcWriteOptions::default())

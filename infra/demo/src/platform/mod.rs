@@ -49,6 +49,9 @@ pub struct Options {
     pub live: bool,
     /// Tables that the project asks for beside the registers' own.
     pub also: Vec<AlsoAsked>,
+    /// Further issuers that every party trusts, where the researcher signs in under the same name. They must run: their
+    /// keys come from their discovery documents.
+    pub issuers: Vec<String>,
     /// Further environment of every process.
     pub environment: Vec<(String, String)>,
     /// Called with each thing done.
@@ -64,6 +67,7 @@ impl Options {
             registers: generate::Options { people, seed: 1 },
             live: false,
             also: Vec::new(),
+            issuers: Vec::new(),
             environment: Vec::new(),
             report: Arc::new(|_| ()),
         }

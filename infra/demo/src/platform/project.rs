@@ -190,11 +190,14 @@ impl Platform {
                 responsible: "Anna Andersen".to_owned(),
                 contact: USER.to_owned(),
             },
-            users: vec![UserForm {
-                user: USER.to_owned(),
-                issuer: self.issuer.clone(),
-                name: "Anna Andersen".to_owned(),
-            }],
+            users: std::iter::once(&self.issuer)
+                .chain(&self.options.issuers)
+                .map(|issuer| UserForm {
+                    user: USER.to_owned(),
+                    issuer: issuer.clone(),
+                    name: "Anna Andersen".to_owned(),
+                })
+                .collect(),
             purpose: PurposeForm {
                 ehds: "scientific-research".to_owned(),
                 duo: vec!["DUO:0000007".to_owned()],

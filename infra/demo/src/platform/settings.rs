@@ -29,9 +29,13 @@ pub(super) fn set(text: &str, section: &str, key: &str, value: &str) -> Option<S
     found.then_some(out)
 }
 
-/// `text` with this issuer of access tokens, its public keys in a file: parties behind firewalls get them that way.
-pub(super) fn issuer(text: &str, url: &str, keys: &Path) -> String {
-    let tables = format!("[[issuer]]\nurl = \"{url}\"\njwks_file = \"{}\"\n", keys.display());
+/// `text` with the demo's issuer of access tokens, its public keys in a file (parties behind firewalls get them that way),
+/// and with `further` ones.
+pub(super) fn issuers(text: &str, url: &str, keys: &Path, further: &[String]) -> String {
+    let mut tables = format!("[[issuer]]\nurl = \"{url}\"\njwks_file = \"{}\"\n", keys.display());
+    for url in further {
+        let _ = write!(tables, "[[issuer]]\nurl = \"{url}\"\n");
+    }
     block(text, ISSUER_BEGIN, ISSUER_END, &tables)
 }
 
@@ -63,10 +67,12 @@ mod tests {
 
     #[test]
     fn an_issuer_is_replaced_not_added() {
-        let once = issuer("[query]\nx = 1\n", "http://127.0.0.1:2", Path::new("/k"));
+        let further = ["http://127.0.0.1:9".to_owned()];
+        let issuer = |text: &str, url: &str| issuers(text, url, Path::new("/k"), &further);
+        let once = issuer("[query]\nx = 1\n", "http://127.0.0.1:2");
         assert!(once.starts_with("[query]\nx = 1\n") && once.contains("url = \"http://127.0.0.1:2\""));
-        let twice = issuer(&once, "http://127.0.0.1:3", Path::new("/k"));
-        assert_eq!(twice.matches("[[issuer]]").count(), 1);
-        assert_eq!(issuer(&twice, "http://127.0.0.1:2", Path::new("/k")), once);
+        let twice = issuer(&once, "http://127.0.0.1:3");
+        assert_eq!((twice.matches("[[issuer]]").count(), twice.matches("127.0.0.1:9").count()), (2, 1));
+        assert_eq!(issuer(&twice, "http://127.0.0.1:2"), once);
     }
 }

@@ -99,7 +99,8 @@ pub(super) async fn parties(options: &Options, program: &Program) -> Result<(), 
         done(program, "issuer", &["init".into(), issuer_dir(dir), "--user".into(), USER.into()]).await?;
     }
     let (issuer, issuer_keys) = (issuer_url(dir)?, issuer_dir(dir).join("jwks.json"));
-    child::edit(&hub.join("hub.toml"), |text| Some(settings::issuer(text, &issuer, &issuer_keys)))?;
+    let trusting = |text: &str| Some(settings::issuers(text, &issuer, &issuer_keys, &options.issuers));
+    child::edit(&hub.join("hub.toml"), trusting)?;
     for controller in CONTROLLERS {
         let spoke = spoke_dir(dir, controller.id);
         if !spoke.join("keys/identity.key").exists() {
@@ -109,7 +110,7 @@ pub(super) async fn parties(options: &Options, program: &Program) -> Result<(), 
             let args: Vec<PathBuf> = args.into_iter().map(PathBuf::from).chain([spoke.clone()]).collect();
             done(program, "spoke", &args).await?;
         }
-        child::edit(&spoke.join("spoke.toml"), |text| Some(settings::issuer(text, &issuer, &issuer_keys)))?;
+        child::edit(&spoke.join("spoke.toml"), trusting)?;
         let keys = spoke.join("keys");
         if !keys.join("custodian.pub").exists() {
             enrol(options, program, controller.id).await?;
