@@ -118,7 +118,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let admission = Arc::new(Box::pin(Admission::new(&config, Store::open(&config)?, runtime)).await?);
 
     let stop = CancellationToken::new();
-    let duties = Arc::new(Duties::open(&config, Arc::clone(admission.permits()) as _)?);
+    let duties = Arc::new(Duties::open(&config, Arc::clone(admission.permits()) as _, admission.state().clone())?);
     let surface = Surface {
         hub: config.hub_peer(),
         admission: Arc::clone(&admission),

@@ -67,8 +67,13 @@ impl PurgeHandler for Purger {
             Refusal::new(Kind::Unavailable, format!("the hub can't remove {what} at the moment; ask again"))
         };
         let catalogues = (self.forget)(controller, project);
-        let sealed_keys =
-            self.store.remove(project, controller).await.map_err(|error| failed("its sealed key", &error))?;
+        let sealed_keys = match reason {
+            Reason::Revoked | Reason::Expired => {
+                self.store.remove(project, controller).await.map_err(|error| failed("its sealed key", &error))?
+            }
+            // The project goes on, and its spoke may still have to get its key. Nothing of people is in it.
+            Reason::Withdrawn | Reason::Erased => 0,
+        };
         // An extract is joined of all controllers' rows: none of it can stay.
         let folder = self.workspaces.join(project.as_ref());
         let removed = tokio::task::spawn_blocking(move || remove(&folder)).await;

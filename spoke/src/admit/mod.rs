@@ -186,6 +186,11 @@ impl Admission {
         &self.permits
     }
 
+    /// The spoke's state.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The audit log.
     pub(crate) fn audit(&self) -> &Audit {
         &self.audit

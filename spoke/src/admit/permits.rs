@@ -7,7 +7,7 @@
 
 use crate::{
     approve::book::{Book, Folders, State},
-    member::LivePermits,
+    member::{LivePermits, Standing},
 };
 use chrono::{NaiveDate, Utc};
 use policies::permit::{Permit, SignedPermit};
@@ -153,9 +153,17 @@ impl LivePermits for PermitBook {
         known.book.as_ref()?.live(project, today).map(|held| Arc::new(held.signed.clone()))
     }
 
-    fn expected(&self, project: &ProjectId) -> Option<bool> {
+    fn standing(&self, project: &ProjectId) -> Option<Standing> {
         let today = today();
-        self.look(today).book.as_ref().map(|book| book.has_future(project, today))
+        let known = self.look(today);
+        let book = known.book.as_ref()?;
+        let expected = book.has_future(project, today);
+        Some(if expected { Standing::Expected } else { Standing::Over(book.end(project, today)) })
+    }
+
+    fn ongoing(&self) -> Option<Vec<ProjectId>> {
+        let today = today();
+        self.look(today).book.as_ref().map(|book| book.ongoing(today).into_iter().collect())
     }
 }
 

@@ -6,7 +6,10 @@
 use super::approvers::Approvers;
 use crate::config::SpokeConfig;
 use chrono::NaiveDate;
-use policies::permit::{Permit, Refusal, Revocation, SignedPermit};
+use policies::{
+    permit::{Permit, Refusal, Revocation, SignedPermit},
+    receipt::Reason,
+};
 use proto::ids::{ControllerId, PartId, PermitId, ProjectId};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -257,6 +260,26 @@ impl Book {
         self.permits.values().any(|held| {
             held.permit().project == *project && matches!(self.state(held.permit(), today), State::Live | State::NotYet)
         })
+    }
+
+    /// Projects that somebody may hold answers of and that go on: a permit has begun, and one is live or to come.
+    #[must_use]
+    pub fn ongoing(&self, today: NaiveDate) -> BTreeSet<ProjectId> {
+        let begun = self.permits.values().map(Held::permit).filter(|permit| permit.valid_from <= today);
+        let projects: BTreeSet<&ProjectId> = begun.map(|permit| &permit.project).collect();
+        projects.into_iter().filter(|project| self.has_future(project, today)).cloned().collect()
+    }
+
+    /// Why a project without a future is over: the permit that would have reached furthest says so. A project whose
+    /// permits are not among those that count any more was taken back.
+    #[must_use]
+    pub fn end(&self, project: &ProjectId, today: NaiveDate) -> Reason {
+        let ends = self.permits.values().map(Held::permit).filter(|permit| permit.project == *project);
+        let ends = ends.map(|permit| (permit.valid_to, self.state(permit, today)));
+        let last = ends
+            .filter(|(_, state)| *state != State::Replaced)
+            .max_by_key(|(to, state)| (*to, *state == State::Revoked));
+        if last.is_some_and(|(_, state)| state == State::Expired) { Reason::Expired } else { Reason::Revoked }
     }
 }
 

@@ -15,6 +15,7 @@ use chrono::{NaiveDate, Utc};
 use policies::{
     application::{Decision, EXAMPLE, Form, Part},
     permit::Output,
+    receipt::Reason,
 };
 use proto::ids::PartId;
 use runtime::sign::SigningKey;
@@ -189,6 +190,43 @@ fn a_decision_is_kept_counts_and_stands_in_the_log() {
     let book = desk.book();
     assert_eq!((book.permits().count(), book.statements().len(), book.broken().len()), (0, 0, 4));
     assert_eq!(book.state(&second, day("2027-07-01")), State::Revoked);
+}
+
+#[test]
+fn a_project_that_is_over_was_taken_back_or_its_last_day_is_over() {
+    let desk = Desk::new();
+    let grant = |from: &str, to: &str, replaces| {
+        let mut part = part();
+        (part.id, part.replaces) = (PartId::new(), replaces);
+        let narrow = Narrow { valid_from: Some(day(from)), valid_to: Some(day(to)), ..Narrow::default() };
+        let permit = decide::permit(&part, &narrow, decision()).unwrap();
+        decide::grant(&desk.config, permit, &desk.key).unwrap().permit().clone()
+    };
+    let revoke = |permit| {
+        decide::revoke(&desk.config, desk.book().permit(permit).unwrap(), "bente", "over", &desk.key).unwrap();
+    };
+    let project = part().project;
+    assert!(desk.book().ongoing(day("2027-06-01")).is_empty());
+    assert_eq!(desk.book().end(&project, day("2027-06-01")), Reason::Revoked, "no permit counts any more");
+    let first = grant("2027-02-01", "2027-06-30", None);
+    assert!(desk.book().ongoing(day("2027-01-31")).is_empty(), "nothing was answered yet");
+    assert!(desk.book().ongoing(day("2027-02-01")).contains(&project));
+    assert!(desk.book().ongoing(day("2027-07-01")).is_empty());
+    assert_eq!(desk.book().end(&project, day("2027-07-01")), Reason::Expired);
+    // It goes on in autumn: until then there is what was answered in spring.
+    let second = grant("2027-09-01", "2027-12-31", None);
+    assert!(desk.book().ongoing(day("2027-07-01")).contains(&project));
+    assert_eq!(desk.book().end(&project, day("2028-01-01")), Reason::Expired);
+    // Taken back before its day; seen later, that is still why it ended.
+    revoke(second.id);
+    assert_eq!(desk.book().end(&project, day("2027-09-01")), Reason::Revoked);
+    assert_eq!(desk.book().end(&project, day("2028-01-01")), Reason::Revoked);
+    // One in the place of another has taken over its end.
+    let third = grant("2027-02-01", "2028-06-30", Some(first.id));
+    let fourth = grant("2027-03-01", "2028-03-31", Some(third.id));
+    assert_eq!(desk.book().end(&project, day("2028-04-01")), Reason::Expired);
+    revoke(fourth.id);
+    assert_eq!(desk.book().end(&project, day("2028-04-01")), Reason::Revoked);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 mod event;
 pub mod show;
+pub mod verify;
 mod writer;
 
 pub use event::{Event, Scan, Stage};

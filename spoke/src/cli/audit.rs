@@ -1,13 +1,13 @@
 //! `spoke audit`: what was asked and decided here, and whether the log is as it was written.
 
 use super::{ConfigFile, Failure};
-use crate::audit::show::{self, Filter};
+use crate::audit::{
+    show::{self, Filter},
+    verify::{Given, VerifyError, verify},
+};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Subcommand, ValueEnum};
-use runtime::{
-    audit::checkpoint::{Checkpoint, Witnessed, verify_log},
-    sign::VerifyingKey,
-};
+use runtime::sign::VerifyingKey;
 use std::path::PathBuf;
 
 const AFTER: &str = "\
@@ -17,8 +17,9 @@ Examples:
   spoke audit verify
   spoke audit verify --checkpoint seen-by-hub.jws --witness 5b1f...c0 --key 77ac...01
 
-`verify` finds a changed byte, a removed line and a changed order. That the end was cut shows only against a checkpoint that
-another party has countersigned.
+`verify` finds a changed byte, a removed line and a changed order. That the end was cut shows against a checkpoint that another
+party has countersigned: it takes those in audit/witnessed/, which hub and custodian gave, or the files that you name instead.
+Keep copies of them elsewhere: who can cut the log can remove them too.
 Exit codes: 0 fine, 1 the log was changed or can't be read, 2 wrong usage.";
 
 #[derive(Args)]
@@ -42,13 +43,14 @@ enum AuditCommand {
     Verify {
         #[command(flatten)]
         config: ConfigFile,
-        /// Files with checkpoints that the log must lie on: countersigned by a witness, or the spoke's own
+        /// Files with checkpoints that the log must lie on, instead of those in audit/witnessed/: countersigned by a witness, or
+        /// the spoke's own
         #[arg(long = "checkpoint", value_name = "FILE")]
         checkpoints: Vec<PathBuf>,
         /// The witness' public signing key (64 hex digits)
         #[arg(long, value_name = "KEY")]
         witness: Option<VerifyingKey>,
-        /// This spoke's public signing key (64 hex digits, `spoke identity`)
+        /// This spoke's public signing key (64 hex digits, `spoke identity`), when its sealed file can't be opened here
         #[arg(long, value_name = "KEY")]
         key: Option<VerifyingKey>,
     },
@@ -123,30 +125,12 @@ impl AuditArgs {
                 Ok(())
             }
             AuditCommand::Verify { config, checkpoints, witness, key } => {
-                let config = config.load()?;
-                let party = format!("eger://spoke/{}", config.controller);
-                let mut known = Vec::new();
-                for path in checkpoints {
-                    let wrong = |error: String| Failure::usage(format!("{}: {error}", path.display()));
-                    let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-                    let key =
-                        key.ok_or_else(|| wrong("--key is needed: this spoke's public signing key".to_owned()))?;
-                    let own = match &witness {
-                        Some(witness) => {
-                            Witnessed::verify(text.trim(), witness)
-                                .map_err(|error| wrong(error.to_string()))?
-                                .checkpoint
-                        }
-                        None => text.trim().to_owned(),
-                    };
-                    known.push(Checkpoint::verify(&own, &party, &key).map_err(|error| wrong(error.to_string()))?);
-                }
-                let head = verify_log(&config.audit_log(), &known).map_err(Failure::running)?;
-                println!("{} entries, unchanged; last hash {}", head.seq, head.hash);
-                match known.iter().map(|checkpoint| checkpoint.seq).max() {
-                    Some(seq) => println!("{} checkpoints lie on it, the last at entry {seq}", known.len()),
-                    None => println!("no checkpoint was given: a cut end would not show"),
-                }
+                let given = Given { checkpoints, witness, key };
+                let verified = verify(&config.load()?, &given).map_err(|error| match error {
+                    VerifyError::Given { .. } | VerifyError::Key(_) => Failure::usage(error),
+                    VerifyError::Log(_) | VerifyError::Witness(_) => Failure::running(error),
+                })?;
+                println!("{verified}");
                 Ok(())
             }
         }

@@ -106,6 +106,11 @@ fn change(config: &SpokeConfig, file: Option<&Path>, kind: Kind, add: bool) -> R
             .map_err(Failure::running)?;
     }
     println!("{kind}: {added} added, {removed} removed; the lists are at version {version}");
+    if added > 0 && kind != Kind::OptOut {
+        println!(
+            "`spoke serve` asks the hub to remove what it holds of the projects that go on; receipts come into receipts/"
+        );
+    }
     Ok(())
 }
 

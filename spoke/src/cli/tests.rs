@@ -136,6 +136,61 @@ fn a_cut_log_shows_against_a_witnessed_checkpoint() {
 }
 
 #[test]
+fn a_cut_log_shows_by_itself_where_a_witness_has_countersigned() {
+    use crate::audit::verify::{Given, verify};
+    use runtime::{
+        audit::{AuditLog, checkpoint::Witnessed, witness::Witness},
+        sign::SigningKey,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    assert!(spoke(dir, "init DIR --controller region-h"));
+    let config = SpokeConfig::load(&dir.join("spoke.toml")).unwrap();
+    let log = std::sync::Arc::new(AuditLog::open(&config.audit_log()).unwrap());
+    let own = crate::pseudonym::identity::signing::load(&config.signing_key(), &config.passphrase().unwrap()).unwrap();
+    let public = own.public();
+    let own = Witness::new("eger://spoke/region-h".parse().unwrap(), own.into(), std::sync::Arc::clone(&log));
+    let (hub, hubs) = ("eger://hub/main".parse().unwrap(), SigningKey::generate().unwrap());
+    own.pinned(&hub, &hubs.public()).unwrap();
+    let write =
+        |entries: u64| (0..entries).for_each(|_| drop(log.append(&serde_json::json!({ "event": "scan" })).unwrap()));
+    let said = || verify(&config, &Given::default()).unwrap().to_string();
+    write(2);
+    assert!(said().contains("no checkpoint of a witness was used"), "{}", said());
+    // An older one that somebody keeps elsewhere, and the newest beside the log.
+    std::fs::write(dir.join("old.jws"), own.checkpoint().unwrap()).unwrap();
+    write(3);
+    let countersigned = Witnessed::sign(&own.checkpoint().unwrap(), &hub.to_string(), &hubs);
+    own.keep(&hub, &hubs.public(), &countersigned).unwrap();
+    write(1);
+    assert!(
+        said().contains("countersigned by witnesses (audit/witnessed) lie on it; the newest, at entry 5"),
+        "{}",
+        said()
+    );
+    let plain = "audit verify --config DIR/spoke.toml";
+    assert!(spoke(dir, plain));
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let cut: String = text.lines().take(4).map(|line| format!("{line}\n")).collect();
+    std::fs::write(log.path(), cut).unwrap();
+    assert!(!spoke(dir, plain));
+    let error = verify(&config, &Given::default()).unwrap_err().to_string();
+    assert!(error.contains("its tail was cut"), "{error}");
+    // What is given is used in place of what lies there; the own key is opened, or given too.
+    assert!(spoke(dir, &format!("{plain} --checkpoint DIR/old.jws")));
+    let given = Given { checkpoints: vec![dir.join("old.jws")], witness: None, key: Some(public) };
+    let verified = verify(&config, &given).unwrap();
+    assert_eq!((verified.head.seq, verified.proven()), (4, Some(2)));
+    assert!(verified.to_string().contains("1 checkpoints given lie on it"), "{verified}");
+    // Without the key nothing that was countersigned is passed over.
+    std::fs::write(log.path(), text).unwrap();
+    std::fs::rename(config.signing_key(), dir.join("elsewhere")).unwrap();
+    let error = verify(&config, &Given::default()).unwrap_err().to_string();
+    assert!(error.contains("--key"), "{error}");
+    assert!(!spoke(dir, plain) && spoke(dir, &format!("{plain} --key {public}")));
+}
+
+#[test]
 fn people_are_counted_and_never_named_on_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();

@@ -10,6 +10,7 @@ mod duties;
 mod error;
 mod group;
 mod history;
+mod leaving;
 mod make;
 mod permits;
 mod purge;
@@ -19,8 +20,8 @@ mod witness;
 pub use duties::Duties;
 pub use error::MemberError;
 pub use make::Made;
-pub use permits::LivePermits;
-pub use purge::{Purges, PurgesError, Removal, ask as ask_removal};
+pub use permits::{LivePermits, Standing};
+pub use purge::{Purges, PurgesError, Removal};
 pub use witness::Witnessing;
 
 use crate::{

@@ -2,11 +2,13 @@
 //! asked until there is its signed receipt.
 //!
 //! What is asked for stands in `receipts/<project>.<reason>.pending`, so that a restart forgets nothing; receipts lie
-//! beside it.
+//! beside it. Of people who leave each change of the lists is asked for by itself, with its version in the name: a receipt
+//! for one of them says nothing about those who left while the hub was removing.
 //!
 //! INVARIANT: a removal is done when there is a receipt signed by the hub's key, for just this removal, on disk and in the audit log.
 
 use super::Witnessing;
+use crate::optout::Unasked;
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use policies::receipt::{Reason, Receipt};
@@ -77,7 +79,12 @@ pub enum PurgesError {
 struct Pending {
     project: ProjectId,
     reason: Reason,
+    /// the lists' version, when people left
+    version: Option<u64>,
+    /// asked for since then; receipts from before don't count
     since: DateTime<Utc>,
+    /// what it is about came about then, and the hub's time runs from then on
+    from: DateTime<Utc>,
 }
 
 #[derive(Debug, Default)]
@@ -110,7 +117,26 @@ impl Purges {
     /// # Errors
     /// When that can't be written down.
     pub fn ask(&self, project: &ProjectId, reason: Reason) -> Result<(), PurgesError> {
-        ask(&self.folder, project, reason)
+        self.write_down(&format!("{project}.{}", reason.as_str()), "")
+    }
+
+    /// As [`Purges::ask`], because of people who left.
+    ///
+    /// # Errors
+    /// When that can't be written down.
+    pub fn ask_about(&self, project: &ProjectId, change: &Unasked) -> Result<(), PurgesError> {
+        let from = change.since.to_rfc3339();
+        self.write_down(&format!("{project}.{}.{}", change.reason.as_str(), change.version), &from)
+    }
+
+    fn write_down(&self, name: &str, from: &str) -> Result<(), PurgesError> {
+        std::fs::create_dir_all(&self.folder).map_err(io_at(&self.folder))?;
+        let path = self.folder.join(format!("{name}.pending"));
+        if path.exists() {
+            return Ok(());
+        }
+        let text = format!("{}\n{from}\n", Utc::now().to_rfc3339());
+        write_private(&path, text.as_bytes()).map_err(io_at(&path))
     }
 
     /// Asks the hub, again and again, until `stop`.
@@ -152,13 +178,11 @@ impl Purges {
         let key = self.hub.hub_key()?.ok_or(PurgesError::NoKey)?;
         let text = removal.purge(&pending.project, pending.reason).await?;
         let receipt = Receipt::verify(&text, &key, &self.controller, &pending.project, pending.reason, pending.since)?;
-        let name =
-            format!("{}.{}.{}.jws", pending.project, pending.reason.as_str(), receipt.at.format("%Y%m%dT%H%M%S"));
-        let kept = self.folder.join(name);
+        let kept = path.with_extension(format!("{}.jws", receipt.at.format("%Y%m%dT%H%M%S")));
         write_private(&kept, text.as_bytes()).map_err(io_at(&kept))?;
         self.audit.append(&json!({
-            "event": "receipt", "project": receipt.project, "reason": receipt.reason, "hub": receipt.hub,
-            "files": receipt.files, "bytes": receipt.bytes, "sealed_keys": receipt.sealed_keys, "at": receipt.at,
+            "event": "receipt", "project": receipt.project, "reason": receipt.reason, "version": pending.version,
+            "hub": receipt.hub, "files": receipt.files, "bytes": receipt.bytes, "sealed_keys": receipt.sealed_keys, "at": receipt.at,
         }))?;
         std::fs::remove_file(path).map_err(io_at(path))?;
         tracing::info!(project = %receipt.project, files = receipt.files, "the hub has removed what it held; its receipt is kept");
@@ -176,15 +200,15 @@ impl Purges {
             tracing::warn!(project = %pending.project, %error, "no receipt from the hub yet; it is asked again");
             tries.said = text;
         }
-        if !tries.warned && now - pending.since > IN_TIME {
+        if !tries.warned && now - pending.from > IN_TIME {
             tries.warned = true;
             tracing::error!(
-                project = %pending.project, since = %pending.since,
+                project = %pending.project, since = %pending.from,
                 "the hub has had 24 hours to remove what it holds of this controller, and there is no receipt. Ask its operator"
             );
             let event = json!({
                 "event": "alarm", "what": "no receipt from the hub within 24 hours", "project": pending.project,
-                "reason": pending.reason, "since": pending.since,
+                "reason": pending.reason, "version": pending.version, "since": pending.from,
             });
             if let Err(error) = self.audit.append(&event) {
                 tracing::error!(%error, "the alarm can't be written to the audit log");
@@ -201,11 +225,12 @@ impl Purges {
         for entry in listing {
             let path = entry.map_err(io_at(&self.folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".pending"));
-            let Some((project, reason)) = name.and_then(|name| name.split_once('.')) else { continue };
-            let (Ok(project), Some(reason)) = (project.parse(), Reason::parse(reason)) else { continue };
+            let Some((project, reason, version)) = name.and_then(named) else { continue };
             let text = std::fs::read_to_string(&path).map_err(io_at(&path))?;
-            let since = text.trim().parse().unwrap_or_else(|_| Utc::now());
-            all.push((path, Pending { project, reason, since }));
+            let mut times = text.lines().map(|line| line.parse().ok());
+            let since = times.next().flatten().unwrap_or_else(Utc::now);
+            let from = times.next().flatten().unwrap_or(since);
+            all.push((path, Pending { project, reason, version, since, from }));
         }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(all)
@@ -216,17 +241,14 @@ impl Purges {
     }
 }
 
-/// Writes down that the hub has to remove what it holds; `serve` asks it, also when it starts later.
-///
-/// # Errors
-/// When that can't be written.
-pub fn ask(receipts: &Path, project: &ProjectId, reason: Reason) -> Result<(), PurgesError> {
-    std::fs::create_dir_all(receipts).map_err(io_at(receipts))?;
-    let path = receipts.join(format!("{project}.{}.pending", reason.as_str()));
-    if path.exists() {
-        return Ok(());
-    }
-    write_private(&path, Utc::now().to_rfc3339().as_bytes()).map_err(io_at(&path))
+/// What a file's name says that is asked for.
+fn named(name: &str) -> Option<(ProjectId, Reason, Option<u64>)> {
+    let (project, reason) = name.split_once('.')?;
+    let (reason, version) = match reason.split_once('.') {
+        Some((reason, version)) => (reason, Some(version.parse().ok()?)),
+        None => (reason, None),
+    };
+    Some((project.parse().ok()?, Reason::parse(reason)?, version))
 }
 
 fn io_at(path: &Path) -> impl Fn(io::Error) -> PurgesError + use<> {

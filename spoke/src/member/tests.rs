@@ -3,6 +3,7 @@
 
 mod epochs;
 mod hostile;
+mod leaving;
 mod purges;
 
 use super::*;
@@ -12,6 +13,7 @@ use policies::{
     grant::TableGrant,
     permit::{self, Output, Permit},
     purpose::{EhdsPurpose, Purpose},
+    receipt::Reason,
 };
 use proto::ids::{PartId, PermitId};
 use serde_json::json;
@@ -30,8 +32,16 @@ impl LivePermits for Permits {
         self.live.lock().unwrap().get(project).cloned()
     }
 
-    fn expected(&self, project: &ProjectId) -> Option<bool> {
-        if *self.unreadable.lock().unwrap() { None } else { Some(self.live(project).is_some()) }
+    fn standing(&self, project: &ProjectId) -> Option<Standing> {
+        if *self.unreadable.lock().unwrap() {
+            return None;
+        }
+        Some(if self.live(project).is_some() { Standing::Expected } else { Standing::Over(Reason::Revoked) })
+    }
+
+    fn ongoing(&self) -> Option<Vec<ProjectId>> {
+        let live = self.live.lock().unwrap().keys().cloned().collect();
+        if *self.unreadable.lock().unwrap() { None } else { Some(live) }
     }
 }
 
@@ -113,6 +123,12 @@ impl Party {
 
     fn revoke(&self) {
         self.permits.live.lock().unwrap().remove(&project());
+    }
+
+    /// Destroys the keys of what is over.
+    fn end(&self) -> Vec<ProjectId> {
+        let over: Vec<ProjectId> = self.member.over().unwrap().into_iter().map(|(project, _)| project).collect();
+        self.member.destroy(&over).unwrap()
     }
 
     fn accept(&self) -> String {

@@ -14,6 +14,19 @@ fn ids() -> (ControllerId, ProjectId) {
     ("dst".parse().unwrap(), "diabetes".parse().unwrap())
 }
 
+fn record(lead: &ControllerId, project: &ProjectId, key: &SigningKey) -> EpochRecord {
+    EpochRecord {
+        project: project.clone(),
+        epoch: 1,
+        key_id: "k".to_owned(),
+        members: Vec::new(),
+        lead: lead.clone(),
+        sealing: String::new(),
+        signing: key.public(),
+        at: Utc::now(),
+    }
+}
+
 #[tokio::test]
 async fn a_planted_extract_is_gone_before_there_is_a_receipt() {
     let dir = tempfile::tempdir().unwrap();
@@ -26,16 +39,7 @@ async fn a_planted_extract_is_gone_before_there_is_a_receipt() {
     let other = dir.path().join("workspaces/cancer/lmdb.parquet");
     std::fs::create_dir_all(other.parent().unwrap()).unwrap();
     std::fs::write(&other, b"rows").unwrap();
-    let record = EpochRecord {
-        project: diabetes.clone(),
-        epoch: 1,
-        key_id: "k".to_owned(),
-        members: Vec::new(),
-        lead: dst.clone(),
-        sealing: String::new(),
-        signing: key.public(),
-        at: Utc::now(),
-    };
+    let record = record(&dst, &diabetes, &key);
     let text = record.sign(&key).unwrap();
     store.replace(&record, &text, &[(dst.clone(), vec![1]), ("sds".parse().unwrap(), vec![2])]).await.unwrap();
 
@@ -51,6 +55,27 @@ async fn a_planted_extract_is_gone_before_there_is_a_receipt() {
     let again = purger.purge(&dst, &diabetes, Reason::Revoked).await.unwrap();
     let again = Receipt::verify(&again, &key.public(), &dst, &diabetes, Reason::Revoked, since).unwrap();
     assert_eq!((again.files, again.sealed_keys), (0, 0));
+}
+
+#[tokio::test]
+async fn extracts_go_when_people_withdrew_and_the_project_keeps_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (purger, store, key) = purger(dir.path()).await;
+    let (dst, diabetes) = ids();
+    let record = record(&dst, &diabetes, &key);
+    store.replace(&record, &record.sign(&key).unwrap(), &[(dst.clone(), vec![1])]).await.unwrap();
+    for reason in [Reason::Withdrawn, Reason::Erased] {
+        let extract = dir.path().join("workspaces/diabetes");
+        std::fs::create_dir_all(&extract).unwrap();
+        std::fs::write(extract.join("lmdb.parquet"), b"rows of people").unwrap();
+        let since = Utc::now();
+        let receipt = purger.purge(&dst, &diabetes, reason).await.unwrap();
+        let receipt = Receipt::verify(&receipt, &key.public(), &dst, &diabetes, reason, since).unwrap();
+        assert_eq!((receipt.files, receipt.catalogues, receipt.sealed_keys), (1, 2, 0));
+        assert!(!extract.exists());
+        // A spoke that hasn't got its key yet still gets it.
+        assert!(store.sealed(&diabetes, &dst).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]

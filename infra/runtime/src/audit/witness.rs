@@ -282,7 +282,11 @@ fn write(path: &Path, text: &str) -> Result<(), WitnessError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    crate::seal::write_private(path, text.as_bytes()).map_err(failed)
+    crate::seal::write_private(path, text.as_bytes()).map_err(failed)?;
+    // Signed statements and public keys. Where two users share a log, each has to read what the other got.
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).map_err(failed)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -90,10 +90,10 @@ fn a_key_is_destroyed_when_its_project_is_over_and_epochs_still_only_grow() {
     // it can't be told: nothing is destroyed
     *dst.permits.unreadable.lock().unwrap() = true;
     dst.revoke();
-    assert!(dst.member.destroy_ended().unwrap().is_empty());
+    assert!(dst.end().is_empty() && dst.member.destroy(&[project()]).unwrap().is_empty());
     *dst.permits.unreadable.lock().unwrap() = false;
     let mut open = std::fs::File::open(&file).unwrap();
-    assert_eq!(dst.member.destroy_ended().unwrap(), [project()]);
+    assert_eq!(dst.end(), [project()]);
     assert!(!file.exists() && dst.holds().is_none() && dst.member.known().is_empty());
     let mut left = Vec::new();
     std::io::Read::read_to_end(&mut open, &mut left).unwrap();

@@ -2,15 +2,15 @@
 
 use super::*;
 use async_trait::async_trait;
-use policies::receipt::{Reason, Receipt};
+use policies::receipt::Receipt;
 use proto::refusal::{Kind, Refusal};
 use runtime::{audit::witness::Witness, peer::Peer};
 
 /// A hub that answers with what it is told to.
 #[derive(Default)]
-struct Hub {
+pub(super) struct Hub {
     answer: Mutex<Option<String>>,
-    asked: Mutex<Vec<(ProjectId, Reason)>>,
+    pub(super) asked: Mutex<Vec<(ProjectId, Reason)>>,
 }
 
 #[async_trait]
@@ -21,15 +21,15 @@ impl Removal for Hub {
     }
 }
 
-struct Case {
-    party: Party,
-    purges: Purges,
-    key: SigningKey,
-    hub: Hub,
+pub(super) struct Case {
+    pub(super) party: Party,
+    pub(super) purges: Arc<Purges>,
+    pub(super) key: SigningKey,
+    pub(super) hub: Hub,
 }
 
 impl Case {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let party = Party::new("dst");
         let (own, main): (Peer, Peer) = ("eger://spoke/dst".parse().unwrap(), "eger://hub/main".parse().unwrap());
         let (signing, log) = (Arc::clone(&party.member.signing), Arc::clone(&party.member.audit));
@@ -37,10 +37,10 @@ impl Case {
         Witness::new(own.clone(), Arc::clone(&signing), Arc::clone(&log)).pinned(&main, &key.public()).unwrap();
         let hub = Arc::new(Witnessing::new(own, main, signing, Arc::clone(&log)));
         let purges = Purges::new(party.folder.path().join("receipts"), party.id().clone(), log, hub);
-        Self { party, purges, key, hub: Hub::default() }
+        Self { party, purges: Arc::new(purges), key, hub: Hub::default() }
     }
 
-    fn answer(&self, key: &SigningKey, reason: Reason) {
+    pub(super) fn answer(&self, key: &SigningKey, reason: Reason) {
         let receipt = Receipt {
             hub: "main".to_owned(),
             controller: self.party.id().clone(),
@@ -56,8 +56,15 @@ impl Case {
     }
 
     fn files(&self, end: &str) -> usize {
-        let list = std::fs::read_dir(self.party.folder.path().join("receipts")).unwrap();
-        list.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == end).count()
+        self.names(end).len()
+    }
+
+    pub(super) fn names(&self, end: &str) -> Vec<String> {
+        let Ok(list) = std::fs::read_dir(self.party.folder.path().join("receipts")) else { return Vec::new() };
+        let names = list.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(&format!(".{end}"))).collect();
+        names.sort();
+        names
     }
 }
 

@@ -94,3 +94,23 @@ async fn a_running_answer_ends_when_its_approver_is_trusted_no_more() {
     crate::approve::approvers::untrust(&reading.spoke.config.approvers_dir(), "bente").unwrap();
     ends(reading).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hub_is_told_whether_a_permit_was_taken_back_or_its_last_day_is_over() {
+    let spoke = Fixture::new().await;
+    let taken_back = spoke.grant("diabetes", "enclave", &["anna@example.org"], LMDB);
+    spoke.revoke(taken_back);
+    let first = spoke.permit_file(taken_back).parent().unwrap().to_owned();
+    // The fixture's own permit of the project.
+    for entry in std::fs::read_dir(first).unwrap() {
+        let id = entry.unwrap().path().file_stem().and_then(|stem| stem.to_str()?.parse::<PermitId>().ok());
+        if let Some(id) = id.filter(|id| *id != taken_back) {
+            spoke.revoke(id);
+        }
+    }
+    let mut over = permit("cancer");
+    over.valid_to = chrono::Utc::now().date_naive() - chrono::Days::new(1);
+    spoke.sign(over);
+    let _server = spoke.serve().await;
+    spoke.asked(&["cancer.expired", "diabetes.revoked"]).await;
+}

@@ -184,6 +184,25 @@ impl Fixture {
         State::open(&self.config.state_db()).await.unwrap()
     }
 
+    /// Waits until these removals, and no others, are written down for the hub.
+    pub(super) async fn asked(&self, names: &[&str]) {
+        let written = || {
+            let list = std::fs::read_dir(self.config.receipts_dir()).into_iter().flatten();
+            let names = list.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+            let mut names: Vec<String> =
+                names.filter_map(|name| Some(name.strip_suffix(".pending")?.to_owned())).collect();
+            names.sort();
+            names
+        };
+        let wait = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+            let mut look = tokio::time::interval(std::time::Duration::from_millis(20));
+            while written() != names {
+                look.tick().await;
+            }
+        });
+        assert!(wait.await.is_ok(), "{:?} instead of {names:?}", written());
+    }
+
     /// The events of the audit log, each line checked.
     pub(super) fn audit(&self) -> Vec<serde_json::Value> {
         runtime::audit::read(&self.config.audit_log()).unwrap().map(|item| item.unwrap().0.event).collect()

@@ -102,3 +102,24 @@ async fn a_list_under_another_store_key_stops_all_answers() {
     let refusal = direct(&admission, question("diabetes", read(&["row"]))).await.unwrap_err();
     assert!(refusal.message.contains("lists of people can't be used"), "{refusal}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serving_asks_the_hub_to_remove_what_it_holds_of_people_who_leave_also_what_it_missed() {
+    let spoke = Fixture::new().await;
+    let (state, kid) = (spoke.state().await, spoke.store_key.kid());
+    spoke.grant("cancer", "enclave", &["anna@example.org"], LMDB);
+    let mut later = permit("heart");
+    later.valid_from = chrono::Utc::now().date_naive() + chrono::Days::new(3);
+    spoke.sign(later);
+    let server = spoke.serve().await;
+    // Opt-outs ask for nothing: they came first, and are looked at first.
+    state.exclude(&spoke.stored[..2], Kind::OptOut, kid).await.unwrap();
+    state.exclude(&spoke.stored[..1], Kind::Withdrawn, kid).await.unwrap();
+    spoke.asked(&["cancer.withdrawn.2", "diabetes.withdrawn.2"]).await;
+    server.shutdown.cancel();
+    server.task.await.unwrap().unwrap();
+    // Nobody serves.
+    state.exclude(&spoke.stored[1..2], Kind::Erased, kid).await.unwrap();
+    let _server = spoke.serve().await;
+    spoke.asked(&["cancer.erased.3", "cancer.withdrawn.2", "diabetes.erased.3", "diabetes.withdrawn.2"]).await;
+}
