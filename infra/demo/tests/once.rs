@@ -110,7 +110,7 @@ fn pasted(dir: &Path) -> Result<()> {
     let output = shell.wait_with_output()?;
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success() && said.contains("released"), "{}: {said}{errors}", paste.join("\n"));
-    ensure!(paste.iter().all(|line| line.starts_with('/')) && paste[1].contains(PROJECT), "{paste:?}");
+    ensure!(paste.iter().all(|line| !line.starts_with(' ')) && paste[1].contains(PROJECT), "{paste:?}");
     staying.tell_to_stop()?;
     while lines.next().transpose()?.is_some() {}
     ensure!(staying.0.wait()?.success(), "it stops in order");

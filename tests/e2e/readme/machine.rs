@@ -231,6 +231,10 @@ impl Drop for Machine {
             if runs() {
                 let _ = std::process::Command::new("kill").args(["-KILL", pid]).status();
             }
+            // what the clock's library shares between a process and its children
+            for name in ["faketime_shm", "sem.faketime_sem"] {
+                let _ = fs::remove_file(format!("/dev/shm/{name}_{pid}"));
+            }
         }
     }
 }
