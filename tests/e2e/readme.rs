@@ -38,7 +38,7 @@ fn people() -> Vec<Person> {
             number: format!("{:02}{:02}{:02}{:04}", 1 + i % 28, 1 + i % 12, 50 + i % 30, 1000 + i * 10 + sex),
             sex: if sex == 1 { 1 } else { 2 },
             municipality: if i % 6 == 5 { 147 } else { 101 },
-            atc: if i % 2 == 0 { "C09AA05" } else { "A10BA02" },
+            atc: if i.is_multiple_of(2) { "C09AA05" } else { "A10BA02" },
             sampled: if i % 9 == 8 { 2014 } else { 2016 },
         }
     };
