@@ -9,5 +9,6 @@ mod flight_sql_client;
 mod malformed;
 mod oidc;
 mod provider;
+mod readme;
 mod s3;
 mod secrets;

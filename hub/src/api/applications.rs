@@ -123,7 +123,8 @@ pub(super) async fn parts(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<PartView>>, Problem> {
     let record = find(&api, &person, &id, Action::ApplicationRead).await?;
-    Ok(Json(api.0.applications.parts(&record.id).await?.iter().map(PartView::from).collect()))
+    let reasons = api.0.applications.reasons(record.project()).await?;
+    Ok(Json(api.0.applications.parts(&record.id).await?.iter().map(|part| PartView::of(part, &reasons)).collect()))
 }
 
 /// Read what happened in an application's project

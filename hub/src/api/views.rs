@@ -6,7 +6,9 @@ use crate::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use policies::application::{Change, Form, Part};
+use proto::ids::PartId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// An application.
@@ -81,14 +83,18 @@ pub struct PartView {
     pub decide_by: Option<NaiveDate>,
     /// why it could not be delivered yet
     pub trouble: Option<String>,
+    /// why it was granted or refused, in the controller's words
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// of an amendment: what would change for this controller
     pub changes: Vec<Change>,
     /// the permit that would be replaced
     pub replaces: Option<String>,
 }
 
-impl From<&PartRecord> for PartView {
-    fn from(of: &PartRecord) -> Self {
+impl PartView {
+    /// A part, with the controllers' reasons by part.
+    pub(super) fn of(of: &PartRecord, reasons: &BTreeMap<PartId, String>) -> Self {
         Self {
             id: of.id.to_string(),
             controller: of.controller.to_string(),
@@ -97,6 +103,7 @@ impl From<&PartRecord> for PartView {
             decided_at: of.decided_at,
             decide_by: of.part.decide_by,
             trouble: of.trouble.clone(),
+            reason: reasons.get(&of.id).cloned(),
             changes: of.part.changes.clone(),
             replaces: of.part.replaces.map(|permit| permit.to_string()),
         }

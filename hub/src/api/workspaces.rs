@@ -55,6 +55,7 @@ async fn view(api: &Api, latest: &Record) -> Result<WorkspaceView, Problem> {
     for part in api.0.applications.project_parts(project).await? {
         last.insert(part.controller.to_string(), part);
     }
+    let reasons = api.0.applications.reasons(project).await?;
     let (state, reason, opened_at) = match workspace {
         Some(workspace) => (workspace.state, workspace.reason, workspace.opened_at),
         None => ("preparing".to_owned(), "not looked at yet".to_owned(), None),
@@ -66,6 +67,6 @@ async fn view(api: &Api, latest: &Record) -> Result<WorkspaceView, Problem> {
         state,
         reason,
         opened_at,
-        parts: last.values().map(PartView::from).collect(),
+        parts: last.values().map(|part| PartView::of(part, &reasons)).collect(),
     })
 }

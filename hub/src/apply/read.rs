@@ -165,6 +165,25 @@ impl Applications {
         rows(&found, PartRecord::read)
     }
 
+    /// Why controllers decided as they did, by part; as far as their statements are believed.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn reasons(&self, project: &ProjectId) -> Result<BTreeMap<PartId, String>, ApplyError> {
+        let found = sqlx::query(
+            "SELECT * FROM statement WHERE project = ? AND part IS NOT NULL AND problem IS NULL ORDER BY rowid",
+        )
+        .bind(project.to_string())
+        .fetch_all(&self.pool)
+        .await?;
+        let mut all = BTreeMap::new();
+        for row in &found {
+            let row = Row::of(row, "statement");
+            all.insert(row.parse("part")?, reread(&row, &row.text("compact")?)?.reason().to_owned());
+        }
+        Ok(all)
+    }
+
     /// All parts of a project that count: those of applications that were not withdrawn, oldest first.
     ///
     /// # Errors

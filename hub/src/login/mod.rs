@@ -1,4 +1,4 @@
-//! Signing in from the terminal: `hub login` and `hub logout`, and what `hub sql` uses of them.
+//! Signing in from the terminal: `hub login` and `hub logout`, and what `hub sql` and `hub project` use of them.
 //!
 //! The hub says which issuers it believes ([`LoginConfig`]); the person signs in there (device flow, RFC 8628) in any
 //! browser; the access token is bound to a key that never leaves this machine where the issuer can do that (DPoP, RFC 9449).
@@ -182,6 +182,14 @@ fn choose(told: Vec<LoginConfig>, options: &LoginOptions) -> Result<LoginConfig,
         login.client_id.clone_from(client_id);
     }
     Ok(login)
+}
+
+/// Who signed in at this hub with `hub login`, with a token that is good for a while.
+pub(crate) async fn signed_in(server: &str) -> Result<Option<Session>, LoginError> {
+    match Session::load(server)? {
+        Some(session) => session.fresh().await.map(Some),
+        None => Ok(None),
+    }
 }
 
 fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> LoginError + '_ {

@@ -1,10 +1,13 @@
-//! Calls of the HTTP API.
+//! Calls of the HTTP API, as whoever signed in.
+//!
+//! INVARIANT: a token that `hub login` keeps goes to the host that it was kept for, and to no other.
 
 use super::{Connect, exit};
-use crate::api::Problem;
+use crate::{api::Problem, login::signed_in};
 use reqwest::{Method, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// A call may take so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,11 +32,11 @@ impl Failure {
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
-    token: Option<String>,
+    token: Zeroizing<String>,
 }
 
 impl Client {
-    pub(super) fn new(connect: &Connect) -> Result<Self, Failure> {
+    pub(super) async fn new(connect: &Connect) -> Result<Self, Failure> {
         let base = connect.api.trim_end_matches('/').to_owned();
         let url = url::Url::parse(&base).map_err(|e| Failure::usage(format!("--api {base}: {e}")))?;
         let loopback = match url.host() {
@@ -56,7 +59,11 @@ impl Client {
             builder = builder.add_root_certificate(ca);
         }
         let http = builder.build().map_err(|e| Failure { message: e.to_string(), code: exit::FAILED })?;
-        Ok(Self { http, base, token: connect.token.clone() })
+        let token = match &connect.token {
+            Some(token) => Zeroizing::new(token.clone()),
+            None => kept(&connect.server, &url).await?,
+        };
+        Ok(Self { http, base, token })
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -80,11 +87,7 @@ impl Client {
     }
 
     fn call(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let call = self.http.request(method, format!("{}{path}", self.base));
-        match &self.token {
-            Some(token) => call.bearer_auth(token),
-            None => call,
-        }
+        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(self.token.as_str())
     }
 
     async fn send(&self, call: reqwest::RequestBuilder) -> Result<Response, Failure> {
@@ -101,6 +104,29 @@ impl Client {
             code: exit::CONNECT,
         }
     }
+}
+
+/// The token of whoever signed in at `server`, for the API at `api`.
+async fn kept(server: &str, api: &url::Url) -> Result<Zeroizing<String>, Failure> {
+    let failed = |error: crate::login::LoginError| Failure { message: error.to_string(), code: error.exit_code() };
+    let Some(session) = signed_in(server).await.map_err(failed)? else {
+        return Err(Failure {
+            message: format!(
+                "nobody is signed in at {server}. Sign in (hub login), say at which hub you did (--server, EGER_SERVER), or \
+                 give a token (EGER_TOKEN)"
+            ),
+            code: exit::DENIED,
+        });
+    };
+    let there = url::Url::parse(server).ok();
+    let host = there.as_ref().and_then(url::Url::host_str);
+    if !host.zip(api.host_str()).is_some_and(|(there, here)| there.eq_ignore_ascii_case(here)) {
+        return Err(Failure::usage(format!(
+            "--api {api} is on another host than {server}, where you signed in: your token is not sent there by itself. Give \
+             the address of that hub's API, or the token (EGER_TOKEN)"
+        )));
+    }
+    Ok(Zeroizing::new(session.token().to_owned()))
 }
 
 async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, Failure> {

@@ -1,4 +1,4 @@
-//! `hub project`: applications from the terminal, over the HTTP API.
+//! `hub project`: applications from the terminal, over the HTTP API, as whoever signed in (`hub login`).
 //!
 //! INVARIANT: nothing here opens the hub's database; what a caller may do is decided by the API alone.
 
@@ -29,7 +29,10 @@ pub struct Connect {
     /// address of the HTTP API
     #[arg(long, env = "EGER_API", default_value = "http://127.0.0.1:7004", global = true)]
     api: String,
-    /// token; better given in the environment, where `ps` doesn't show it
+    /// the hub where `hub login` was done, as given there
+    #[arg(long, env = "EGER_SERVER", default_value = "grpc://127.0.0.1:7001", global = true)]
+    server: String,
+    /// token, instead of the one that `hub login` keeps; better given in the environment, where `ps` doesn't show it
     #[arg(long, env = "EGER_TOKEN", hide_env_values = true, global = true)]
     token: Option<String>,
     /// certificate authority to trust, PEM
@@ -177,7 +180,7 @@ async fn execute(args: ProjectArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let json = connect.json;
-    let client = Client::new(&connect)?;
+    let client = Client::new(&connect).await?;
     match command {
         Command::Example => {}
         Command::Apply { file, check: true } => {

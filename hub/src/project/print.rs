@@ -103,10 +103,11 @@ pub(super) fn parts(parts: &[PartView]) {
         .iter()
         .map(|part| {
             let at = part.decided_at.or(part.delivered_at).map(minute).unwrap_or_default();
-            vec![part.controller.clone(), part.state.to_string(), at, part.trouble.clone().unwrap_or_default()]
+            let why = part.reason.as_ref().or(part.trouble.as_ref()).cloned().unwrap_or_default();
+            vec![part.controller.clone(), part.state.to_string(), at, why]
         })
         .collect();
-    table(&["controller", "state", "since (UTC)", "trouble"], &rows);
+    table(&["controller", "state", "since (UTC)", "why"], &rows);
 }
 
 pub(super) fn check(checked: &CheckView, head: &str) {

@@ -7,7 +7,7 @@ mod prompt;
 pub use client::{Client, ClientError, Connect};
 pub use print::Format;
 
-use crate::login::{LoginError, Session};
+use crate::login::signed_in;
 use arrow_flight::FlightInfo;
 use print::Printer;
 use std::{
@@ -120,14 +120,6 @@ pub async fn run(options: SqlOptions) -> ExitCode {
             ExitCode::SUCCESS
         }
         None => prompt::run(client, session, format).await,
-    }
-}
-
-/// Who signed in at this hub with `hub login`, with a token that is good for a while.
-async fn signed_in(server: &str) -> Result<Option<Session>, LoginError> {
-    match Session::load(server)? {
-        Some(session) => session.fresh().await.map(Some),
-        None => Ok(None),
     }
 }
 

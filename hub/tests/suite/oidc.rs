@@ -207,6 +207,25 @@ async fn a_person_signs_in_asks_and_signs_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn applications_are_handed_in_as_whoever_signed_in() {
+    let all = fixture("resource = \"urn:eger:data\"").await;
+    let api = format!("http://{}", all.house.at.api.unwrap());
+    let list = ["project", "list", "--api", &api];
+    let (code, _, said) = all.run(&list).await;
+    assert!(code == 4 && said.contains("nobody is signed in at grpc://") && said.contains("hub login"), "{said}");
+    assert_eq!(all.login(&[], false).await.0, 0);
+    let (code, out, said) = all.run(&list).await;
+    assert!(code == 0 && out.starts_with("project"), "{said}");
+    // A token that is given goes before the one that is kept.
+    let (code, _, said) = all.run(&[&list[..], &["--token", "x"]].concat()).await;
+    assert!(code == 4 && said.contains("not valid"), "{said}");
+    // What is kept for this hub goes nowhere else.
+    let elsewhere = ["project", "list", "--api", "https://localhost:9"];
+    let (code, _, said) = all.run(&elsewhere).await;
+    assert!(code == 2 && said.contains("another host"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_who_says_no_or_gives_up_is_not_signed_in() {
     let all = fixture("resource = \"urn:eger:data\"").await;
     let (code, _, said) = all.login(&[], true).await;

@@ -238,6 +238,8 @@ async fn hostile_spokes_open_nothing() {
     let states: Vec<PartView> = anna.get(&format!("/v1/applications/{}/parts", view.id)).await;
     let of = |controller: &str| states.iter().find(|p| p.controller == controller).unwrap().state;
     assert_eq!((of("sds"), of("region-h")), (PartState::Refused, PartState::Delivered));
+    let why: Vec<_> = states.iter().filter_map(|part| part.reason.as_deref()).collect();
+    assert_eq!(why, ["no legal basis"], "the applicant reads why");
     assert_eq!(anna.get::<PermitList>("/v1/projects/heart/permits").await.items.len(), 0);
     anna.workspace("heart", "preparing").await;
 }

@@ -156,6 +156,7 @@ WHERE b.year = 2024
 GROUP BY 1, 2
 ORDER BY 1, 2",
         keys: 2,
-        behind: &[],
+        // a sum of zeros and ones follows the rule of a count
+        behind: &[("tested", "tested"), ("percent_tested", "tested")],
     },
 ];

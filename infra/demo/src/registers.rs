@@ -127,7 +127,7 @@ pub struct Table {
     pub form: Form,
     /// Columns in the order of the file.
     pub columns: &'static [Column],
-    /// Row filter of the demo's grant.
+    /// Row filter that the demo's project asks for.
     pub row_filter: Option<&'static str>,
     /// Danish description.
     pub da: &'static str,

@@ -1,14 +1,15 @@
-//! What the demo prints: steps, tables, one chart.
+//! What the demo prints: steps, tables, charts.
 
 use std::sync::Mutex;
 
 use anyhow::Context;
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches_with_options;
 use demo::platform::Progress;
+use demo::questions::PEOPLE;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Columns of text.
@@ -57,6 +58,15 @@ pub(crate) fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
+/// A word as a shell reads it, whatever stands in it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// Long lines broken between words.
 pub(crate) fn wrapped(text: &str) -> String {
     let mut out = Vec::new();
@@ -101,19 +111,53 @@ pub(crate) fn texts(batch: &RecordBatch, column: &str) -> anyhow::Result<Vec<Str
     (0..batch.num_rows()).map(|row| Ok(formatter.value(row).try_to_string()?)).collect()
 }
 
+/// A column as numbers of one kind.
+fn numbers(batch: &RecordBatch, column: &str, to: &DataType) -> anyhow::Result<ArrayRef> {
+    let column = batch.column_by_name(column).with_context(|| format!("the answer has no column '{column}'"))?;
+    Ok(cast(column, to)?)
+}
+
+/// How many people stand behind each of the first `most` cells, one bar a cell; the first `keys` columns name it.
+pub(crate) fn bars(batch: &RecordBatch, keys: usize, most: usize) -> anyhow::Result<()> {
+    let schema = batch.schema();
+    let names: Vec<&str> = schema.fields().iter().take(keys).map(|field| field.name().as_str()).collect();
+    let keys = names.iter().map(|name| texts(batch, name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let people = numbers(batch, PEOPLE, &DataType::Float64)?;
+    let people = people.as_primitive::<Float64Type>();
+    let label = |row: usize| keys.iter().map(|key| key[row].as_str()).collect::<Vec<_>>().join(", ");
+    // what is not shown has no name either
+    let rows: Vec<(String, f64)> = (0..batch.num_rows().min(most))
+        .filter(|row| people.is_valid(*row))
+        .map(|row| (label(row), people.value(row)))
+        .collect();
+    if rows.is_empty() {
+        println!("\n  nothing to draw: fewer than five people stand behind every figure");
+        return Ok(());
+    }
+    let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
+    let most = rows.iter().map(|(_, people)| *people).fold(1.0, f64::max);
+    println!("\n  people by {}\n", names.join(" and "));
+    for (label, people) in rows {
+        println!("  {label:>width$} {} {people}", bar(people / most));
+    }
+    println!();
+    Ok(())
+}
+
 /// HbA1c by month around the first metformin, one bar per month and region.
 pub(crate) fn chart(batch: &RecordBatch) -> anyhow::Result<()> {
     let regions = texts(batch, "region")?;
-    let number = |name: &str, to: &DataType| -> anyhow::Result<_> {
-        let column = batch.column_by_name(name).with_context(|| format!("the answer has no column '{name}'"))?;
-        Ok(cast(column, to)?)
-    };
-    let (months, means) = (number("month", &DataType::Int64)?, number("mean_hba1c", &DataType::Float64)?);
+    let months = numbers(batch, "month", &DataType::Int64)?;
+    let means = numbers(batch, "mean_hba1c", &DataType::Float64)?;
     let (months, means) = (months.as_primitive::<Int64Type>(), means.as_primitive::<Float64Type>());
     let points: Vec<(&str, i64, f64)> = (0..batch.num_rows())
         .filter(|row| months.is_valid(*row) && means.is_valid(*row))
         .map(|row| (regions[row].as_str(), months.value(row), means.value(row)))
         .collect();
+    if points.is_empty() {
+        println!("\n  nothing to draw: fewer than five people stand behind every figure");
+        return Ok(());
+    }
     let (low, high) = points.iter().fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p.2), high.max(p.2)));
     // short bars show a fall better than long ones that all look alike; the axis says where it starts
     let origin = (low - 4.0).max(0.0).floor();
@@ -145,6 +189,12 @@ fn bar(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed_to_be_pasted_is_one_word_for_a_shell() {
+        assert_eq!(quoted("/opt/eger/demo"), "/opt/eger/demo");
+        assert_eq!(quoted("/home/o'neill/my demo"), "'/home/o'\\''neill/my demo'");
+    }
 
     #[test]
     fn bars_grow_by_eighths_and_words_wrap() {

@@ -15,8 +15,8 @@ use crate::show;
 
 /// Rows of one answer that are printed.
 const ROWS: usize = 14;
-/// The question that the chart is drawn from.
-const CHART: &str = "hba1c-around-metformin";
+/// The question whose answer is drawn over time.
+const CURVE: &str = "hba1c-around-metformin";
 /// Rows of people: only inside the secure environment.
 const ROWS_OF_PEOPLE: &str = "\
 SELECT pnr, samplingdate, value
@@ -72,22 +72,25 @@ impl Guide {
     async fn questions(&self) -> anyhow::Result<()> {
         println!(
             "\nFive questions from {USER} in project '{PROJECT}', asked in the open zone: only aggregates over at least\n\
-             five people are shown. The project's grants at the controllers allow zone 'enclave', where rows of people under\n\
-             project pseudonyms can be worked with; the open listener gives released aggregates only, whoever asks."
+             five people are shown. The controllers' permits allow output 'enclave_rows': rows of people under project\n\
+             pseudonyms, inside the enclave; the open listener gives released aggregates only, whoever asks."
         );
         let mut open = Client::connect(self.open, &self.token, PROJECT).await?;
         for (number, question) in (1..).zip(QUESTIONS) {
             show::heading(&format!("{number}. {}", question.title));
             println!("{}\n", show::wrapped(question.explanation));
-            println!("{}\n", show::indented(question.sql));
+            // flush left, to be copied
+            println!("{}\n", question.sql);
             let asked = Instant::now();
             let answer = open.ask(question.sql).await.with_context(|| format!("question '{}'", question.id))?;
             let took = asked.elapsed();
             show::answer(&answer, ROWS)?;
             println!("answered in {:.2} s\n", took.as_secs_f64());
             explain(&mut open, &question).await?;
-            if question.id == CHART {
+            if question.id == CURVE {
                 show::chart(&answer)?;
+            } else {
+                show::bars(&answer, question.keys, ROWS)?;
             }
         }
         self.contrast(&mut open).await
@@ -96,7 +99,7 @@ impl Guide {
     /// The same statement in both zones.
     async fn contrast(&self, open: &mut Client) -> anyhow::Result<()> {
         show::heading("Rows of people stay inside");
-        println!("{}\n", show::indented(ROWS_OF_PEOPLE));
+        println!("{ROWS_OF_PEOPLE}\n");
         match open.ask(ROWS_OF_PEOPLE).await {
             Ok(_) => anyhow::bail!("the open zone gave rows of people"),
             Err(refused) => println!("open zone: {}\n", show::wrapped(&refused.to_string())),
@@ -107,23 +110,23 @@ impl Guide {
         Ok(())
     }
 
-    /// Lines to paste.
+    /// Lines to paste, flush left: Python takes no others.
     pub(crate) fn invite(&self, program: &Path) {
         let Guide { open, enclave, token, .. } = self;
-        let program = program.display();
+        let program = show::quoted(&program.to_string_lossy());
         show::heading("Your turn");
         println!(
             "open zone {open}, enclave zone {enclave}; Ctrl-C stops everything\n\n\
-             In a terminal:\n\n  \
-             {program} --role hub -- login --server grpc://{open}\n  \
+             In a terminal:\n\n\
+             {program} --role hub -- login --server grpc://{open}\n\
              {program} --role hub -- sql --server grpc://{open} --project {PROJECT}\n\n\
-             In Python (pip install adbc-driver-flightsql pyarrow):\n\n  \
-             import adbc_driver_flightsql.dbapi as flightsql\n  \
-             hub = flightsql.connect(\"grpc://{open}\", db_kwargs={{\n      \
-             \"adbc.flight.sql.authorization_header\": \"Bearer {token}\",\n      \
-             \"adbc.flight.sql.rpc.call_header.x-eger-project\": \"{PROJECT}\"}})\n  \
-             cursor = hub.cursor()\n  \
-             cursor.execute(\"SELECT koen, COUNT(DISTINCT pnr) AS people FROM dst.bef WHERE year = 2024 GROUP BY koen\")\n  \
+             In Python (pip install adbc-driver-flightsql pyarrow):\n\n\
+             import adbc_driver_flightsql.dbapi as flightsql\n\
+             hub = flightsql.connect(\"grpc://{open}\", db_kwargs={{\n    \
+             \"adbc.flight.sql.authorization_header\": \"Bearer {token}\",\n    \
+             \"adbc.flight.sql.rpc.call_header.x-eger-project\": \"{PROJECT}\"}})\n\
+             cursor = hub.cursor()\n\
+             cursor.execute(\"SELECT koen, COUNT(DISTINCT pnr) AS people FROM dst.bef WHERE year = 2024 GROUP BY koen\")\n\
              print(cursor.fetch_arrow_table().to_pandas())\n\n\
              With grpc://{enclave} instead, the same lines work inside the enclave zone."
         );

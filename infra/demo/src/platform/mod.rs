@@ -139,7 +139,9 @@ impl Platform {
         platform.start_part(Part::Custodian).await?;
         platform.start_part(Part::Issuer).await?;
         let done = platform.options.dir.join("ingested");
-        if !done.exists() {
+        if done.exists() {
+            platform.step("reuse what an earlier start published: nothing is ingested");
+        } else {
             for controller in CONTROLLERS {
                 platform.step(&format!("ingest at {}", controller.id));
                 let outcome = platform.ingest(controller.id, &[]).await?;

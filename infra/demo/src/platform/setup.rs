@@ -1,5 +1,5 @@
 //! Everything before the first start: registers, each party's folder, an issuer, certificates,
-//! declarations, grants, keys, a token.
+//! table declarations, keys, a token. Permits come later, through an application (`project`).
 //!
 //! Done the way that real parties would, each with its own command line, files handed over between them.
 
@@ -59,6 +59,7 @@ pub(super) fn registers(options: &Options) -> Result<(), PlatformError> {
     if let Ok(text) = fs::read_to_string(&note) {
         let found: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         if found == asked {
+            (options.report)(Progress::Step("reuse the registers of an earlier start"));
             return Ok(());
         }
         let say = |v: &serde_json::Value| format!("{} people, seed {}", v["people"], v["seed"]);
