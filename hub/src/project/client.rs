@@ -5,6 +5,7 @@ use crate::api::Problem;
 use reqwest::{Method, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// A call may take so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,7 +30,7 @@ impl Failure {
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
-    token: Option<String>,
+    token: Option<Zeroizing<String>>,
 }
 
 impl Client {
@@ -56,7 +57,7 @@ impl Client {
             builder = builder.add_root_certificate(ca);
         }
         let http = builder.build().map_err(|e| Failure { message: e.to_string(), code: exit::FAILED })?;
-        Ok(Self { http, base, token: connect.token.clone() })
+        Ok(Self { http, base, token: connect.token.clone().map(Zeroizing::new) })
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -82,7 +83,7 @@ impl Client {
     fn call(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let call = self.http.request(method, format!("{}{path}", self.base));
         match &self.token {
-            Some(token) => call.bearer_auth(token),
+            Some(token) => call.bearer_auth(token.as_str()),
             None => call,
         }
     }
