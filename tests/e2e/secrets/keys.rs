@@ -83,7 +83,7 @@ async fn no_key_passphrase_code_or_token_is_anywhere_but_in_its_own_place() -> R
     };
     let (links, commands, environments) = (ends(&["sent", "received"]), ends(&["cmdline"]), ends(&["environ"]));
     assert_eq!(Secrets::of(&kept)?.in_folder(&taps, &links)?.0, [], "on a link");
-    ensure!(!Secrets::of(&[token.clone()])?.in_folder(&taps, &links)?.0.is_empty(), "no token on any link");
+    ensure!(!Secrets::of(std::slice::from_ref(&token))?.in_folder(&taps, &links)?.0.is_empty(), "no token on any link");
     // Command lines of all processes, those too that ended at once; a person's own commands have the token in their
     // environment, which nobody else may read.
     let (found, started) = secrets.in_folder(&taps, &commands)?;
