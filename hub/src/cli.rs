@@ -21,6 +21,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
+use zeroize::Zeroizing;
 
 const CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration";
 
@@ -155,7 +156,7 @@ struct LoginArgs {
 
 #[derive(Subcommand)]
 enum Admin {
-    /// Makes a one-time code with which a controller's spoke joins (spoke join CODE)
+    /// Makes a one-time code with which a controller's spoke joins (spoke join)
     #[command(
         after_help = "Examples:\n  hub admin invite region-h\n  hub admin invite region-h --hours 4 --gateway hub.example.org:7003\n\nThe code is a secret: give it to the controller by a way that others don't read. Making another voids it.\n\nExit codes: 0 made, 2 usage or configuration"
     )]
@@ -346,6 +347,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     runtime::crypto::install();
+    // Tickets' key, signing key, people's tokens: every command holds some of them.
+    runtime::hardening::protect_memory();
     let executor = match serve::executor() {
         Ok(executor) => executor,
         Err(error) => {
@@ -389,7 +392,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn sql_options(args: SqlArgs) -> SqlOptions {
     SqlOptions {
-        connect: Connect { token: args.token, project: args.project, ..Connect::new(&args.server, args.ca) },
+        connect: Connect {
+            token: args.token.map(Zeroizing::new),
+            project: args.project,
+            ..Connect::new(&args.server, args.ca)
+        },
         format: args.format,
         command: args.command,
         file: args.file,
@@ -463,7 +470,7 @@ async fn invite(folder: &Folder, controller: &ControllerId, hours: u32, gateway:
     let code = admin::invite(&config, controller, hours, gateway).await.map_err(usage)?;
     // The code alone on standard output, for scripts.
     println!("{}", *code);
-    eprintln!("good for {hours} h and one use. At the controller: spoke join CODE");
+    eprintln!("good for {hours} h and one use. At the controller: spoke join, which asks for it");
     Ok(())
 }
 
@@ -554,7 +561,7 @@ async fn token(command: Token) -> Result<(), Failure> {
             noted(&config.folder, "admin token create", &user)?;
             let token = admin::create(&config, &user, project.as_ref(), days).await.map_err(usage)?;
             // The token alone on standard output, for scripts.
-            println!("{}", token.text);
+            println!("{}", token.text.as_str());
             eprintln!(
                 "id {}, good until {}. It can't be shown again",
                 token.id,

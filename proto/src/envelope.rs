@@ -37,8 +37,9 @@ const MAX_TOKEN: usize = 16 << 10;
 /// A catalogue request holds an envelope and nothing else.
 const MAX_CATALOGUE_REQUEST: usize = (32 << 10) + 4096;
 
-/// A text that proves who somebody is: an access token or a signature. Never printed; equality is for tests.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// A text that proves who somebody is: an access token or a signature. Wiped when dropped, never printed; equality is for
+/// tests.
+#[derive(Clone, Default, PartialEq, Eq, zeroize::ZeroizeOnDrop)]
 pub struct Proof(String);
 
 impl Proof {
@@ -228,6 +229,12 @@ mod tests {
             signature: String::new(),
             epoch: 3,
         }
+    }
+
+    #[test]
+    fn tokens_and_signatures_are_wiped_when_dropped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        wiped::<Proof>();
     }
 
     #[test]

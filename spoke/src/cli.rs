@@ -25,7 +25,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 const AFTER: &str = "\
 Examples:
   spoke init /srv/eger --controller region-h --title-en 'Capital Region'
-  spoke join eger1.eyJn... --config /srv/eger/spoke.toml
+  spoke join   --config /srv/eger/spoke.toml
   spoke ingest --config /srv/eger/spoke.toml
   spoke serve  --config /srv/eger/spoke.toml
 

@@ -55,7 +55,7 @@ pub enum ServeError {
     Files(#[from] FilesError),
     /// The spoke doesn't know where its hub is.
     #[error(
-        "spoke.toml has no [link] gateway. Join the hub with the code that its operator gives (spoke join CODE), or set [link] mode = \"listen\""
+        "spoke.toml has no [link] gateway. Join the hub with the code that its operator gives (spoke join), or set [link] mode = \"listen\""
     )]
     NotJoined,
     /// The certificate is of somebody else.

@@ -1,8 +1,12 @@
-//! Searching files, process images and recorded traffic for person numbers and linkage pseudonyms.
+//! Searching files, process images and recorded traffic for person numbers, linkage pseudonyms, keys and other secrets.
 
 use aho_corasick::AhoCorasick;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use arrow::array::{Array, ArrayData};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::{
     fs::File,
@@ -12,6 +16,29 @@ use std::{
 
 /// Bytes read at a time; the longest pattern overlaps between two reads.
 const BLOCK: usize = 4 << 20;
+
+/// Shorter secrets are not looked for.
+const SHORTEST: usize = 8;
+
+/// The forms of a secret: as it is, in hex, as `Debug` prints bytes, and in base64 of both alphabets, wherever in the encoded
+/// text it begins.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let listed = secret.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+    let mut forms =
+        vec![secret.to_vec(), hex::encode(secret).into(), hex::encode_upper(secret).into(), listed.into_bytes()];
+    for before in 0..3 {
+        let bytes = [&[0; 2][..before], secret].concat();
+        // Characters that depend on a neighbour are cut off.
+        let whole = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
+        forms.extend(
+            [STANDARD_NO_PAD, URL_SAFE_NO_PAD]
+                .map(|alphabet| alphabet.encode(&bytes).as_bytes()[whole.clone()].to_vec()),
+        );
+    }
+    forms.sort();
+    forms.dedup();
+    forms
+}
 
 /// What must never be found, and an automaton that looks for all of it at once.
 pub struct Secrets {
@@ -70,6 +97,26 @@ impl Secrets {
             add(pseudonym.to_vec(), "pseudonym P");
             add(hex::encode(pseudonym).into_bytes(), "pseudonym P in hex");
         }
+        Self::compile(patterns, kinds)
+    }
+
+    /// Keys and texts (tokens, passphrases, codes) by their kind, each in every form in which it could leak ([`forms`]).
+    ///
+    /// # Errors
+    /// When one is so short that it stands anywhere by chance, or the automaton would be too large.
+    pub fn of(secrets: &[(&'static str, Vec<u8>)]) -> Result<Self> {
+        let (mut patterns, mut kinds) = (Vec::new(), Vec::new());
+        for (kind, secret) in secrets {
+            ensure!(secret.len() >= SHORTEST, "a {kind} of {} bytes can't be looked for", secret.len());
+            for form in forms(secret) {
+                patterns.push(form);
+                kinds.push(*kind);
+            }
+        }
+        Self::compile(patterns, kinds)
+    }
+
+    fn compile(patterns: Vec<Vec<u8>>, kinds: Vec<&'static str>) -> Result<Self> {
         let longest = patterns.iter().map(Vec::len).max().unwrap_or(1);
         Ok(Self { automaton: AhoCorasick::new(patterns)?, kinds, longest })
     }
@@ -193,6 +240,30 @@ mod tests {
         assert_eq!((found.len(), searched), (5, 5), "{found:?}");
         let kinds: std::collections::BTreeSet<_> = found.iter().map(|f| f.kind).collect();
         assert_eq!(kinds.len(), 5);
+    }
+
+    #[test]
+    fn a_key_is_found_in_every_form_and_position() {
+        let key: Vec<u8> = (200..232).collect();
+        let secrets = Secrets::of(&[("key", key.clone()), ("token", b"eger_0123456789".to_vec())]).unwrap();
+        let place = Path::new("here");
+        let found = |bytes: &[u8]| secrets.in_bytes(place, bytes).map(|found| found.kind);
+        assert_eq!(found(format!("key: {key:?}").as_bytes()), Some("key"));
+        assert_eq!(found(hex::encode(&key).as_bytes()), Some("key"));
+        assert_eq!(found(&[b"before".as_slice(), &key, b"after"].concat()), Some("key"));
+        for before in 0..7 {
+            let blob = [&[7; 7][..before], &key, b"after"].concat();
+            assert_eq!(
+                found(base64::engine::general_purpose::STANDARD.encode(&blob).as_bytes()),
+                Some("key"),
+                "{before}"
+            );
+            assert_eq!(found(URL_SAFE_NO_PAD.encode(&blob).as_bytes()), Some("key"), "{before}");
+        }
+        assert_eq!(found(b"authorization: Bearer eger_0123456789\r\n"), Some("token"));
+        assert_eq!(found(STANDARD_NO_PAD.encode("anna:eger_0123456789").as_bytes()), Some("token"));
+        assert_eq!(found(&[0; 4096]), None);
+        assert!(Secrets::of(&[("pin", b"1234".to_vec())]).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! A tap that appends the plaintext of every link of a process to one file a direction.
+//! A tap that appends the plaintext of every link of a process to one file a direction, and keeps how it was started: also of
+//! commands that end at once.
 
+use crate::process::{Shown, shown};
 use anyhow::Result;
 use runtime::tls::{Direction, Tap};
 use std::{
@@ -29,15 +31,38 @@ impl Tap for Recorder {
 /// Environment of a process whose links are to be recorded: the folder for the recordings.
 pub const TAP: &str = "EGER_TEST_TAP";
 
-/// Records all links of this process under the folder named by [`TAP`], in files named after its id.
+/// Records all links of this process under the folder named by [`TAP`], in files named after its id: `ID.sent`,
+/// `ID.received`; and `ID.cmdline`, `ID.environ`.
 ///
 /// # Errors
 /// When the files can't be made.
 pub fn record_if_asked() -> Result<()> {
     let Some(folder) = std::env::var_os(TAP) else { return Ok(()) };
+    for what in Shown::ALL {
+        let id = std::process::id();
+        std::fs::write(Path::new(&folder).join(format!("{id}.{}", what.file())), shown(id, what)?)?;
+    }
     let open = |direction: &str| File::create(Path::new(&folder).join(format!("{}.{direction}", std::process::id())));
     let recorder = Recorder { sent: Mutex::new(open("sent")?), received: Mutex::new(open("received")?) };
     #[allow(clippy::disallowed_methods, reason = "this is the binary of the tests that the lint names")]
     runtime::tls::tap_everything(Arc::new(recorder));
     Ok(())
+}
+
+/// How many recordings of links hold anything, and how many bytes all of them.
+///
+/// # Errors
+/// When the folder can't be read.
+pub fn recorded(folder: &Path) -> Result<(usize, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let link = path.extension().is_some_and(|e| e == "sent" || e == "received");
+        let length = path.metadata()?.len();
+        if link && length > 0 {
+            files += 1;
+            bytes += length;
+        }
+    }
+    Ok((files, bytes))
 }

@@ -71,7 +71,7 @@ Next:
 
     # name an [[issuer]] in hub.toml: data are asked for with access tokens that it signs
     hub serve --config hub.toml
-    hub admin invite --config hub.toml region-h           # a one-time code for the controller: spoke join CODE
+    hub admin invite --config hub.toml region-h           # a one-time code for the controller: spoke join
     hub admin controllers --config hub.toml
     hub login
     hub sql

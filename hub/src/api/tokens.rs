@@ -54,7 +54,7 @@ pub(super) async fn create(
         Some(project) => Some(of_project(&api, &person, project, Action::ApplicationRead).await?.project().clone()),
     };
     let token = api.0.tokens.create_for(&person.user, person.issuer.as_deref(), project.as_ref(), wanted.days).await?;
-    let view = NewTokenView { id: token.id.to_string(), token: token.text, expires_at: token.expires };
+    let view = NewTokenView { id: token.id.to_string(), token: token.text.to_string(), expires_at: token.expires };
     let mut response = (StatusCode::CREATED, Json(view)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

@@ -89,10 +89,7 @@ impl Service {
         let (Some(peer), Some(certificate)) =
             (info.and_then(|info| info.peer.as_ref()), info.and_then(|info| info.certificate.as_ref()))
         else {
-            return Err(Refusal::new(
-                Kind::Unauthenticated,
-                "this needs a link certificate. Join first: spoke join CODE",
-            ));
+            return Err(Refusal::new(Kind::Unauthenticated, "this needs a link certificate. Join first: spoke join"));
         };
         if peer.role != Role::Spoke {
             return Err(denied());

@@ -29,15 +29,15 @@ impl Identify {
     pub async fn api_caller(&self, authorization: Option<&str>) -> Result<ApiCaller, Refusal> {
         let header = authorization.ok_or_else(no_token)?;
         let sent = header::sent(header).ok_or_else(unknown_token)?;
-        let caller = if sent.token.starts_with(PERSONAL) {
-            let record = self.tokens.verify(&sent.token).await.map_err(|error| {
+        let caller = if sent.token.reveal().starts_with(PERSONAL) {
+            let record = self.tokens.verify(sent.token.reveal()).await.map_err(|error| {
                 tracing::error!(%error, "tokens can't be read");
                 Refusal::new(Kind::Unavailable, "the hub can't check tokens at the moment. Try again shortly")
             })?;
             let record = record.ok_or_else(unknown_token)?;
             ApiCaller { user: record.user, issuer: record.issuer, personal: true, bound: record.project }
         } else {
-            let claims = self.verified(&sent.token).await?;
+            let claims = self.verified(sent.token.reveal()).await?;
             ApiCaller { user: person(&claims)?, issuer: Some(claims.issuer), personal: false, bound: None }
         };
         if sent.user.is_some_and(|claimed| claimed != caller.user.as_ref()) {

@@ -5,12 +5,14 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use proto::envelope::Proof;
+use zeroize::Zeroizing;
 
 /// What somebody sent to prove who they are.
 pub(super) struct Sent {
     /// the user named, with Basic only
     pub(super) user: Option<String>,
-    pub(super) token: String,
+    pub(super) token: Proof,
 }
 
 /// Clients disagree about padding.
@@ -24,14 +26,14 @@ pub(super) fn sent(header: &str) -> Option<Sent> {
     let (scheme, rest) = header.split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(Sent { user: None, token: rest.to_owned() });
+        return Some(Sent { user: None, token: Proof::new(rest) });
     }
     if scheme.eq_ignore_ascii_case("basic") {
-        let text = String::from_utf8(ENGINE.decode(rest).ok()?).ok()?;
-        let (user, token) = text.split_once(':')?;
+        let bytes = Zeroizing::new(ENGINE.decode(rest).ok()?);
+        let (user, token) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
         // `token` is what drivers send that only have a field for a token.
         let user = Some(user).filter(|u| !u.is_empty() && *u != "token").map(str::to_owned);
-        return Some(Sent { user, token: token.to_owned() });
+        return Some(Sent { user, token: Proof::new(token) });
     }
     None
 }

@@ -117,10 +117,10 @@ impl Identify {
     pub async fn caller(&self, headers: &MetadataMap, zone: Zone) -> Result<Caller, Refusal> {
         let header = headers.get("authorization").ok_or_else(no_token)?;
         let Sent { user: claimed, token } = header.to_str().ok().and_then(sent).ok_or_else(unknown_token)?;
-        if token.starts_with(PERSONAL) {
+        if token.reveal().starts_with(PERSONAL) {
             return Err(personal());
         }
-        let claims = self.verified(&token).await?;
+        let claims = self.verified(token.reveal()).await?;
         let user = person(&claims)?;
         if claimed.is_some_and(|claimed| claimed != user.as_ref()) {
             return Err(unknown_token());
@@ -128,7 +128,7 @@ impl Identify {
         Ok(Caller {
             user,
             issuer: claims.issuer,
-            token: Proof::new(token),
+            token,
             token_id: claims.id,
             expires: claims.expires,
             key: claims.key_thumbprint,

@@ -91,7 +91,7 @@ async fn every_token_that_is_not_good_gets_one_answer() {
 async fn hostile_personal_tokens_open_the_api_and_no_data() {
     let fixture = Fixture::new().await;
     let (anna, project): (UserId, proto::ids::ProjectId) = ("anna@example.org".parse().unwrap(), "a".parse().unwrap());
-    let personal = fixture.store.create(&anna, Some(&project), 1).await.unwrap().text;
+    let personal = fixture.store.create(&anna, Some(&project), 1).await.unwrap().text.to_string();
     for header in [format!("Bearer {personal}"), basic("anna@example.org", &personal)] {
         let refusal = fixture.caller(&header).await.unwrap_err();
         assert_eq!(refusal.kind, Kind::Unauthenticated);

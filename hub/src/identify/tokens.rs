@@ -11,6 +11,7 @@ use sqlx::{
 };
 use std::{fmt, path::Path, time::Duration};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// Why tokens can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +92,7 @@ pub struct NewToken {
     /// its id
     pub id: TokenId,
     /// what the user sends
-    pub text: String,
+    pub text: Zeroizing<String>,
     /// until when it is good
     pub expires: DateTime<Utc>,
 }
@@ -144,10 +145,10 @@ impl TokenStore {
         project: Option<&ProjectId>,
         days: u32,
     ) -> Result<NewToken, TokenError> {
-        let (mut id, mut secret) = ([0u8; 8], [0u8; 32]);
+        let (mut id, mut secret) = ([0u8; 8], Zeroizing::new([0u8; 32]));
         getrandom::fill(&mut id).map_err(TokenError::Random)?;
-        getrandom::fill(&mut secret).map_err(TokenError::Random)?;
-        let (id, secret) = (hex::encode(id), hex::encode(secret));
+        getrandom::fill(secret.as_mut()).map_err(TokenError::Random)?;
+        let (id, secret) = (hex::encode(id), Zeroizing::new(hex::encode(secret.as_slice())));
         let now = Utc::now();
         let expires = now + chrono::Duration::days(i64::from(days));
         sqlx::query(
@@ -162,7 +163,7 @@ impl TokenStore {
         .bind(expires.timestamp())
         .execute(&self.pool)
         .await?;
-        Ok(NewToken { text: format!("eger_{id}_{secret}"), id: TokenId(id), expires })
+        Ok(NewToken { text: format!("eger_{id}_{}", secret.as_str()).into(), id: TokenId(id), expires })
     }
 
     /// All tokens, newest last.

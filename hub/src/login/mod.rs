@@ -29,6 +29,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
+use zeroize::Zeroizing;
 
 /// What `hub login` was asked to do.
 #[derive(Debug, Clone)]
@@ -154,7 +155,7 @@ async fn sign_in(options: &LoginOptions) -> Result<(Session, PathBuf), LoginErro
 
 /// Better told now than at the first question.
 async fn accepted(connect: &Connect, session: &Session) -> Result<(), LoginError> {
-    let connect = Connect { token: Some(session.token().to_owned()), ..connect.clone() };
+    let connect = Connect { token: Some(Zeroizing::new(session.token().to_owned())), ..connect.clone() };
     match Client::connect(&connect).await?.projects().await {
         Err(ClientError::Refused(refusal)) if refusal.kind == Kind::Unauthenticated => {
             Err(LoginError::Denied(format!(

@@ -200,6 +200,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_kept_of_a_sign_in_is_wiped_when_dropped() {
+        fn wiped<T: ZeroizeOnDrop>() {}
+        wiped::<Kept>();
+    }
+
+    #[test]
     fn each_hub_has_a_file_of_its_own_within_the_folder() {
         let folder = Path::new("/home/anna/.config");
         let file = |server| below(folder, server).to_str().unwrap().to_owned();

@@ -13,7 +13,7 @@ use prost::Message;
 use proto::refusal::{Kind, Refusal};
 use sha2::Sha256;
 use std::path::Path;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// Length of the key file and of a seal.
 const SEAL: usize = 32;
@@ -77,7 +77,7 @@ pub struct Body {
 }
 
 /// Seals and opens tickets.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct Sealer(Zeroizing<Vec<u8>>);
 
 /// Why there is no ticket key.
@@ -182,6 +182,12 @@ mod tests {
             sql: "SELECT 1".to_owned(),
             ..Body::default()
         }
+    }
+
+    #[test]
+    fn the_key_of_tickets_is_wiped_when_dropped() {
+        fn wiped<T: ZeroizeOnDrop>() {}
+        wiped::<Sealer>();
     }
 
     #[test]

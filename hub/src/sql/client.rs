@@ -36,6 +36,7 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
+use zeroize::Zeroizing;
 
 /// How long a signature over a query is good.
 const SIGNED: Duration = Duration::from_secs(300);
@@ -46,7 +47,7 @@ pub struct Connect {
     /// `grpc://host:port` or `grpc+tls://host:port`
     pub server: String,
     /// access token
-    pub token: Option<String>,
+    pub token: Option<Zeroizing<String>>,
     /// project, when the token is good for several
     pub project: Option<String>,
     /// certificates to trust, PEM; for TLS
@@ -181,7 +182,7 @@ impl Client {
         let header = |what: &str, text: String| {
             text.parse::<MetadataValue<Ascii>>().map_err(|_| usage(format!("{what} has characters that can't be sent")))
         };
-        let token = connect.token.as_deref().map(bearer).transpose()?;
+        let token = connect.token.as_deref().map(String::as_str).map(bearer).transpose()?;
         let project = connect.project.as_ref().map(|p| header("--project", p.clone())).transpose()?;
         let inner = FlightServiceClient::new(channel).max_decoding_message_size(runtime::tls::MAX_MESSAGE);
         Ok(Self { inner, token, project, key: connect.key.clone() })

@@ -15,6 +15,7 @@ use std::{
     process::ExitCode,
     time::Instant,
 };
+use zeroize::Zeroizing;
 
 /// What `hub sql` was asked to do.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ pub async fn run(options: SqlOptions) -> ExitCode {
             Ok(session) => session,
             Err(error) => return failed(&error.to_string(), error.exit_code()),
         };
-        connect.token = session.as_ref().map(|session| session.token().to_owned());
+        connect.token = session.as_ref().map(|session| Zeroizing::new(session.token().to_owned()));
         connect.key = session.as_ref().and_then(|session| session.key().cloned());
     }
     let mut client = match Client::connect(&connect).await {

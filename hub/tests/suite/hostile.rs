@@ -77,7 +77,8 @@ async fn every_call(client: &mut Client) -> Vec<(&'static str, Option<Refusal>)>
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_without_an_issuers_token_no_call_gets_anything() {
     let (house, sds, _) = house(0).await;
-    let personal = house.tokens.create(&ANNA.parse().unwrap(), Some(&"a".parse().unwrap()), 1).await.unwrap().text;
+    let personal =
+        house.tokens.create(&ANNA.parse().unwrap(), Some(&"a".parse().unwrap()), 1).await.unwrap().text.to_string();
     let stranger = Issuer::new(3, ISSUER).token(ANNA, 600);
     let mut elsewhere = house.issuer.claims(ANNA, 600);
     elsewhere["aud"] = "another".into();

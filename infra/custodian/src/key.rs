@@ -7,7 +7,7 @@ use runtime::seal::{self, Passphrase, SealError};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use voprf::{BlindedElement, Group, Ristretto255, VoprfServer};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of one blinded or evaluated element.
 pub const ELEMENT: usize = 32;
@@ -93,8 +93,10 @@ pub struct Evaluated {
 }
 
 /// The linkage key, ready to evaluate.
+#[derive(ZeroizeOnDrop)]
 pub struct LinkageKey {
     server: VoprfServer<Ristretto255>,
+    #[zeroize(skip)]
     public: [u8; ELEMENT],
 }
 

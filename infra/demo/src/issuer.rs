@@ -116,6 +116,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    runtime::hardening::protect_memory();
     let outcome = match cli.command {
         Command::Init { dir, user } => init(&dir, &user),
         Command::Serve { config, ready_file } => {

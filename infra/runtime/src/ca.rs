@@ -16,6 +16,7 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// Why no certificate could be made.
 #[derive(Debug, thiserror::Error)]
@@ -34,18 +35,20 @@ pub enum CaError {
     Certificate(String),
 }
 
-/// An authority: its certificate and private key.
+/// An authority: its certificate and private key, which is wiped when dropped.
+#[derive(ZeroizeOnDrop)]
 pub struct Authority {
+    #[zeroize(skip)]
     cert_pem: String,
-    key_pem: zeroize::Zeroizing<String>,
+    key_pem: Zeroizing<String>,
 }
 
-/// A certificate with its private key, both PEM.
+/// A certificate with its private key, both PEM. The key is wiped when dropped.
 pub struct IssuedCert {
     /// the certificate
     pub cert_pem: String,
     /// its private key; write it with [`crate::seal::write_private`]
-    pub key_pem: zeroize::Zeroizing<String>,
+    pub key_pem: Zeroizing<String>,
 }
 
 impl Authority {

@@ -7,7 +7,7 @@
 use crate::peer::Peer;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{fmt, str::FromStr};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 const PREFIX: &str = "eger1.";
 /// The longest code that is looked at.
@@ -28,6 +28,7 @@ pub struct Invite {
 }
 
 /// The secret of a code: 256 random bits. Wiped when dropped.
+#[derive(ZeroizeOnDrop)]
 pub struct InviteSecret(Zeroizing<[u8; 32]>);
 
 /// Why a text is no code.
@@ -35,19 +36,13 @@ pub struct InviteSecret(Zeroizing<[u8; 32]>);
 #[error("that is no code of `hub admin invite`: it begins with {PREFIX} and is one word. Copy all of it")]
 pub struct InviteError;
 
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(serde::Serialize, serde::Deserialize, ZeroizeOnDrop)]
 struct Form {
     g: String,
     f: String,
     h: String,
     c: String,
     s: String,
-}
-
-impl Drop for Form {
-    fn drop(&mut self) {
-        self.s.zeroize();
-    }
 }
 
 impl InviteSecret {

@@ -21,3 +21,6 @@ pub mod size;
 pub mod telemetry;
 pub mod tls;
 pub mod token;
+
+#[cfg(test)]
+mod wiped;

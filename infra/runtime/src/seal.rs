@@ -11,7 +11,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
 };
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const MAGIC: &[u8; 11] = b"EGER-SEAL-1";
 const SALT: usize = 16;
@@ -52,6 +52,7 @@ pub enum SealError {
 }
 
 /// A passphrase; wiped when dropped, never printed.
+#[derive(ZeroizeOnDrop)]
 pub struct Passphrase(Zeroizing<String>);
 
 impl std::fmt::Debug for Passphrase {

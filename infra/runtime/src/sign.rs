@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The longest statement read, bytes of its compact form.
 pub const MAX_STATEMENT: usize = 1 << 20;
@@ -47,6 +47,7 @@ pub enum SigningKeyError {
 }
 
 /// A private signing key; wiped when dropped, never printed.
+#[derive(ZeroizeOnDrop)]
 pub struct SigningKey(ed25519_dalek::SigningKey);
 
 impl fmt::Debug for SigningKey {

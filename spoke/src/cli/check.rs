@@ -105,7 +105,7 @@ fn link(config: &SpokeConfig, report: &mut Report) {
         match (config.link.mode, &config.link.gateway) {
             (LinkMode::Listen, _) => Ok(format!("not used: the hub connects to {}", config.listen.address)),
             (LinkMode::Dial, Some(gateway)) => Ok(gateway.clone()),
-            (LinkMode::Dial, None) => Err("not known. Join the hub: spoke join CODE".to_owned()),
+            (LinkMode::Dial, None) => Err("not known. Join the hub: spoke join".to_owned()),
         },
     );
     match &config.custodian {

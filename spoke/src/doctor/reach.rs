@@ -74,7 +74,7 @@ pub(super) async fn gateway(config: &SpokeConfig, address: Option<&str>, report:
         return report.warn(
             what,
             "no [link] gateway",
-            "join the hub: spoke join CODE, or let it connect to you ([link] mode)",
+            "join the hub: spoke join, or let it connect to you ([link] mode)",
         );
     };
     if !reachable(what, address, report).await {

@@ -31,7 +31,7 @@ const LEAST: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The spoke has not joined.
-    #[error("spoke.toml has no [link] gateway. Join the hub first: spoke join CODE")]
+    #[error("spoke.toml has no [link] gateway. Join the hub first: spoke join")]
     NotJoined,
     /// The hub refused, or could not be reached.
     #[error("the hub says: {0}")]

@@ -8,7 +8,7 @@ use super::keys::{self, KeyError};
 use hpke::{Deserializable, Kem, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::X25519HkdfSha256};
 use runtime::seal::Passphrase;
 use std::{fmt, path::Path, str::FromStr};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 pub(super) type Suite = X25519HkdfSha256;
 pub(super) type Kdf = HkdfSha256;
@@ -60,7 +60,10 @@ impl FromStr for PublicKey {
     }
 }
 
-/// A spoke's own identity, with its private key.
+// The private key has something to do when it is dropped only where x25519-dalek wipes, which hpke does not ask of it.
+const _: () = assert!(std::mem::needs_drop::<<Suite as Kem>::PrivateKey>(), "x25519-dalek needs its feature zeroize");
+
+/// A spoke's own identity, with its private key, which is wiped when dropped.
 pub struct Identity {
     pub(super) private: <Suite as Kem>::PrivateKey,
     public: PublicKey,
@@ -71,6 +74,8 @@ impl fmt::Debug for Identity {
         write!(f, "Identity({})", self.public)
     }
 }
+
+impl ZeroizeOnDrop for Identity {}
 
 impl Identity {
     fn from_private(private: <Suite as Kem>::PrivateKey) -> Self {

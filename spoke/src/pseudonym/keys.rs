@@ -108,10 +108,11 @@ pub(super) fn read(path: &Path, context: &str, pass: &Passphrase) -> Result<Zero
 }
 
 /// `K_store`: turns P into S, the form on disk. One for each spoke, kept as long as its tables.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct StoreKey {
     pub(super) person: Aes256,
     pub(super) key: Aes256,
+    #[zeroize(skip)]
     kid: String,
 }
 
@@ -186,13 +187,16 @@ fn encrypt(cipher: &Aes256, block: &[u8; 16]) -> [u8; 16] {
 }
 
 /// `K_project` of one epoch: turns S into the project's own pseudonyms.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct ProjectKey {
     pub(super) person: Aes256,
     pub(super) key: Aes256,
     order: Zeroizing<[u8; 32]>,
+    #[zeroize(skip)]
     project: ProjectId,
+    #[zeroize(skip)]
     epoch: u32,
+    #[zeroize(skip)]
     kid: String,
 }
 
@@ -223,7 +227,7 @@ impl ProjectKey {
     /// When it can't be read, the passphrase is another, or it is of another project.
     pub fn load(path: &Path, pass: &Passphrase) -> Result<Self, KeyError> {
         let held = super::project_key::Held::load(path, pass)?;
-        Ok(Self::new(&held.secret, held.project, held.epoch))
+        Ok(Self::new(&held.secret, held.project.clone(), held.epoch))
     }
 
     /// Whose key it is.
@@ -252,6 +256,7 @@ impl ProjectKey {
 }
 
 /// Opens the encrypted cache of person numbers. Only `ingest` may read its file.
+#[derive(ZeroizeOnDrop)]
 pub struct CacheKey(pub(super) Secret);
 
 impl std::fmt::Debug for CacheKey {

@@ -50,3 +50,5 @@ pub(crate) fn link_kid(public_key: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wiped;

@@ -4,10 +4,10 @@
 use hmac::{Hmac, Mac};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A project's key of row order.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct OrderKey {
     key: Zeroizing<[u8; 32]>,
 }

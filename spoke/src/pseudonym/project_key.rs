@@ -20,12 +20,15 @@ use super::{
 use proto::ids::{ControllerId, ProjectId};
 use runtime::seal::Passphrase;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A project's key of one epoch, in the hands of a member.
+#[derive(ZeroizeOnDrop)]
 pub struct Held {
     pub(super) secret: Secret,
+    #[zeroize(skip)]
     pub(super) project: ProjectId,
+    #[zeroize(skip)]
     pub(super) epoch: u32,
 }
 

@@ -44,7 +44,7 @@ pub enum RecodeError {
 }
 
 /// Recodes columns of one spoke for one project.
-#[derive(Clone)]
+#[derive(Clone, zeroize::ZeroizeOnDrop)]
 pub struct Recoder {
     store: Aes256,
     project: Aes256,

@@ -107,3 +107,9 @@ fn the_file_gives_the_same_key_back_and_is_never_overwritten() {
     assert!(error.contains("linkage.key") && error.contains("passphrase is wrong"), "{error}");
     assert_eq!(format!("{made:?}"), format!("LinkageKey({})", made.link_kid()));
 }
+
+#[test]
+fn the_linkage_key_is_wiped_when_dropped() {
+    fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+    wiped::<LinkageKey>();
+}

@@ -10,7 +10,7 @@ use ed25519_dalek::Signer;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// The longest signed text read, bytes.
 pub const MAX_SIGNED: usize = 16 << 10;
@@ -106,12 +106,15 @@ struct Header {
     jwk: PublicJwk,
 }
 
-/// A private key; never printed.
+/// A private key; wiped when dropped, never printed.
+#[derive(ZeroizeOnDrop)]
 pub struct BindingKey {
     private: Private,
+    #[zeroize(skip)]
     public: PublicJwk,
 }
 
+#[derive(ZeroizeOnDrop)]
 enum Private {
     EdDsa(ed25519_dalek::SigningKey),
     /// PKCS #8
@@ -119,9 +122,10 @@ enum Private {
 }
 
 /// A private key as it is kept in its owner's file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ZeroizeOnDrop)]
 #[serde(deny_unknown_fields)]
 struct Kept {
+    #[zeroize(skip)]
     alg: String,
     secret: String,
 }

@@ -1,5 +1,8 @@
 //! Linking keys (contact ids and the like) -> S: HMAC under the domain's key, then the store key. Equal keys of one domain
 //! match across spokes within a project; without the custodian nobody outside the spokes can compute the hash.
+//!
+//! The state of the HMAC is not wiped (its library has no way to): it can make hashes of keys, never a person's pseudonym, and
+//! is held by the ingest alone, which ends.
 
 use crate::pseudonym::keys::StoreKey;
 use aes::{Aes256, Block, cipher::BlockCipherEncrypt};
