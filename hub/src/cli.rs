@@ -630,7 +630,8 @@ mod tests {
         for name in ["admin", "audit"] {
             leaves(Cli::command().find_subcommand(name).unwrap(), name, &mut found);
         }
-        let rows = endpoints::COMMANDS.iter().map(|(name, _)| *name).chain(endpoints::UNDECIDED.iter().map(|(name, _)| *name));
+        let rows =
+            endpoints::COMMANDS.iter().map(|(name, _)| *name).chain(endpoints::UNDECIDED.iter().map(|(name, _)| *name));
         let rows: BTreeSet<_> = rows.filter(|name| name.starts_with("admin ") || name.starts_with("audit ")).collect();
         assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), rows);
     }

@@ -6,7 +6,8 @@
 use policies::authorize::Action::{self, *};
 
 /// A call, and what it asks, each once. In the zone `enclave`, [`Action::HubQueryEnclave`] stands for
-/// [`Action::HubQueryOpen`]; a statement that begins with EXPLAIN asks [`Action::HubExplain`].
+/// [`Action::HubQueryOpen`]; a statement that begins with EXPLAIN asks [`Action::HubExplain`], and then that for the
+/// questions in its plan.
 pub type Row = (&'static str, &'static [Action]);
 
 /// Calls of Flight SQL, by method.
@@ -65,8 +66,14 @@ pub const FLIGHT_ACTIONS: &[Row] = &[
 ];
 
 /// Calls of the gateway, by method; `link` is a connection over which the hub asks, `relay` whatever comes with the header that names a controller.
-pub const GATEWAY: &[Row] =
-    &[("Join", &[LinkJoin]), ("link", &[LinkOpen]), ("Renew", &[LinkRenew]), ("Nudge", &[LinkNudge]), ("Purge", &[LinkPurge]), ("relay", &[LinkRelay])];
+pub const GATEWAY: &[Row] = &[
+    ("Join", &[LinkJoin]),
+    ("link", &[LinkOpen]),
+    ("Renew", &[LinkRenew]),
+    ("Nudge", &[LinkNudge]),
+    ("Purge", &[LinkPurge]),
+    ("relay", &[LinkRelay]),
+];
 
 /// Calls of the HTTP API, by method and path.
 pub const HTTP: &[Row] = &[
@@ -194,7 +201,7 @@ mod tests {
         let asked: BTreeSet<_> = tables.iter().flat_map(|(_, actions)| actions.iter().copied()).collect();
         let at_hub = Action::ALL.iter().copied().filter(|action| action.party() == Party::Hub);
         let never: Vec<_> = at_hub.filter(|action| !asked.contains(action)).collect();
-        // These stand for others, as the row's description says.
+        // These stand beside or for others, as the row's description says.
         assert_eq!(never, [HubExplain, HubQueryEnclave]);
     }
 

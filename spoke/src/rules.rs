@@ -54,7 +54,8 @@ impl Rules {
 
     /// May this caller come in with a call? `hub`: the one that the configuration names.
     pub(crate) fn comes_in(&self, caller: Peer, hub: &Peer) -> Result<Guest, Denial> {
-        let guest = Guest { pinned: caller == *hub, controller: caller.name.parse().ok(), peer: caller, rules: self.clone() };
+        let guest =
+            Guest { pinned: caller == *hub, controller: caller.name.parse().ok(), peer: caller, rules: self.clone() };
         guest.may(Action::SpokeCall, Resource::System)?;
         Ok(guest)
     }
@@ -138,7 +139,8 @@ mod tests {
     #[test]
     fn every_action_at_a_spoke_is_asked_by_a_call_but_key_lists_that_are_not_built() {
         let asked: BTreeSet<_> = ENDPOINTS.iter().flat_map(|(_, actions)| actions.iter().copied()).collect();
-        let at_spokes = Action::ALL.iter().copied().filter(|action| action.party() == policies::authorize::Party::Spoke);
+        let at_spokes =
+            Action::ALL.iter().copied().filter(|action| action.party() == policies::authorize::Party::Spoke);
         let never: Vec<_> = at_spokes.filter(|action| !asked.contains(action)).collect();
         assert_eq!(never, [Action::SpokeScanOpen, Action::SpokeKeyList]);
     }

@@ -335,12 +335,13 @@ async fn known(
     let (controller, project) = (said.controller().to_string(), said.project().to_string());
     let (found, what): (Option<String>, _) = match (said, said.part()) {
         (_, Some(part)) => {
-            let found = sqlx::query_scalar("SELECT application FROM part WHERE id = ? AND controller = ? AND project = ?")
-                .bind(part.to_string())
-                .bind(controller)
-                .bind(project)
-                .fetch_optional(connection)
-                .await?;
+            let found =
+                sqlx::query_scalar("SELECT application FROM part WHERE id = ? AND controller = ? AND project = ?")
+                    .bind(part.to_string())
+                    .bind(controller)
+                    .bind(project)
+                    .fetch_optional(connection)
+                    .await?;
             (found, "a part")
         }
         (_, None) => {

@@ -2,12 +2,7 @@
 //! end of what is over.
 
 use super::{LivePermits, Member, MemberError, Purges, Removal, Witnessing};
-use crate::{
-    admit::Admission,
-    config::SpokeConfig,
-    receive::forbidden,
-    rules::Guest,
-};
+use crate::{admit::Admission, config::SpokeConfig, receive::forbidden, rules::Guest};
 use policies::{
     authorize::{Action, Resource},
     receipt::Reason,

@@ -115,7 +115,10 @@ fn refused(error: InboxError) -> Refusal {
 
 /// The rules say no to somebody who may come in.
 pub(crate) fn forbidden() -> Refusal {
-    Refusal::new(Kind::Denied, "the rules of the platform don't allow this here; docs/permissions.md says who may do what")
+    Refusal::new(
+        Kind::Denied,
+        "the rules of the platform don't allow this here; docs/permissions.md says who may do what",
+    )
 }
 
 /// A message that says nothing that this version doesn't know.

@@ -202,6 +202,6 @@ fn a_question_asks_by_zone_and_by_what_it_wants() {
         inside.make("do_get_prepared_statement").await.unwrap();
         asked(&trail, &("in the enclave", &[Action::HubSession, Action::HubQueryEnclave]));
         open.client.sql(&format!("EXPLAIN {COUNT}")).await.unwrap();
-        asked(&trail, &("EXPLAIN", &[Action::HubSession, Action::HubExplain]));
+        asked(&trail, &("EXPLAIN", &[Action::HubSession, Action::HubExplain, Action::HubQueryOpen]));
     });
 }

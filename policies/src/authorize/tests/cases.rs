@@ -109,12 +109,8 @@ impl World {
                 .map(|(name, z)| (name.to_owned(), resource.clone(), zone(z)))
                 .to_vec()
         };
-        let application = |state| Resource::Application {
-            id: "application",
-            owners: vec![anna],
-            controllers: &self.both,
-            state,
-        };
+        let application =
+            |state| Resource::Application { id: "application", owners: vec![anna], controllers: &self.both, state };
         let permits = |circumstances: Circumstances<'static>| {
             let all = PermitState::ALL.iter();
             all.map(|&s| (s.name().to_owned(), Resource::Permit(self.permit(s, Output::HubAggregates)), circumstances))
@@ -160,7 +156,9 @@ impl World {
             A::ControllersList => one(Resource::System, open),
             A::ControllerInvite | A::ControllerExpel | A::ControllerApprover => self.controllers(open),
             A::HubAuditRead => one(Resource::Audit, open),
-            A::LinkJoin | A::LinkOpen | A::LinkRenew | A::LinkNudge | A::LinkPurge | A::LinkRelay => self.controllers(machine),
+            A::LinkJoin | A::LinkOpen | A::LinkRenew | A::LinkNudge | A::LinkPurge | A::LinkRelay => {
+                self.controllers(machine)
+            }
             A::SpokeCall | A::SpokeDecisions => one(Resource::System, machine),
             A::SpokeCheckpoint => one(Resource::Audit, machine),
             A::SpokePart => [("this controller's", true), ("another controller's", false)]

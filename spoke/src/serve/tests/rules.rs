@@ -53,9 +53,7 @@ impl Calls {
             DECISIONS_ACTION => DecisionsRequest { seen: Vec::new() }.encode_to_vec(),
             ACCEPTANCE_ACTION => AcceptanceRequest { project }.encode_to_vec(),
             MAKE_EPOCH_ACTION => MakeEpochRequest { project, acceptances: Vec::new(), after: 0 }.encode_to_vec(),
-            TAKE_EPOCH_ACTION => {
-                TakeEpochRequest { record: self.record.clone(), sealed: Vec::new() }.encode_to_vec()
-            }
+            TAKE_EPOCH_ACTION => TakeEpochRequest { record: self.record.clone(), sealed: Vec::new() }.encode_to_vec(),
             CHECKPOINT_ACTION => CheckpointRequest { key: self.key.clone(), ..Default::default() }.encode_to_vec(),
             other => panic!("say here how {other} is called"),
         };

@@ -47,7 +47,11 @@ async fn each_call_is_answered_to_whom_its_row_says_and_to_nobody_else() {
         ("a hub", made(Peer::hub("main").unwrap(), "hub"), None),
         ("another custodian", custodian, None),
         ("a spoke that nobody registered", made(Peer::spoke("invented").unwrap(), "invented"), Some(Who::Certified)),
-        ("a registered name, a key that nobody endorsed", made(Peer::spoke("region-h").unwrap(), "key"), Some(Who::Certified)),
+        (
+            "a registered name, a key that nobody endorsed",
+            made(Peer::spoke("region-h").unwrap(), "key"),
+            Some(Who::Certified),
+        ),
         ("the key from before the last enrolment", before, Some(Who::Certified)),
         ("the key enrolled last", last.clone(), Some(Who::Enrolled)),
     ];
