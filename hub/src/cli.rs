@@ -507,11 +507,17 @@ async fn ca(command: Ca) -> Result<(), Failure> {
         }
         Ca::Issue { folder: at, role, name, out, days } => {
             let who = if role == "hub" { Peer::hub(&name) } else { Peer::spoke(&name) }.map_err(usage)?;
-            noted(&folder(&at.config), "admin ca issue", &who)?;
-            let written = admin::issue(&folder(&at.config), &who, days, &out).map_err(usage)?;
-            if role == "spoke" {
+            let spoke = if role == "spoke" {
                 let config = HubConfig::load(&at.config).map_err(usage)?;
                 let controller: ControllerId = name.parse().map_err(usage)?;
+                admin::may_issue(&config, &controller).await.map_err(usage)?;
+                Some((config, controller))
+            } else {
+                None
+            };
+            noted(&folder(&at.config), "admin ca issue", &who)?;
+            let written = admin::issue(&folder(&at.config), &who, days, &out).map_err(usage)?;
+            if let Some((config, controller)) = spoke {
                 let [certificate, ..] = &written;
                 let pem = std::fs::read_to_string(certificate)
                     .map_err(|error| usage(format!("{}: {error}", certificate.display())))?;
@@ -598,8 +604,11 @@ async fn token(command: Token) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::Cli;
+    use crate::endpoints;
     use clap::CommandFactory;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_command_line_is_sound_and_every_command_tells_its_exit_codes() {
@@ -612,5 +621,25 @@ mod tests {
         }
         Cli::command().debug_assert();
         walk(&Cli::command());
+    }
+
+    #[test]
+    fn every_operators_command_has_a_row() {
+        fn leaves(command: &clap::Command, path: &str, found: &mut BTreeSet<String>) {
+            if command.get_subcommands().next().is_none() {
+                found.insert(path.to_owned());
+            }
+            for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+                leaves(inner, &format!("{path} {}", inner.get_name()), found);
+            }
+        }
+        let mut found = BTreeSet::new();
+        for name in ["admin", "audit"] {
+            leaves(Cli::command().find_subcommand(name).unwrap(), name, &mut found);
+        }
+        let rows =
+            endpoints::COMMANDS.iter().map(|(name, _)| *name).chain(endpoints::UNDECIDED.iter().map(|(name, _)| *name));
+        let rows: BTreeSet<_> = rows.filter(|name| name.starts_with("admin ") || name.starts_with("audit ")).collect();
+        assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), rows);
     }
 }

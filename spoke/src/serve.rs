@@ -8,6 +8,7 @@ use crate::{
     member::{Duties, MemberError, Removal},
     publish::{PublishError, Store},
     receive::flight::Surface,
+    rules::Rules,
 };
 use arrow_flight::flight_service_server::FlightServiceServer;
 use datafusion::{
@@ -18,6 +19,7 @@ use datafusion::{
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
 };
+use policies::authorize::PolicyProblem;
 use runtime::tls::{self, Tap, Tls, TlsError};
 use std::{
     io,
@@ -77,6 +79,9 @@ pub enum ServeError {
     /// The store of published tables.
     #[error(transparent)]
     Store(#[from] PublishError),
+    /// The rules don't fit together.
+    #[error(transparent)]
+    Rules(#[from] PolicyProblem),
     /// The address can't be listened on.
     #[error("can't listen on {address}: {source}. Is another process using it? See [listen] address")]
     Listen {
@@ -103,6 +108,12 @@ pub enum ServeError {
 /// # Errors
 /// When it can't start, or the server breaks off.
 pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
+    let rules = Rules::new()?;
+    Box::pin(run_by(options, rules)).await
+}
+
+/// The same, by these rules.
+async fn run_by(options: ServeOptions, rules: Rules) -> Result<(), ServeError> {
     let ServeOptions { config, listen, ready, tap, shutdown } = options;
     let dial = match (listen, config.link.mode) {
         (None, LinkMode::Dial) => Some(config.link.gateway.clone().ok_or(ServeError::NotJoined)?),
@@ -115,12 +126,13 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
         identity = identity.with_tap(Arc::clone(tap));
     }
     let runtime = engine(&config.serve, &config.spill_dir())?;
-    let admission = Arc::new(Box::pin(Admission::new(&config, Store::open(&config)?, runtime)).await?);
+    let admission = Arc::new(Box::pin(Admission::new(&config, Store::open(&config)?, runtime, rules.clone())).await?);
 
     let stop = CancellationToken::new();
     let duties = Arc::new(Duties::open(&config, Arc::clone(admission.permits()) as _, admission.state().clone())?);
     let surface = Surface {
         hub: config.hub_peer(),
+        rules,
         admission: Arc::clone(&admission),
         inbox: (&config).into(),
         duties: Arc::clone(&duties),

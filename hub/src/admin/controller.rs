@@ -1,10 +1,11 @@
 //! The registered controllers, as the operator handles them.
 
-use super::AdminError;
+use super::{AdminError, rules};
 use crate::{
     config::HubConfig,
     gateway::{ControllerRecord, Enrolment},
 };
+use policies::authorize::Action;
 use proto::ids::ControllerId;
 
 /// All controllers that were invited or whose spokes listen.
@@ -12,6 +13,7 @@ use proto::ids::ControllerId;
 /// # Errors
 /// When they can't be read.
 pub async fn controllers(config: &HubConfig) -> Result<Vec<ControllerRecord>, AdminError> {
+    rules::list_controllers()?;
     let enrolment = Enrolment::open(&config.database()).await?;
     for controller in config.spokes.keys() {
         enrolment.know(controller).await?;
@@ -28,11 +30,20 @@ pub async fn expel(config: &HubConfig, controller: &ControllerId) -> Result<(), 
     if config.spokes.contains_key(controller) {
         enrolment.know(controller).await?;
     }
+    rules::controller(&enrolment, Action::ControllerExpel, controller).await?;
     if enrolment.expel(controller).await? {
         Ok(())
     } else {
         Err(AdminError::Usage(format!("there is no controller '{controller}'; `hub admin controllers` lists them")))
     }
+}
+
+/// Whether a certificate may be issued by hand for the spoke of `controller`: that lets it in as an invitation does.
+///
+/// # Errors
+/// When not.
+pub async fn may_issue(config: &HubConfig, controller: &ControllerId) -> Result<(), AdminError> {
+    rules::controller(&Enrolment::open(&config.database()).await?, Action::ControllerInvite, controller).await
 }
 
 /// Writes down a certificate that was issued by hand for a spoke, so that it counts and can be expelled.

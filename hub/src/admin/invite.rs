@@ -1,8 +1,9 @@
 //! Inviting a controller: a one-time code for its spoke.
 
-use super::{AdminError, at};
+use super::{AdminError, at, rules};
 use crate::{config::HubConfig, gateway};
 use gateway::Enrolment;
+use policies::authorize::Action;
 use proto::ids::ControllerId;
 use runtime::{invite::Invite, peer::Peer};
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ pub async fn invite(
     }
     let authority = gateway::authority(&config.folder).map_err(at(&config.folder.join("keys")))?.fingerprint()?;
     let enrolment = Enrolment::open(&config.database()).await?;
+    rules::controller(&enrolment, Action::ControllerInvite, controller).await?;
     let secret = enrolment.invite(controller, hours).await?;
     Ok(Invite { gateway, authority, hub, spoke, secret }.code())
 }

@@ -5,10 +5,11 @@ mod ca;
 mod controller;
 mod init;
 mod invite;
+pub mod rules;
 mod token;
 
 pub use ca::{issue, new_authority};
-pub use controller::{controllers, expel, write_down};
+pub use controller::{controllers, expel, may_issue, write_down};
 pub use init::init;
 pub use invite::invite;
 pub use token::{create, list, revoke};
@@ -21,6 +22,9 @@ pub enum AdminError {
     /// What was asked can't be done as asked.
     #[error("{0}")]
     Usage(String),
+    /// The rules.
+    #[error("the rules of the platform don't allow this (docs/permissions.md): {0}")]
+    Denied(#[from] policies::authorize::Denial),
     /// A file can't be written or read.
     #[error("{}: {message}", path.display())]
     File {

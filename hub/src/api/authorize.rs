@@ -3,16 +3,13 @@
 //! INVARIANT: what exists and isn't the caller's gets the answer of what doesn't exist.
 
 use super::{Api, Problem};
-use crate::{
-    apply::{Actor as Doer, Record},
-    decide::State,
-};
+use crate::apply::{Actor as Doer, Record};
 use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
 };
 use policies::{
-    authorize::{Action, Actor, ApplicationState, HubRole, Proof, Request, Resource},
+    authorize::{Action, Actor, HubRole, Proof, Request, Resource},
     zone::Zone,
 };
 use proto::ids::{ControllerId, ProjectId, UserId};
@@ -110,7 +107,7 @@ impl Person {
                 })
                 .collect();
             let resource =
-                Resource::Application { id: &id, owners, controllers: &controllers, state: state(record.state) };
+                Resource::Application { id: &id, owners, controllers: &controllers, state: record.state.into() };
             let request = Request::new(self.actor(), action, resource).in_zone(Zone::Open);
             api.0.authorizer.decide(&request).or_denied()
         };
@@ -129,15 +126,4 @@ impl Person {
 pub(super) fn public(api: &Api) -> Result<(), Problem> {
     let request = Request::new(Actor::Anonymous, Action::PublishedRead, Resource::System).in_zone(Zone::Open);
     api.0.authorizer.decide(&request).or_denied().map_err(|_| Problem::denied("this is not published"))
-}
-
-fn state(state: State) -> ApplicationState {
-    match state {
-        State::Submitted => ApplicationState::Submitted,
-        State::PreScreening => ApplicationState::PreScreening,
-        State::Processing => ApplicationState::Processing,
-        State::AwaitingAdditionalInformation => ApplicationState::AwaitingInformation,
-        State::DecisionIssued => ApplicationState::Decided,
-        State::Withdrawn => ApplicationState::Withdrawn,
-    }
 }

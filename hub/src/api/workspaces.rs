@@ -21,6 +21,7 @@ const MOST: u32 = 1000;
 #[utoipa::path(get, path = "/v1/workspaces", tag = "workspaces", security(("bearer" = [])),
     responses((status = 200, body = [WorkspaceView])))]
 pub(super) async fn list(State(api): State<Api>, person: Person) -> Result<Json<Vec<WorkspaceView>>, Problem> {
+    person.may(&api, Action::HubProjectsList)?;
     let filter = Filter { owner: (!person.coordinates()).then(|| person.user.clone()), ..Filter::default() };
     let mut newest: BTreeMap<String, Record> = BTreeMap::new();
     for record in api.0.applications.list(&filter, MOST).await? {

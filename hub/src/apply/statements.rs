@@ -7,13 +7,16 @@ use super::{
     Actor, Applications, ApplyError,
     event::{NewEvent, write},
     moves, read,
-    record::{Row, stamp},
+    record::{Record, Row, stamp},
     submit::move_part,
 };
 use crate::decide::{PartEvent, PermitState, Said, StatementProblem, digest, read as read_statement, settle};
 use chrono::{DateTime, Duration, Utc};
-use policies::permit::Permit;
-use proto::ids::{ControllerId, PermitId, ProjectId};
+use policies::{
+    authorize::{self, Action, Actor::Signer, Request, Resource},
+    permit::Permit,
+};
+use proto::ids::{ApplicationId, ControllerId, PermitId, ProjectId};
 use runtime::sign::VerifyingKey;
 use serde_json::json;
 use sqlx::SqliteConnection;
@@ -215,7 +218,13 @@ impl Applications {
                 continue;
             }
             let said = match said {
-                Ok((said, signer)) => known(&mut tx, &said).await?.map(|()| (said, signer)),
+                Ok((said, signer)) => match known(&mut tx, &said).await? {
+                    Ok(application) => {
+                        let record = read::record(&mut tx, &application).await?;
+                        may_decide(controller, &record).map(|()| (said, signer))
+                    }
+                    Err(problem) => Err(problem),
+                },
                 Err(problem) => Err(problem),
             };
             match said {
@@ -304,34 +313,57 @@ async fn approver_event(
     write(connection, now, event).await
 }
 
-/// Whether the hub asked for what was decided.
-async fn known(connection: &mut SqliteConnection, said: &Said) -> Result<Result<(), StatementProblem>, ApplyError> {
+/// May what `controller`'s registered key has signed decide on this application?
+fn may_decide(controller: &ControllerId, record: &Record) -> Result<(), StatementProblem> {
+    let owners = record.owners();
+    let owners = owners.iter().map(|(user, issuer)| (user, issuer.as_deref().unwrap_or_default())).collect();
+    let controllers: Vec<_> = record.application.controllers.iter().map(|asked| asked.controller.clone()).collect();
+    let id = record.id.to_string();
+    let resource = Resource::Application { id: &id, owners, controllers: &controllers, state: record.state.into() };
+    let request = Request::new(Signer { controller }, Action::ApplicationDecide, resource);
+    authorize::decide(&request).or_denied().map_err(|denial| {
+        tracing::warn!(%controller, application = %record.id, %denial, "a statement is not taken in");
+        StatementProblem::Denied
+    })
+}
+
+/// On which application was decided, if the hub asked for it.
+async fn known(
+    connection: &mut SqliteConnection,
+    said: &Said,
+) -> Result<Result<ApplicationId, StatementProblem>, ApplyError> {
     let (controller, project) = (said.controller().to_string(), said.project().to_string());
-    let (found, what): (i64, _) = match (said, said.part()) {
+    let (found, what): (Option<String>, _) = match (said, said.part()) {
         (_, Some(part)) => {
-            let found = sqlx::query_scalar("SELECT COUNT(*) FROM part WHERE id = ? AND controller = ? AND project = ?")
-                .bind(part.to_string())
-                .bind(controller)
-                .bind(project)
-                .fetch_one(connection)
-                .await?;
+            let found =
+                sqlx::query_scalar("SELECT application FROM part WHERE id = ? AND controller = ? AND project = ?")
+                    .bind(part.to_string())
+                    .bind(controller)
+                    .bind(project)
+                    .fetch_optional(connection)
+                    .await?;
             (found, "a part")
         }
         (_, None) => {
             let permit = said.permit().map(|p| p.to_string()).unwrap_or_default();
             let found = sqlx::query_scalar(
-                "SELECT COUNT(*) FROM statement WHERE permit = ? AND controller = ? AND project = ? AND kind = 'permit' \
-                 AND problem IS NULL",
+                "SELECT part.application FROM statement JOIN part ON part.id = statement.part WHERE statement.permit = ? \
+                 AND statement.controller = ? AND statement.project = ? AND statement.kind = 'permit' \
+                 AND statement.problem IS NULL",
             )
             .bind(permit)
             .bind(controller)
             .bind(project)
-            .fetch_one(connection)
+            .fetch_optional(connection)
             .await?;
             (found, "a permit")
         }
     };
-    Ok(if found > 0 { Ok(()) } else { Err(StatementProblem::Unknown(what)) })
+    let corrupt = |_| ApplyError::Corrupt { table: "part", field: "application" };
+    Ok(match found {
+        Some(application) => Ok(application.parse().map_err(corrupt)?),
+        None => Err(StatementProblem::Unknown(what)),
+    })
 }
 
 /// Keeps a statement that is believed, and moves what it decides. False when another with the same id is there.

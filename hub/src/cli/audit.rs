@@ -2,6 +2,7 @@
 
 use super::{Failure, Folder, fault, folder, usage};
 use crate::{
+    admin,
     audit::{self, Filter},
     config::HubConfig,
 };
@@ -61,6 +62,7 @@ pub(super) enum Audit {
 }
 
 pub(super) fn run(command: Audit) -> Result<(), Failure> {
+    admin::rules::read_audit().map_err(usage)?;
     match command {
         Audit::Show { at, event, project, user, last, json } => {
             let filter = Filter { event, project, user, last };

@@ -1,5 +1,7 @@
 //! How far an application is.
 
+use policies::authorize::ApplicationState;
+
 super::named! {
     /// States of an application (TEHDAS2, deliverable 6.4).
     State {
@@ -15,6 +17,19 @@ super::named! {
         DecisionIssued = "DECISION_ISSUED",
         /// taken back by the applicant
         Withdrawn = "WITHDRAWN",
+    }
+}
+
+impl From<State> for ApplicationState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Submitted => Self::Submitted,
+            State::PreScreening => Self::PreScreening,
+            State::Processing => Self::Processing,
+            State::AwaitingAdditionalInformation => Self::AwaitingInformation,
+            State::DecisionIssued => Self::Decided,
+            State::Withdrawn => Self::Withdrawn,
+        }
     }
 }
 

@@ -107,6 +107,9 @@ pub enum StatementProblem {
     /// About something that this hub never asked.
     #[error("is about {0} that this hub doesn't know of")]
     Unknown(&'static str),
+    /// The rules.
+    #[error("is about an application that this controller doesn't decide on")]
+    Denied,
     /// Too long.
     #[error("is longer than {LONGEST} bytes")]
     TooLong,

@@ -3,9 +3,10 @@
 //! INVARIANT: a connection without a certificate has a short life, and a spoke's link is used only after it was
 //! admitted and has spoken.
 
-use super::{Enrolment, Nudges};
+use super::{Enrolment, Nudges, decide::Decide};
 use crate::registry::Links;
 use futures::Stream;
+use policies::authorize::Action;
 use proto::ids::ControllerId;
 use runtime::{
     peer::Role,
@@ -29,6 +30,7 @@ pub(super) fn sort(
     links: Arc<Links>,
     enrolment: Enrolment,
     nudges: Nudges,
+    decide: Decide,
 ) -> impl Stream<Item = io::Result<TlsConn>> {
     let (sender, calls) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
@@ -36,7 +38,7 @@ pub(super) fn sort(
         while let Some(mut conn) = accepted.recv().await {
             match conn.protocol() {
                 Protocol::Link => {
-                    tokio::spawn(link(conn, Arc::clone(&links), enrolment.clone(), nudges.clone()));
+                    tokio::spawn(link(conn, Arc::clone(&links), enrolment.clone(), nudges.clone(), decide.clone()));
                 }
                 Protocol::Calls => {
                     if conn.peer().is_none() {
@@ -61,7 +63,7 @@ pub(super) fn sort(
     tokio_stream::wrappers::ReceiverStream::new(calls)
 }
 
-async fn link(mut conn: TlsConn, links: Arc<Links>, enrolment: Enrolment, nudges: Nudges) {
+async fn link(mut conn: TlsConn, links: Arc<Links>, enrolment: Enrolment, nudges: Nudges, decide: Decide) {
     let from = conn.info().address.map(tracing::field::display);
     let (Some(peer), Some(certificate)) = (conn.peer().cloned(), conn.info().certificate.clone()) else {
         tracing::warn!(from, "refused a link without a certificate");
@@ -75,9 +77,9 @@ async fn link(mut conn: TlsConn, links: Arc<Links>, enrolment: Enrolment, nudges
         }
     };
     match enrolment.admits(&controller, &certificate.fingerprint).await {
-        Ok(true) => {}
-        Ok(false) => {
-            tracing::warn!(%controller, from, "refused a link: this certificate was expelled");
+        Ok(current) if decide.own(&controller, current, Action::LinkOpen) => {}
+        Ok(_) => {
+            tracing::warn!(%controller, from, "refused a link: this certificate doesn't count any more");
             return;
         }
         Err(error) => {

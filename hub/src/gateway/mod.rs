@@ -165,7 +165,8 @@ impl Gateway {
             nudges: options.nudges.clone(),
             purge: options.purge,
         };
-        let calls = accept::sort(accepted, Arc::clone(&options.links), options.enrolment.clone(), options.nudges);
+        let (links, enrolment) = (Arc::clone(&options.links), options.enrolment.clone());
+        let calls = accept::sort(accepted, links, enrolment, options.nudges, decide.clone());
         let service = GatewayServer::new(service).max_decoding_message_size(MAX_CALL);
         let relay = relay::Relay::new(Arc::clone(&options.links), decide);
         runtime::tls::server()

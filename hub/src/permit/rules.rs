@@ -22,12 +22,32 @@ fn decide(caller: &Caller, action: Action, resource: Resource<'_>) -> Result<(),
     })
 }
 
+/// May everybody read what is published?
+///
+/// # Errors
+/// When not.
+pub(crate) fn published() -> Result<(), Refusal> {
+    let request = Request::new(Actor::Anonymous, Action::PublishedRead, Resource::System).in_zone(Zone::Open);
+    authorize::decide(&request).or_denied().map_err(|denial| {
+        tracing::error!(%denial, "denied");
+        Refusal::new(Kind::Denied, "this is not published")
+    })
+}
+
 /// May the caller keep a session here?
 ///
 /// # Errors
 /// When not.
 pub(crate) fn session(caller: &Caller) -> Result<(), Refusal> {
     decide(caller, Action::HubSession, Resource::System)
+}
+
+/// May the caller be told which projects are theirs?
+///
+/// # Errors
+/// When not.
+pub(crate) fn projects(caller: &Caller) -> Result<(), Refusal> {
+    decide(caller, Action::HubProjectsList, Resource::System)
 }
 
 /// May the caller do `action` in `project`?

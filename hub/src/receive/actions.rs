@@ -9,7 +9,10 @@ use super::{
         SetSessionOptionsRequest, SetSessionOptionsResult,
     },
 };
-use crate::identify::{Caller, choose};
+use crate::{
+    identify::{Caller, choose},
+    permit::rules,
+};
 use arrow_flight::{
     Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo,
     sql::{Any, Command, TicketStatementQuery},
@@ -40,6 +43,7 @@ impl Service {
     /// Answers one action with the bytes of its result.
     pub(super) async fn action(&self, request: &Request<Action>) -> Result<Vec<u8>, Refusal> {
         if request.get_ref().r#type == ISSUERS {
+            rules::published()?;
             return serde_json::to_vec(&self.core.config.logins)
                 .map_err(|_| Refusal::new(Kind::Internal, "the issuers can't be listed"));
         }

@@ -71,6 +71,7 @@ impl Core {
         caller: &Caller,
         chosen: &Chosen,
     ) -> Result<RecordBatch, Refusal> {
+        rules::projects(caller)?;
         let mut builder = query.into_builder();
         for project in self.listed(caller, chosen, None)? {
             builder.append(project.project.as_ref());

@@ -5,6 +5,7 @@ mod audit;
 mod catalog;
 mod checkpoints;
 mod client;
+mod decided;
 mod explain;
 mod faults;
 mod gateway;

@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod cli;
 pub mod config;
+pub mod endpoints;
 pub mod enrol;
 pub mod evaluate;
 pub mod key;

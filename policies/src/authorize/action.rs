@@ -1,4 +1,4 @@
-//! What may be done on the platform: one list for hub, spoke and custodian.
+//! What may be done on the platform: one list for hub and spoke. The custodian decides in code (docs/permissions.md).
 //!
 //! INVARIANT: the names are those of the schema, one to one; a test compares them.
 
@@ -42,8 +42,6 @@ pub enum Party {
     Hub,
     /// at a controller's spoke
     Spoke,
-    /// at the custodian
-    Custodian,
 }
 
 actions! {
@@ -61,26 +59,26 @@ actions! {
     ApplicationAmend => "application.amend", Hub, "amend an application";
     ApplicationWithdraw => "application.withdraw", Hub, "withdraw an application";
     ApplicationExtend => "application.extend", Hub, "extend an application's deadline";
-    ApplicationDecide => "application.decide", Hub, "decide on an application at the hub";
+    ApplicationDecide => "application.decide", Hub, "decide on an application, by a statement that the hub takes in";
     PublishedRead => "published.read", Hub, "read what is published";
 
     TokenCreate => "token.create", Hub, "make a personal token";
     TokenList => "token.list", Hub, "list personal tokens";
     TokenRevoke => "token.revoke", Hub, "revoke a personal token";
-    ControllersList => "controllers.list", Hub, "list the controllers and their links";
+    ControllersList => "controllers.list", Hub, "list the controllers, their links and their approvers' keys";
     ControllerInvite => "controller.invite", Hub, "invite a controller";
     ControllerExpel => "controller.expel", Hub, "expel a controller";
-    ControllerApprover => "controller.approver", Hub, "register an approver's public key";
+    ControllerApprover => "controller.approver", Hub, "register or remove an approver's public key";
     HubAuditRead => "hub.audit.read", Hub, "read the hub's audit log";
-    MetricsRead => "metrics.read", Hub, "read the hub's metrics";
 
     LinkJoin => "link.join", Hub, "join: get a controller's first link certificate";
+    LinkOpen => "link.open", Hub, "open a link, over which the hub asks a controller's spoke";
     LinkRenew => "link.renew", Hub, "renew a link certificate";
     LinkNudge => "link.nudge", Hub, "nudge the hub to look at a controller's decisions";
     LinkPurge => "link.purge", Hub, "have extracts of a controller's data removed from the hub";
     LinkRelay => "link.relay", Hub, "have a fetch relayed to a controller's spoke";
 
-    SpokeQuestion => "spoke.question", Spoke, "put a question to a spoke";
+    SpokeCall => "spoke.call", Spoke, "come in at a spoke with a call of any kind";
     SpokeCatalogue => "spoke.catalogue", Spoke, "be told the tables under a permit";
     SpokeScanOpen => "spoke.scan.open", Spoke, "have rows counted into released statistics";
     SpokeScanEnclave => "spoke.scan.enclave", Spoke, "have rows shown in the secure processing environment";
@@ -91,10 +89,6 @@ actions! {
     SpokeEpochMake => "spoke.epoch.make", Spoke, "have a project key made";
     SpokeEpochTake => "spoke.epoch.take", Spoke, "have a project key taken";
     SpokeCheckpoint => "spoke.checkpoint", Spoke, "exchange checkpoints of audit logs with a spoke";
-
-    CustodianKey => "custodian.key", Custodian, "learn the custodian's public key";
-    CustodianEvaluate => "custodian.evaluate", Custodian, "have blinded person numbers evaluated";
-    CustodianCheckpoint => "custodian.checkpoint", Custodian, "exchange checkpoints of audit logs with the custodian";
 }
 
 impl std::fmt::Display for Action {

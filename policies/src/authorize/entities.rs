@@ -15,7 +15,7 @@ pub(super) struct Kinds {
 }
 
 /// All kinds that the schema knows.
-const KINDS: [&str; 25] = [
+const KINDS: [&str; 27] = [
     "Proof",
     "Zone",
     "Role",
@@ -27,6 +27,8 @@ const KINDS: [&str; 25] = [
     "ControllerState",
     "Anonymous",
     "Person",
+    "Console",
+    "Signer",
     "Invitee",
     "Hub",
     "HubProcess",
@@ -132,6 +134,11 @@ impl Kinds {
                 }
                 self.person((user, issuer))?
             }
+            Actor::Console => self.uid("Console", "here")?,
+            Actor::Signer { controller } => {
+                set("controller", self.reference("Controller", controller.as_str())?);
+                self.uid("Signer", controller.as_str())?
+            }
             Actor::Invitee { controller } => {
                 set("controller", self.reference("Controller", controller.as_str())?);
                 self.uid("Invitee", controller.as_str())?
@@ -231,12 +238,11 @@ impl Kinds {
 }
 
 impl Action {
-    /// Whether people do it (and a zone belongs to it), rather than machines.
+    /// Whether people do it (and a zone belongs to it), rather than machines and signatures.
     fn is_by_people(self) -> bool {
         match self.party() {
-            super::Party::Hub => !self.name().starts_with("link."),
+            super::Party::Hub => !self.name().starts_with("link.") && self != Self::ApplicationDecide,
             super::Party::Spoke => self == Self::SpokeCatalogue,
-            super::Party::Custodian => false,
         }
     }
 }

@@ -166,6 +166,13 @@ pub enum Actor<'a> {
         /// the only project that the token is good for
         bound: Option<&'a ProjectId>,
     },
+    /// a command on the hub's own machine: whoever may open the hub's folder
+    Console,
+    /// a statement, signed with a key that is registered for this controller
+    Signer {
+        /// for whom the key speaks
+        controller: &'a ControllerId,
+    },
     /// whoever holds a live one-time code
     Invitee {
         /// that the code was made for

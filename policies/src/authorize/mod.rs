@@ -12,6 +12,7 @@ mod action;
 mod entities;
 mod facts;
 mod load;
+pub mod trail;
 
 pub use action::{Action, Party};
 pub use facts::{
@@ -129,7 +130,11 @@ impl Authorizer {
         Self::of(&POLICIES)
     }
 
-    fn of(files: &[(&str, &str)]) -> Result<Self, PolicyProblem> {
+    /// The same for other texts than those compiled in: what a policy is good for shows when it is taken away.
+    ///
+    /// # Errors
+    /// When they don't fit.
+    pub fn of(files: &[(&str, &str)]) -> Result<Self, PolicyProblem> {
         let schema = load::schema(SCHEMA)?;
         let policies = load::policies(files)?;
         load::validate(&schema, &policies)?;
@@ -143,6 +148,12 @@ impl Authorizer {
 
     /// May `request` be done?
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let decision = self.weigh(request);
+        trail::leave(request.action, decision.allows());
+        decision
+    }
+
+    fn weigh(&self, request: &Request<'_>) -> Decision {
         let action = request.action;
         match self.ask(request) {
             Ok(response) => {

@@ -26,6 +26,7 @@ use crate::{
     optout::Excluded,
     publish::{PublishError, State, Store},
     receive::{Envelope, Question},
+    rules::Rules,
 };
 use datafusion::{
     execution::{SessionState, SessionStateBuilder, runtime_env::RuntimeEnv},
@@ -135,6 +136,7 @@ pub struct Admission {
     audit: Audit,
     template: SessionState,
     slots: Slots,
+    rules: Rules,
 }
 
 impl Admission {
@@ -142,7 +144,12 @@ impl Admission {
     ///
     /// # Errors
     /// When one of them can't be opened.
-    pub async fn new(config: &SpokeConfig, store: Store, runtime: Arc<RuntimeEnv>) -> Result<Self, AdmissionError> {
+    pub async fn new(
+        config: &SpokeConfig,
+        store: Store,
+        runtime: Arc<RuntimeEnv>,
+        rules: Rules,
+    ) -> Result<Self, AdmissionError> {
         runtime.register_object_store(store.url().as_ref(), store.object_store());
         let issuers = Issuers::new(&config.issuers)?;
         if issuers.is_empty() {
@@ -161,6 +168,7 @@ impl Admission {
             audit: Audit::open(&config.audit_log())?,
             template: session(&config.serve, runtime),
             slots: Slots::new(config.serve.max_scans, config.serve.max_waiting),
+            rules,
         })
     }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 use chrono::Utc;
 use policies::{
-    authorize::{self, Action, Actor, PermitFacts, PermitState, Proof, Request, Resource},
+    authorize::{Action, Actor, PermitFacts, PermitState, Proof, Request, Resource},
     permit::{Denied, Output, Permit},
     query_signature::{self, Asked, Digest},
     zone::Zone,
@@ -71,7 +71,7 @@ impl Admission {
             return Err(no("another permit is meant".to_owned()));
         }
         let under = Under { permit, ended, asker, zone };
-        authorize::decide(&under.request(Action::SpokeCatalogue)).or_denied().map_err(|denial| {
+        self.rules.may(&under.request(Action::SpokeCatalogue)).map_err(|denial| {
             tracing::info!(
                 query = %envelope.query_id, project = %envelope.project, user = %under.asker.user, %denial, "no permit"
             );
@@ -96,7 +96,7 @@ impl Admission {
         };
         // A signature that was demanded has been verified above, or there is no entry.
         let request = under.request(action).signed(under.permit.client_signature);
-        authorize::decide(&request).or_denied().map_err(|denial| {
+        self.rules.may(&request).map_err(|denial| {
             tracing::info!(query = %question.envelope.query_id, user = %under.asker.user, %denial, "no permit");
             denied()
         })?;

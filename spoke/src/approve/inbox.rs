@@ -4,7 +4,10 @@
 
 use super::book::{Book, Folders};
 use crate::config::SpokeConfig;
-use policies::application::{Part, PartError};
+use policies::{
+    application::{Part, PartError},
+    authorize::PartState,
+};
 use proto::ids::PartId;
 use std::{
     io,
@@ -73,8 +76,12 @@ impl Inbox {
     /// # Errors
     /// When it is none of this controller's, too long, or too many wait.
     pub fn receive(&self, bytes: &[u8]) -> Result<(Part, Received), InboxError> {
-        let part = parse(bytes)?;
-        if part.controller != self.folders.controller {
+        self.take(parse(bytes)?, bytes)
+    }
+
+    /// The same for a part that was read from `bytes`.
+    pub(crate) fn take(&self, part: Part, bytes: &[u8]) -> Result<(Part, Received), InboxError> {
+        if !self.is_own(&part) {
             return Err(InboxError::Other);
         }
         let path = self.path(part.id);
@@ -91,6 +98,20 @@ impl Inbox {
             self.withdraw(earlier)?;
         }
         Ok((part, Received::New))
+    }
+
+    /// Whether it is this controller's.
+    pub(crate) fn is_own(&self, part: &Part) -> bool {
+        part.controller == self.folders.controller
+    }
+
+    /// How far a part of this id is.
+    pub(crate) fn state(&self, id: PartId) -> Result<PartState, InboxError> {
+        Ok(match (self.decided(id)?, self.path(id).exists()) {
+            (true, _) => PartState::Decided,
+            (false, true) => PartState::Waiting,
+            (false, false) => PartState::New,
+        })
     }
 
     /// Everything that waits, and files that hold no part.
@@ -179,7 +200,7 @@ pub fn read(path: &Path) -> Result<Part, InboxError> {
     parse(&std::fs::read(path).map_err(io)?)
 }
 
-fn parse(bytes: &[u8]) -> Result<Part, InboxError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Part, InboxError> {
     Part::from_json(bytes).map_err(|error| match error {
         PartError::TooLarge => InboxError::TooLong(error),
         // The parser's own text repeats what stood there, and that may be anything.

@@ -1,8 +1,11 @@
 //! The actions of the link that are about a member's keys: bytes in, bytes out.
 //!
 //! INVARIANT: the caller's certificate was checked before; nothing here needs a user, and nothing here tells of data.
+//! INVARIANT: each action asks the rules, with the own permit's facts, before a key is opened, made or taken for it.
 
-use super::{Member, MemberError};
+use super::{Member, MemberError, take};
+use crate::rules::Guest;
+use policies::authorize::{Action, PermitFacts, PermitState, Resource};
 use prost::Message;
 use proto::{
     ids::ProjectId,
@@ -19,21 +22,30 @@ const MAX_MEMBERS: usize = 256;
 
 impl Member {
     /// Answers `eger.v1.acceptance`.
-    pub(crate) async fn acceptance(self: &Arc<Self>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    pub(crate) async fn acceptance(self: &Arc<Self>, guest: Guest, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let project = project(&decode::<AcceptanceRequest>(body)?.project)?;
-        let acceptance = self.blocking(move |member| member.accept(&project)).await?;
+        let accept = move |member: &Self| match member.asked(&guest, Action::SpokeAcceptance, &project) {
+            Ok(()) => member.accept(&project),
+            // No permit, nothing accepted: that is an answer, and no trouble.
+            Err(MemberError::NoPermit(_)) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let acceptance = self.blocking(accept).await?;
         Ok(AcceptanceReply { acceptance: acceptance.unwrap_or_default() }.encode_to_vec())
     }
 
     /// Answers `eger.v1.epoch.make`.
-    pub(crate) async fn make(self: &Arc<Self>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    pub(crate) async fn make(self: &Arc<Self>, guest: Guest, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request = decode::<MakeEpochRequest>(body)?;
         let project = project(&request.project)?;
         if request.acceptances.len() > MAX_MEMBERS {
             return Err(Refusal::new(Kind::TooLarge, format!("a project has {MAX_MEMBERS} members at most")));
         }
         let made = self
-            .blocking(move |member| member.make_epoch(&project, &request.acceptances, request.after))
+            .blocking(move |member| {
+                member.asked(&guest, Action::SpokeEpochMake, &project)?;
+                member.make_epoch(&project, &request.acceptances, request.after)
+            })
             .await
             .inspect_err(|refusal| tracing::warn!(reason = %refusal, "made no epoch"))?;
         let keys = made.keys.into_iter().map(|(to, sealed)| SealedKey { controller: to.to_string(), sealed });
@@ -42,13 +54,31 @@ impl Member {
     }
 
     /// Answers `eger.v1.epoch.take`.
-    pub(crate) async fn take(self: &Arc<Self>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    pub(crate) async fn take(self: &Arc<Self>, guest: Guest, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request = decode::<TakeEpochRequest>(body)?;
         let epoch = self
-            .blocking(move |member| member.take_epoch(&request.record, &request.sealed))
+            .blocking(move |member| {
+                member.asked(&guest, Action::SpokeEpochTake, &take::claimed(&request.record)?.project)?;
+                member.take_epoch(&request.record, &request.sealed)
+            })
             .await
             .inspect_err(|refusal| tracing::warn!(reason = %refusal, "took no epoch"))?;
         Ok(TakeEpochReply { epoch }.encode_to_vec())
+    }
+
+    /// Whether the rules allow it, by the own live permit of the project.
+    fn asked(&self, guest: &Guest, action: Action, project: &ProjectId) -> Result<(), MemberError> {
+        let live = self.permits.live(project);
+        let facts =
+            live.as_ref().map_or_else(PermitFacts::none, |live| PermitFacts::of(live.permit(), PermitState::Live));
+        let leads = facts.leads;
+        guest.may(action, Resource::Permit(facts)).map_err(|_| match &live {
+            None => MemberError::NoPermit(project.clone()),
+            Some(live) if action == Action::SpokeEpochMake && !leads => {
+                MemberError::NotMaker { lead: live.permit().lead.clone() }
+            }
+            Some(_) => MemberError::Forbidden,
+        })
     }
 
     /// Key files are slow to open on purpose.

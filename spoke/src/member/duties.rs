@@ -2,8 +2,11 @@
 //! end of what is over and the lists of people who leave.
 
 use super::{LivePermits, Member, MemberError, Purges, Removal, Witnessing, leaving::Leaving};
-use crate::{admit::Admission, config::SpokeConfig, publish::State};
-use policies::receipt::Reason;
+use crate::{admit::Admission, config::SpokeConfig, publish::State, receive::forbidden, rules::Guest};
+use policies::{
+    authorize::{Action, Resource},
+    receipt::Reason,
+};
 use proto::{
     envelope::{ACCEPTANCE_ACTION, CHECKPOINT_ACTION, MAKE_EPOCH_ACTION, TAKE_EPOCH_ACTION},
     ids::ProjectId,
@@ -35,7 +38,7 @@ pub struct Duties {
 }
 
 impl Duties {
-    /// The actions that [`Duties::act`] answers.
+    /// The actions that are answered here.
     pub const ACTIONS: [&str; 4] = [ACCEPTANCE_ACTION, MAKE_EPOCH_ACTION, TAKE_EPOCH_ACTION, CHECKPOINT_ACTION];
 
     /// Opens the spoke's identities and its log; `state` has the lists of people.
@@ -66,12 +69,15 @@ impl Duties {
     }
 
     /// Answers an action; `None`: it is none of a member's.
-    pub async fn act(&self, kind: &str, body: &[u8]) -> Option<Result<Vec<u8>, Refusal>> {
+    pub(crate) async fn act(&self, guest: Guest, kind: &str, body: &[u8]) -> Option<Result<Vec<u8>, Refusal>> {
         Some(match kind {
-            ACCEPTANCE_ACTION => self.member.acceptance(body).await,
-            MAKE_EPOCH_ACTION => self.member.make(body).await,
-            TAKE_EPOCH_ACTION => self.member.take(body).await,
-            CHECKPOINT_ACTION => self.witnessing.exchange(body).await,
+            ACCEPTANCE_ACTION => self.member.acceptance(guest, body).await,
+            MAKE_EPOCH_ACTION => self.member.make(guest, body).await,
+            TAKE_EPOCH_ACTION => self.member.take(guest, body).await,
+            CHECKPOINT_ACTION => match guest.may(Action::SpokeCheckpoint, Resource::Audit) {
+                Ok(()) => self.witnessing.exchange(body).await,
+                Err(_) => Err(forbidden()),
+            },
             _ => return None,
         })
     }

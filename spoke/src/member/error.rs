@@ -47,6 +47,9 @@ pub enum MemberError {
     /// No live permit.
     #[error("no permit of project '{0}' is live at this controller")]
     NoPermit(ProjectId),
+    /// The rules.
+    #[error("the rules of the platform don't allow this here; docs/permissions.md says who may do what")]
+    Forbidden,
     /// Not this spoke's business.
     #[error("this controller's permit says that '{lead}' makes the key, and this spoke is not its deputy")]
     NotMaker {

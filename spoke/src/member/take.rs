@@ -9,6 +9,14 @@ use policies::epoch::EpochRecord;
 use serde_json::json;
 use std::sync::PoisonError;
 
+const WHAT: &str = "the record of the epoch";
+
+/// What a record says of itself; nothing of it is believed yet.
+pub(super) fn claimed(record: &str) -> Result<EpochRecord, MemberError> {
+    let malformed = || MemberError::statement(WHAT)(runtime::sign::StatementError::Malformed.into());
+    EpochRecord::claimed(record).ok_or_else(malformed)
+}
+
 impl Member {
     /// Takes the key that `sealed` holds, under `record`. Taking what is here already changes nothing. Returns the epoch.
     ///
@@ -16,11 +24,9 @@ impl Member {
     /// When the record or the key is not what the own permit asks for, or something can't be written.
     pub fn take_epoch(&self, record: &str, sealed: &[u8]) -> Result<u32, MemberError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let (text, what) = (record, || MemberError::statement("the record of the epoch"));
-        let claimed =
-            EpochRecord::claimed(text).ok_or_else(|| what()(runtime::sign::StatementError::Malformed.into()))?;
-        let live = self.permit(&claimed.project)?;
-        let record = EpochRecord::verify(text, live.permit()).map_err(what())?;
+        let text = record;
+        let live = self.permit(&claimed(text)?.project)?;
+        let record = EpochRecord::verify(text, live.permit()).map_err(MemberError::statement(WHAT))?;
         let project = &record.project;
 
         let holding = self.holding(project)?;

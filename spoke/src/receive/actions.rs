@@ -1,16 +1,21 @@
 //! What the hub may ask besides rows: Arrow Flight's actions, one line a kind.
 //!
-//! INVARIANT: the caller's certificate was checked before an action comes here.
+//! INVARIANT: the caller's certificate was checked before an action comes here: a [`Guest`] can't be had otherwise.
+//! INVARIANT: each action asks the rules for itself before anything is read or written for it.
 //! INVARIANT: without a user's token nothing of the data is told: parts go in, what approvers signed goes out.
 
 use super::flight::Surface;
 use crate::{
-    approve::inbox::{InboxError, Received},
+    approve::inbox::{self, InboxError, Received},
     audit::Event,
     member::Duties,
+    rules::Guest,
 };
 use bytes::Bytes;
-use policies::application::MAX_PART;
+use policies::{
+    application::{MAX_PART, Part},
+    authorize::{Action, PartState, Resource},
+};
 use prost::Message;
 use proto::{
     envelope::{self, CATALOGUE_ACTION, DECISIONS_ACTION, PART_ACTION},
@@ -30,12 +35,12 @@ const MAX_SEEN: usize = 4 << 20;
 
 impl Surface {
     /// Answers an action with one message.
-    pub(super) async fn act(&self, kind: &str, body: Bytes) -> Result<Vec<u8>, Refusal> {
+    pub(super) async fn act(&self, guest: Guest, kind: &str, body: Bytes) -> Result<Vec<u8>, Refusal> {
         match kind {
             CATALOGUE_ACTION => self.catalogue(&body).await,
-            PART_ACTION => self.part(&body).await,
-            DECISIONS_ACTION => self.decisions(&body).await,
-            _ => match self.duties.act(kind, &body).await {
+            PART_ACTION => self.part(guest, &body).await,
+            DECISIONS_ACTION => self.decisions(&guest, &body).await,
+            _ => match self.duties.act(guest, kind, &body).await {
                 Some(reply) => reply,
                 None => {
                     let known = [KNOWN.as_slice(), &Duties::ACTIONS].concat().join(", ");
@@ -53,20 +58,11 @@ impl Surface {
     }
 
     /// A part of an application, into the inbox.
-    async fn part(&self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    async fn part(&self, guest: Guest, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request = message::<PartRequest>(body, MAX_PART + 64)?;
         let inbox = self.inbox.clone();
-        let received = tokio::task::spawn_blocking(move || inbox.receive(&request.part)).await;
-        let (part, new) = received.map_err(|_| broken())?.map_err(|error| {
-            tracing::warn!(%error, "a part was not taken in");
-            let kind = match error {
-                InboxError::TooLong(_) => Kind::TooLarge,
-                InboxError::Full => Kind::Exhausted,
-                InboxError::Io { .. } => return broken(),
-                InboxError::Form(_) | InboxError::Other | InboxError::Unknown(_) => Kind::Invalid,
-            };
-            Refusal::new(kind, error.to_string())
-        })?;
+        let received = tokio::task::spawn_blocking(move || take_in(&guest, &inbox, &request.part)).await;
+        let (part, new) = received.map_err(|_| broken())??;
         if new == Received::New {
             tracing::info!(part = %part.id, project = %part.project, "a part of an application waits for a decision");
             self.admission.audit().write(&Event::PartReceived { part: part.id, project: part.project }).await?;
@@ -75,7 +71,8 @@ impl Surface {
     }
 
     /// What the approvers signed and the hub has not seen.
-    async fn decisions(&self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    async fn decisions(&self, guest: &Guest, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+        guest.may(Action::SpokeDecisions, Resource::System).map_err(|_| forbidden())?;
         let request = message::<DecisionsRequest>(body, MAX_SEEN)?;
         let seen: HashSet<String> = request.seen.into_iter().collect();
         let mut room = MAX_DECISIONS;
@@ -90,6 +87,38 @@ impl Surface {
         });
         Ok(DecisionsReply { statements }.encode_to_vec())
     }
+}
+
+/// Takes a part in when the rules say so. One that was decided on is acknowledged and stays as it is: the hub may not know
+/// of the decision yet.
+fn take_in(guest: &Guest, inbox: &inbox::Inbox, bytes: &[u8]) -> Result<(Part, Received), Refusal> {
+    let part = inbox::parse(bytes).map_err(refused)?;
+    let (own, state) = (inbox.is_own(&part), inbox.state(part.id).map_err(refused)?);
+    match guest.may(Action::SpokePart, Resource::Part { own, state }) {
+        Ok(()) => inbox.take(part, bytes).map_err(refused),
+        Err(_) if !own => Err(refused(InboxError::Other)),
+        Err(_) if state == PartState::Decided => Ok((part, Received::Known)),
+        Err(_) => Err(forbidden()),
+    }
+}
+
+fn refused(error: InboxError) -> Refusal {
+    tracing::warn!(%error, "a part was not taken in");
+    let kind = match error {
+        InboxError::TooLong(_) => Kind::TooLarge,
+        InboxError::Full => Kind::Exhausted,
+        InboxError::Io { .. } => return broken(),
+        InboxError::Form(_) | InboxError::Other | InboxError::Unknown(_) => Kind::Invalid,
+    };
+    Refusal::new(kind, error.to_string())
+}
+
+/// The rules say no to somebody who may come in.
+pub(crate) fn forbidden() -> Refusal {
+    Refusal::new(
+        Kind::Denied,
+        "the rules of the platform don't allow this here; docs/permissions.md says who may do what",
+    )
 }
 
 /// A message that says nothing that this version doesn't know.

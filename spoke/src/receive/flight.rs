@@ -1,10 +1,18 @@
 //! The spoke's whole surface towards the hub: Arrow Flight's `DoGet` with a question as ticket, and the
 //! actions of `actions`. Every other method of Flight refuses.
 //!
-//! INVARIANT: the caller's certificate is checked in every method before anything else is looked at.
+//! INVARIANT: the caller's certificate is checked in every method before anything else is looked at. What an action wants
+//! is asked of the rules where it is answered; what a question wants, at admission.
 
 use super::Question;
-use crate::{admit::Admission, approve::inbox::Inbox, member::Duties, reply, rules, scan};
+use crate::{
+    admit::Admission,
+    approve::inbox::Inbox,
+    member::Duties,
+    reply,
+    rules::{Guest, Rules},
+    scan,
+};
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult, Ticket, flight_service_server::FlightService,
@@ -21,6 +29,8 @@ use tracing::Instrument;
 pub(crate) struct Surface {
     /// the only one who may ask
     pub(crate) hub: Peer,
+    /// what callers may do
+    pub(crate) rules: Rules,
     /// who decides
     pub(crate) admission: Arc<Admission>,
     /// where parts of applications go
@@ -34,18 +44,16 @@ pub(crate) struct Surface {
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Surface {
-    /// Whether the caller may come in with a call of this kind.
-    fn check<T>(&self, request: &Request<T>, kind: &str) -> Result<(), Refusal> {
+    /// Whether the caller may come in with a call.
+    fn check<T>(&self, request: &Request<T>) -> Result<Guest, Refusal> {
         let peer = peer_of(request)
             .ok_or_else(|| Refusal::new(Kind::Unauthenticated, "only a caller with a link certificate may ask here"))?;
-        rules::comes_in(&peer, &self.hub, kind).map_err(|denial| {
-            tracing::warn!(%peer, expected = %self.hub, %denial, "refused a caller");
-            Refusal::new(Kind::Denied, "only this controller's own hub may ask here")
-        })
+        let denied = |_| Refusal::new(Kind::Denied, "only this controller's own hub may ask here");
+        self.rules.comes_in(peer, &self.hub).map_err(denied)
     }
 
     fn nothing<T, R>(&self, request: &Request<T>) -> Answer<R> {
-        self.check(request, "")?;
+        self.check(request)?;
         Err(Refusal::new(Kind::Invalid, "a spoke answers DoGet and a few actions of its own, nothing else").into())
     }
 
@@ -93,15 +101,15 @@ impl FlightService for Surface {
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
         let arrived = Instant::now();
-        self.check(&request, "do_get")?;
+        self.check(&request)?;
         let ticket = request.into_inner().ticket;
         Ok(Response::new(self.answer(&ticket, arrived).await?))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
-        self.check(&request, &request.get_ref().r#type)?;
+        let guest = self.check(&request)?;
         let action = request.into_inner();
-        let reply = Box::pin(self.act(&action.r#type, action.body)).await?;
+        let reply = Box::pin(self.act(guest, &action.r#type, action.body)).await?;
         let result = arrow_flight::Result { body: reply.into() };
         Ok(Response::new(stream::iter([Ok(result)]).boxed()))
     }

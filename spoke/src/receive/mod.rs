@@ -5,6 +5,8 @@
 mod actions;
 pub(crate) mod flight;
 
+pub(crate) use actions::forbidden;
+
 pub use proto::envelope::Envelope;
 
 use proto::{

@@ -11,3 +11,4 @@ mod leftout;
 mod limits;
 mod link;
 mod order;
+mod rules;

@@ -3,6 +3,7 @@
 mod enrolment;
 mod hostile;
 mod relay;
+mod rows;
 
 use crate::{
     client::Client,

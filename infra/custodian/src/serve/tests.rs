@@ -228,4 +228,5 @@ async fn what_cannot_be_served_is_named() {
 }
 
 mod audit;
+mod callers;
 mod quota;

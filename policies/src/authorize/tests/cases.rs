@@ -10,6 +10,7 @@ pub(super) struct World {
     bo: UserId,
     dst: ControllerId,
     sds: ControllerId,
+    other: ControllerId,
     both: Vec<ControllerId>,
     diabetes: ProjectId,
     cancer: ProjectId,
@@ -36,6 +37,7 @@ impl World {
             coordinator: vec![HubRole::Coordinator],
             approver: vec![HubRole::Approver(dst.clone())],
             other_approver: vec![HubRole::Approver("region-h".parse().unwrap())],
+            other: "region-h".parse().unwrap(),
             dst,
             sds,
         }
@@ -65,6 +67,9 @@ impl World {
             ("coordinator (data access body)", person(bo, ISSUER, Proof::Issuer, &self.coordinator, None)),
             ("approver of the controller", person(bo, ISSUER, Proof::Issuer, &self.approver, None)),
             ("approver of another controller", person(bo, ISSUER, Proof::Issuer, &self.other_approver, None)),
+            ("command on the hub's machine", Actor::Console),
+            ("the controller's approver, by signature", Actor::Signer { controller: &self.dst }),
+            ("another controller's approver, by signature", Actor::Signer { controller: &self.other }),
             ("holder of the controller's code", Actor::Invitee { controller: &self.dst }),
             ("holder of another controller's code", Actor::Invitee { controller: &self.sds }),
             ("own hub", Actor::Hub { name: "hub", pinned: true }),
@@ -104,6 +109,8 @@ impl World {
                 .map(|(name, z)| (name.to_owned(), resource.clone(), zone(z)))
                 .to_vec()
         };
+        let application =
+            |state| Resource::Application { id: "application", owners: vec![anna], controllers: &self.both, state };
         let permits = |circumstances: Circumstances<'static>| {
             let all = PermitState::ALL.iter();
             all.map(|&s| (s.name().to_owned(), Resource::Permit(self.permit(s, Output::HubAggregates)), circumstances))
@@ -126,14 +133,7 @@ impl World {
             | A::ApplicationEvents
             | A::ApplicationAmend
             | A::ApplicationWithdraw
-            | A::ApplicationExtend
-            | A::ApplicationDecide => {
-                let application = |state| Resource::Application {
-                    id: "application",
-                    owners: vec![anna],
-                    controllers: &self.both,
-                    state,
-                };
+            | A::ApplicationExtend => {
                 let mut all: Vec<_> = ApplicationState::ALL
                     .iter()
                     .map(|&state| (state.name().to_owned(), application(state), open))
@@ -142,6 +142,10 @@ impl World {
                 all.push((enclave.0, enclave.1, zone(Zone::Enclave)));
                 all
             }
+            A::ApplicationDecide => ApplicationState::ALL
+                .iter()
+                .map(|&state| (state.name().to_owned(), application(state), machine))
+                .collect(),
             A::TokenCreate | A::TokenList | A::TokenRevoke => {
                 let token = || Resource::Token { owner: anna };
                 vec![
@@ -149,14 +153,14 @@ impl World {
                     ("the same, from the enclave".to_owned(), token(), zone(Zone::Enclave)),
                 ]
             }
-            A::ControllersList | A::MetricsRead => one(Resource::System, open),
+            A::ControllersList => one(Resource::System, open),
             A::ControllerInvite | A::ControllerExpel | A::ControllerApprover => self.controllers(open),
             A::HubAuditRead => one(Resource::Audit, open),
-            A::LinkJoin | A::LinkRenew | A::LinkNudge | A::LinkPurge | A::LinkRelay => self.controllers(machine),
-            A::SpokeQuestion | A::SpokeDecisions | A::CustodianKey | A::CustodianEvaluate => {
-                one(Resource::System, machine)
+            A::LinkJoin | A::LinkOpen | A::LinkRenew | A::LinkNudge | A::LinkPurge | A::LinkRelay => {
+                self.controllers(machine)
             }
-            A::SpokeCheckpoint | A::CustodianCheckpoint => one(Resource::Audit, machine),
+            A::SpokeCall | A::SpokeDecisions => one(Resource::System, machine),
+            A::SpokeCheckpoint => one(Resource::Audit, machine),
             A::SpokePart => [("this controller's", true), ("another controller's", false)]
                 .into_iter()
                 .flat_map(|(whose, own)| {
@@ -168,10 +172,8 @@ impl World {
             A::SpokeAcceptance | A::SpokeEpochTake => permits(machine),
             A::SpokeEpochMake => {
                 let mut all = permits(machine);
-                for state in [PermitState::Live, PermitState::NotYet] {
-                    let facts = PermitFacts { leads: false, ..self.permit(state, Output::HubAggregates) };
-                    all.push((format!("{}, neither lead nor deputy", state.name()), Resource::Permit(facts), machine));
-                }
+                let facts = PermitFacts { leads: false, ..self.permit(PermitState::Live, Output::HubAggregates) };
+                all.push(("live, neither lead nor deputy".to_owned(), Resource::Permit(facts), machine));
                 all
             }
             A::SpokeCatalogue => self.outputs(&[("open zone", zone(Zone::Open)), ("enclave", zone(Zone::Enclave))]),

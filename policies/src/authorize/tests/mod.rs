@@ -74,19 +74,14 @@ fn unknown_roles_are_no_roles() {
     }
     assert_eq!("approver:dst".parse::<HubRole>().unwrap(), HubRole::Approver("dst".parse().unwrap()));
     let (authorizer, user) = (Authorizer::new().unwrap(), anna());
-    let dst = "dst".parse().unwrap();
-    let invite = |roles| {
+    let list = |roles| {
         let actor = Actor::Person { user: &user, issuer: "https://i", proof: Proof::Issuer, roles, bound: None };
-        let request = Request::new(
-            actor,
-            Action::ControllerInvite,
-            Resource::Controller { id: &dst, state: ControllerState::Unknown },
-        );
+        let request = Request::new(actor, Action::ControllersList, Resource::System);
         authorizer.decide(&request.in_zone(Zone::Open)).allows()
     };
-    assert!(invite(&[HubRole::Operator]));
-    assert!(!invite(&[]));
-    assert!(!invite(&[HubRole::Coordinator, HubRole::Approver(dst.clone())]));
+    assert!(list(&[HubRole::Operator]) && list(&[HubRole::Coordinator]));
+    assert!(!list(&[]));
+    assert!(!list(&[HubRole::Approver("dst".parse().unwrap())]));
 }
 
 #[test]
@@ -143,4 +138,16 @@ fn a_denial_says_which_policy_and_why() {
     let nobody = Request::new(Actor::Anonymous, Action::HubSession, Resource::System).in_zone(Zone::Open);
     let denial = authorizer.decide(&nobody).or_denied().unwrap_err();
     assert_eq!(denial.to_string(), "'hub.session' denied; no policy permits it");
+}
+
+#[test]
+fn a_trail_shows_each_decision_and_its_answer_in_order() {
+    let (trail, user) = (trail::Trail::default(), anna());
+    let authorizer = Authorizer::new().unwrap();
+    let _followed = tracing::dispatcher::set_default(&trail.dispatch());
+    assert!(authorizer.decide(&session(&user)).allows());
+    let nobody = Request::new(Actor::Anonymous, Action::LinkNudge, Resource::System);
+    assert!(!authorizer.decide(&nobody).allows());
+    assert_eq!(trail.taken(), [(Action::HubSession, true), (Action::LinkNudge, false)]);
+    assert!(trail.taken().is_empty());
 }

@@ -13,6 +13,7 @@ use crate::{
     pseudonym::{ProjectKey, Recoder, Role, StoreKey, project_key::Held},
     publish::{Commit, NewFile, State, Store},
     receive::Question,
+    rules::Rules,
     scan::{self, Effort},
     serve::{self, ServeError, ServeOptions},
 };
@@ -280,10 +281,15 @@ impl Fixture {
 
     pub(super) async fn admission(&self) -> Admission {
         let runtime = serve::engine(&self.config.serve, &self.config.spill_dir()).unwrap();
-        Admission::new(&self.config, Store::open(&self.config).unwrap(), runtime).await.unwrap()
+        Admission::new(&self.config, Store::open(&self.config).unwrap(), runtime, Rules::new().unwrap()).await.unwrap()
     }
 
     pub(super) async fn serve(&self) -> Server {
+        self.serve_by(Rules::new().unwrap()).await
+    }
+
+    /// Serves by other rules than those compiled in.
+    pub(super) async fn serve_by(&self, rules: Rules) -> Server {
         let (ready, bound) = oneshot::channel();
         let shutdown = CancellationToken::new();
         let options = ServeOptions {
@@ -293,7 +299,7 @@ impl Fixture {
             tap: None,
             shutdown: shutdown.clone(),
         };
-        let task = tokio::spawn(serve::run(options));
+        let task = tokio::spawn(serve::run_by(options, rules));
         Server { address: bound.await.unwrap(), shutdown, task }
     }
 

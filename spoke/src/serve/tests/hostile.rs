@@ -1,7 +1,7 @@
 //! A hub that means ill: it holds its own certificate and live tokens of its users, sends what it likes, and gets nothing
 //! beyond what the controller signed. Each attack is tried over the link against a real server.
 
-mod parts;
+pub(super) mod parts;
 mod permits;
 mod questions;
 mod secrets;

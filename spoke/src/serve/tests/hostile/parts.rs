@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn part() -> Part {
+pub(in crate::serve::tests) fn part() -> Part {
     let form: Form = toml::from_str(EXAMPLE).unwrap();
     let application = form.check().unwrap();
     application.split().into_iter().find(|part| part.controller.as_str() == "region-h").unwrap()
