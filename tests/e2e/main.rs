@@ -7,5 +7,6 @@ mod firewall;
 mod fixture;
 mod malformed;
 mod oidc;
+mod revocation;
 mod s3;
 mod secrets;

@@ -53,7 +53,7 @@ fn pseudonyms(platform: &Platform, numbers: &[String]) -> Result<Vec<[u8; 16]>> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_person_number_and_no_linkage_pseudonym_is_where_it_must_not_be() -> Result<()> {
+async fn hostile_hub_and_custodian_hold_no_person_number_and_no_linkage_pseudonym() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let taps = folder.path().join("taps");
     std::fs::create_dir(&taps)?;
@@ -190,7 +190,7 @@ fn rank_correlation(a: &[usize], b: &[usize]) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_projects_cannot_be_linked_by_value_order_or_batches() -> Result<()> {
+async fn hostile_hub_links_no_two_projects_by_value_order_or_batches() -> Result<()> {
     let running = crate::fixture::start(2_000).await?;
     running.platform.open_project(OTHER).await?;
     let platform = &running.platform;

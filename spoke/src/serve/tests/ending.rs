@@ -29,6 +29,22 @@ async fn reading() -> Reading {
     Reading { spoke, _server: server, _hub: hub, rows, permit: id }
 }
 
+/// The log says when it ended.
+async fn end(spoke: &Fixture) -> serde_json::Value {
+    let asked = spoke.audit().into_iter().find(|e| e["stage"] == "asked").unwrap();
+    let look = tokio::time::timeout(Duration::from_secs(20), async {
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            look.tick().await;
+            let events = spoke.audit();
+            if let Some(event) = events.iter().find(|e| e["stage"] == "answered" && e["query"] == asked["query"]) {
+                return event.clone();
+            }
+        }
+    });
+    look.await.expect("no end in the audit log")
+}
+
 /// Reads on slowly: without an end it would take far longer than the five seconds.
 async fn ends(mut reading: Reading) {
     let changed = Instant::now();
@@ -47,19 +63,7 @@ async fn ends(mut reading: Reading) {
     let refusal = refusal(last.unwrap().expect_err("the answer came whole"));
     assert_eq!(refusal.kind, Kind::Denied, "{refusal}");
     assert!(refusal.message.contains("permit at this controller is over"), "{refusal}");
-    // The log says when it ended.
-    let asked = reading.spoke.audit().into_iter().find(|e| e["stage"] == "asked").unwrap();
-    let look = tokio::time::timeout(Duration::from_secs(10), async {
-        let mut look = tokio::time::interval(Duration::from_millis(20));
-        loop {
-            look.tick().await;
-            let events = reading.spoke.audit();
-            if let Some(event) = events.iter().find(|e| e["stage"] == "answered" && e["query"] == asked["query"]) {
-                return event.clone();
-            }
-        }
-    });
-    let answered = look.await.expect("no end in the audit log");
+    let answered = end(&reading.spoke).await;
     assert_eq!(answered["outcome"], "its permit was over");
     assert!(answered["ms"].as_u64().unwrap() < 8_000, "{answered}");
     assert!(answered["rows"].as_u64().unwrap() < 600_000);
@@ -93,4 +97,20 @@ async fn a_running_answer_ends_when_its_approver_is_trusted_no_more() {
     let reading = reading().await;
     crate::approve::approvers::untrust(&reading.spoke.config.approvers_dir(), "bente").unwrap();
     ends(reading).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_hub_that_does_not_read_on_keeps_no_answer_running_after_a_revocation() {
+    let mut reading = reading().await;
+    let revoked = Instant::now();
+    reading.spoke.revoke(reading.permit);
+    // Nobody takes a row meanwhile, so that nothing asks the answer whether it may go on.
+    let answered = end(&reading.spoke).await;
+    assert!(revoked.elapsed() < Duration::from_secs(5), "{} ms", revoked.elapsed().as_millis());
+    assert_eq!(answered["outcome"], "its permit was over");
+    let mut last = None;
+    while let Some(batch) = reading.rows.next().await {
+        last = Some(batch);
+    }
+    assert_eq!(refusal(last.unwrap().expect_err("the answer came whole")).kind, Kind::Denied);
 }
