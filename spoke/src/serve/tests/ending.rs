@@ -1,10 +1,18 @@
 //! Running answers end with their permit, whether the hub wants it or not.
 
-use super::fixture::{Fixture, Hub, LMDB, Server, permit, read_of, refusal, request};
+use super::fixture::{ANNA, Fixture, Hub, LMDB, Server, permit, question, read, read_of, refusal, request};
+use crate::scan;
 use arrow_flight::decode::FlightRecordBatchStream;
 use futures::StreamExt;
-use proto::{ids::PermitId, refusal::Kind};
-use std::time::{Duration, Instant};
+use proto::{
+    ids::PermitId,
+    refusal::{Kind, Refusal},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
 
 struct Reading {
     spoke: Fixture,
@@ -101,16 +109,23 @@ async fn a_running_answer_ends_when_its_approver_is_trusted_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_hub_that_does_not_read_on_keeps_no_answer_running_after_a_revocation() {
-    let mut reading = reading().await;
+    let spoke = Fixture::new().await;
+    let permit = spoke.grant("diabetes", "enclave", &[ANNA], LMDB);
+    let admission = spoke.admission().await;
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(Arc::clone(admission.permits()).watch(stop.clone()));
+    let admitted = admission.admit(question("diabetes", read(&["row", "pnr", "kontakt"]))).await.unwrap();
+    let mut answer = crate::reply::stream(scan::run(admitted).await.unwrap(), stop.clone(), tracing::Span::none());
+    assert!(answer.next().await.unwrap().is_ok());
+    // Nobody takes anything from now on, so that nothing asks the answer whether it may go on.
     let revoked = Instant::now();
-    reading.spoke.revoke(reading.permit);
-    // Nobody takes a row meanwhile, so that nothing asks the answer whether it may go on.
-    let answered = end(&reading.spoke).await;
+    spoke.revoke(permit);
+    let answered = end(&spoke).await;
     assert!(revoked.elapsed() < Duration::from_secs(5), "{} ms", revoked.elapsed().as_millis());
     assert_eq!(answered["outcome"], "its permit was over");
-    let mut last = None;
-    while let Some(batch) = reading.rows.next().await {
-        last = Some(batch);
-    }
-    assert_eq!(refusal(last.unwrap().expect_err("the answer came whole")).kind, Kind::Denied);
+    assert_eq!(admission.free_slots(), spoke.config.serve.max_scans, "it still holds its place");
+    let refusal = Refusal::from(answer.next().await.unwrap().unwrap_err());
+    assert_eq!(refusal.kind, Kind::Denied, "{refusal}");
+    stop.cancel();
+    watch.await.unwrap();
 }
