@@ -3,12 +3,12 @@
 
 use crate::fixture::{Running, number, options, start};
 use anyhow::{Context, Result, ensure};
-use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::decode::FlightRecordBatchStream;
 use demo::{
-    platform::{PROJECT, Part, Platform},
+    platform::{Part, Platform},
     registers::CONTROLLERS,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use std::{path::Path, process::Command, time::Duration};
 
 const COUNT: &str = "SELECT COUNT(*) FROM sds.lmdb";
@@ -25,24 +25,11 @@ async fn count(running: &Running) -> Result<i64> {
 }
 
 /// A big answer of which one batch has been read.
-async fn half_read(running: &Running) -> Result<arrow_flight::decode::FlightRecordBatchStream> {
-    let address = running.platform.enclave().context("runs")?;
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?
-        .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(64 * 1024)
-        .connect()
-        .await?;
-    let mut client = FlightSqlServiceClient::new(channel);
-    client.set_token(running.platform.token().to_owned());
-    client.set_header("x-eger-project", PROJECT);
+async fn half_read(running: &Running) -> Result<FlightRecordBatchStream> {
     // Joined with itself on the person: many times the table's rows.
     let sql = "SELECT a.pnr, a.eksd, b.eksd AS other, a.atc, b.atc AS other_atc, a.volume, b.volume AS other_volume \
                FROM sds.lmdb a JOIN sds.lmdb b ON a.pnr = b.pnr";
-    let info = client.execute(sql.to_owned(), None).await?;
-    let ticket = info.endpoint.into_iter().next().and_then(|e| e.ticket).context("a ticket")?;
-    let mut stream = client.do_get(ticket).await?;
-    stream.next().await.context("a first batch")??;
-    Ok(stream)
+    running.begun(sql).await
 }
 
 /// Waits for a sign that an ingest is at work on the custodian's answers: its cache has grown.

@@ -7,10 +7,12 @@ use arrow::{
     datatypes::DataType,
     util::display::{ArrayFormatter, FormatOptions},
 };
+use arrow_flight::{decode::FlightRecordBatchStream, sql::client::FlightSqlServiceClient};
 use demo::{
     client::Client,
     platform::{Options, PROJECT, Part, Platform},
 };
+use futures::StreamExt;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -46,6 +48,24 @@ impl Running {
     pub(crate) async fn open(&self) -> Result<Client> {
         let address = self.platform.open().context("the hub runs")?;
         Ok(Client::connect(address, self.platform.token(), PROJECT).await?)
+    }
+
+    /// An answer in the enclave of which one batch has been read, and which flows on no faster than it is read.
+    pub(crate) async fn begun(&self, sql: &str) -> Result<FlightRecordBatchStream> {
+        let address = self.platform.enclave().context("the hub runs")?;
+        let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?
+            .initial_stream_window_size(64 * 1024)
+            .initial_connection_window_size(64 * 1024)
+            .connect()
+            .await?;
+        let mut client = FlightSqlServiceClient::new(channel);
+        client.set_token(self.platform.token().to_owned());
+        client.set_header("x-eger-project", PROJECT);
+        let info = client.execute(sql.to_owned(), None).await?;
+        let ticket = info.endpoint.into_iter().next().and_then(|e| e.ticket).context("a ticket")?;
+        let mut stream = client.do_get(ticket).await?;
+        stream.next().await.context("a first batch")??;
+        Ok(stream)
     }
 
     /// Folders of the published files of a controller.

@@ -10,5 +10,6 @@ mod malformed;
 mod oidc;
 mod provider;
 mod readme;
+mod revocation;
 mod s3;
 mod secrets;

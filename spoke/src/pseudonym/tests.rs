@@ -178,7 +178,7 @@ async fn another_custodians_key_cache_or_certificate_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_wire_and_the_disk_hold_no_number_and_no_p() {
+async fn hostile_custodian_sees_no_number_and_no_p_on_the_wire_nor_does_the_disk_hold_one() {
     #[derive(Default)]
     struct Seen(Mutex<Vec<u8>>);
     impl Tap for Seen {

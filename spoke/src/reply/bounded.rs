@@ -1,38 +1,47 @@
-//! The rows of a running query under its limits: rows, bytes, time, its permit, and the end of the process.
+//! The rows of a running query under its limits: rows and bytes as they pass; time, its permit and the end of the
+//! process by a warden of its own, which needs nobody to read.
 //!
 //! INVARIANT: an answer ends well only after its last entry in the audit log is on disk.
 
+use super::warden::{self, End};
 use crate::{
     admit::Context,
     audit,
     scan::{Running, Work, failure, window::bytes_of},
 };
 use arrow::record_batch::RecordBatch;
-use datafusion::error::DataFusionError;
-use futures::{Stream, StreamExt, future::BoxFuture, stream::BoxStream};
-use proto::refusal::{Kind, Refusal};
+use datafusion::{common::runtime::SpawnedTask, error::DataFusionError};
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream};
+use proto::refusal::Refusal;
 use std::{
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context as Poller, Poll, ready},
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Sleep, sleep_until},
-};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tracing::Span;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 /// See the module. Dropping it stops the query.
 pub(crate) struct Bounded {
-    rows: Option<BoxStream<'static, Result<RecordBatch, DataFusionError>>>,
-    deadline: Pin<Box<Sleep>>,
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    flow: Shared,
+    /// told by the warden when the query was ended from outside
+    ended: Option<oneshot::Receiver<Refusal>>,
     /// all rows are gone; the end is being written down
-    closing: Option<BoxFuture<'static, (Result<(), Refusal>, Duration)>>,
-    account: Account,
+    closing: Option<BoxFuture<'static, Result<(), Refusal>>>,
     span: Span,
+    _warden: SpawnedTask<()>,
+}
+
+/// The running query, for whoever comes first: its reader or its warden. Nothing when it is over.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Option<Flow>>>);
+
+/// All that a running query holds.
+struct Flow {
+    rows: BoxStream<'static, Result<RecordBatch, DataFusionError>>,
+    account: Account,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -52,107 +61,98 @@ struct Account {
     written: bool,
 }
 
+impl Shared {
+    /// Held for as long as a batch is taken, which other tasks have made.
+    fn lock(&self) -> MutexGuard<'_, Option<Flow>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops the query here and now and writes that down, even if nobody polls again. The refusal for who reads it, or
+    /// nothing when it is over already.
+    pub(super) fn end(&self, end: End) -> Option<Refusal> {
+        let mut flow = self.lock().take()?;
+        flow.account.outcome = Some(end.outcome());
+        tracing::info!(outcome = end.outcome(), "ended early");
+        Some(end.refusal(&flow.account.context.query))
+    }
+}
+
 impl Bounded {
     pub(crate) fn new(running: Running, admission: Duration, stop: CancellationToken, span: Span) -> Self {
         let Running { context, rows, slot, work, schema: _ } = running;
-        Self {
-            rows: Some(rows),
-            deadline: Box::pin(sleep_until(context.deadline)),
-            stop: Box::pin(stop.cancelled_owned()),
-            ended: Box::pin(context.ended.clone().cancelled_owned()),
-            closing: None,
-            account: Account {
-                context,
-                work,
-                admission,
-                started: Instant::now(),
-                closing: Duration::ZERO,
-                rows: 0,
-                bytes: 0,
-                outcome: None,
-                written: false,
-            },
-            span,
-            _slot: slot,
-        }
+        let until = (context.deadline, context.ended.clone(), stop);
+        let account = Account {
+            context,
+            work,
+            admission,
+            started: Instant::now(),
+            closing: Duration::ZERO,
+            rows: 0,
+            bytes: 0,
+            outcome: None,
+            written: false,
+        };
+        let flow = Shared(Arc::new(Mutex::new(Some(Flow { rows, account, _slot: slot }))));
+        let (tell, ended) = oneshot::channel();
+        let warden = SpawnedTask::spawn(warden::watch(flow.clone(), until, tell).instrument(span.clone()));
+        Self { flow, ended: Some(ended), closing: None, span, _warden: warden }
     }
 
     fn poll_rows(&mut self, poller: &mut Poller<'_>) -> Poll<Option<Result<RecordBatch, Refusal>>> {
         if let Some(closing) = self.closing.as_mut() {
-            let (written, took) = ready!(closing.as_mut().poll(poller));
+            let written = ready!(closing.as_mut().poll(poller));
             self.closing = None;
-            self.account.closing = took;
             return Poll::Ready(written.err().map(Err));
         }
-        let Some(rows) = self.rows.as_mut() else { return Poll::Ready(None) };
-        if self.deadline.as_mut().poll(poller).is_ready() {
-            return Poll::Ready(Some(Err(
-                self.refuse(Kind::Deadline, "was not done in the time allowed for it; filter more, or allow more time")
-            )));
+        let Some(ended) = self.ended.as_mut() else { return Poll::Ready(None) };
+        if let Poll::Ready(told) = ended.poll_unpin(poller) {
+            self.ended = None;
+            // A warden that is gone without a word watches nothing any more.
+            let refusal = told.ok().or_else(|| self.flow.end(End::Stopped));
+            return Poll::Ready(refusal.map(Err));
         }
-        if self.ended.as_mut().poll(poller).is_ready() {
-            return Poll::Ready(Some(Err(
-                self.refuse(Kind::Denied, "was ended: the project's permit at this controller is over or was replaced")
-            )));
-        }
-        if self.stop.as_mut().poll(poller).is_ready() {
-            return Poll::Ready(Some(Err(
-                self.refuse(Kind::Unavailable, "was ended because the spoke is being stopped; ask again later")
-            )));
-        }
-        match ready!(rows.poll_next_unpin(poller)) {
+        let mut shared = self.flow.lock();
+        // Ended this moment: the warden's word is on its way.
+        let Some(flow) = shared.as_mut() else { return Poll::Pending };
+        match ready!(flow.rows.poll_next_unpin(poller)) {
+            Some(Ok(batch)) => match flow.account.count(&batch) {
+                Ok(()) => Poll::Ready(Some(Ok(batch))),
+                Err(end) => {
+                    drop(shared);
+                    self.ended = None;
+                    Poll::Ready(self.flow.end(end).map(Err))
+                }
+            },
+            Some(Err(error)) => {
+                flow.account.outcome = Some("failed");
+                let refusal = failure::refusal(&error, &flow.account.context.query);
+                *shared = None;
+                self.ended = None;
+                Poll::Ready(Some(Err(refusal)))
+            }
             None => {
-                self.rows = None;
-                let end = self.account.end("whole");
-                let audit = self.account.context.audit.clone();
-                self.closing = Some(Box::pin(async move {
-                    let begun = Instant::now();
-                    let written = audit.write(&end).await;
-                    (written, begun.elapsed())
-                }));
+                let flow = shared.take();
+                drop(shared);
+                self.ended = None;
+                self.closing = flow.map(|mut flow| {
+                    async move {
+                        let (end, begun) = (flow.account.end("whole"), Instant::now());
+                        let written = flow.account.context.audit.write(&end).await;
+                        flow.account.closing = begun.elapsed();
+                        written
+                    }
+                    .boxed()
+                });
                 self.poll_rows(poller)
             }
-            Some(Err(error)) => {
-                self.rows = None;
-                self.account.outcome = Some("failed");
-                Poll::Ready(Some(Err(failure::refusal(&error, &self.account.context.query))))
-            }
-            Some(Ok(batch)) => Poll::Ready(Some(self.count(batch))),
         }
     }
+}
 
-    fn count(&mut self, batch: RecordBatch) -> Result<RecordBatch, Refusal> {
-        self.account.rows += batch.num_rows() as u64;
-        self.account.bytes += bytes_of(&batch) as u64;
-        if self.account.rows > self.account.context.max_rows {
-            return Err(self.refuse(
-                Kind::TooLarge,
-                &format!("has more than {} rows; filter or aggregate more", self.account.context.max_rows),
-            ));
-        }
-        if self.account.bytes > self.account.context.max_bytes {
-            return Err(self.refuse(
-                Kind::TooLarge,
-                &format!(
-                    "has more than {} bytes; filter, aggregate or ask for fewer columns",
-                    self.account.context.max_bytes
-                ),
-            ));
-        }
-        Ok(batch)
-    }
-
-    fn refuse(&mut self, kind: Kind, why: &str) -> Refusal {
-        // The query stops here and now, even if nobody polls again.
-        self.rows = None;
-        self.account.outcome = Some(match kind {
-            Kind::Deadline => "its time was over",
-            Kind::Denied => "its permit was over",
-            Kind::TooLarge => "over its caps",
-            _ => "the spoke was stopped",
-        });
-        tracing::info!(kind = ?kind, "ended early");
-        Refusal::new(kind, format!("the answer to query {} {why}", self.account.context.query))
+impl Drop for Bounded {
+    fn drop(&mut self) {
+        // Now, and not when the warden's task is taken down: what comes after may wait for the log.
+        drop(self.flow.lock().take());
     }
 }
 
@@ -167,6 +167,18 @@ impl Stream for Bounded {
 }
 
 impl Account {
+    fn count(&mut self, batch: &RecordBatch) -> Result<(), End> {
+        self.rows += batch.num_rows() as u64;
+        self.bytes += bytes_of(batch) as u64;
+        if self.rows > self.context.max_rows {
+            return Err(End::Rows(self.context.max_rows));
+        }
+        if self.bytes > self.context.max_bytes {
+            return Err(End::Bytes(self.context.max_bytes));
+        }
+        Ok(())
+    }
+
     /// The entry that says how the query ended.
     fn end(&mut self, outcome: &'static str) -> audit::Event {
         self.outcome = Some(outcome);

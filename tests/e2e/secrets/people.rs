@@ -66,7 +66,7 @@ fn keep(file: &Path, answer: &RecordBatch) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_person_number_and_no_linkage_pseudonym_is_where_it_must_not_be() -> Result<()> {
+async fn hostile_hub_and_custodian_hold_no_person_number_and_no_linkage_pseudonym() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let taps = folder.path().join("taps");
     std::fs::create_dir(&taps)?;

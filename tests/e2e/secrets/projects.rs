@@ -45,7 +45,7 @@ fn rank_correlation(a: &[usize], b: &[usize]) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_projects_cannot_be_linked_by_value_order_or_batches() -> Result<()> {
+async fn hostile_hub_links_no_two_projects_by_value_order_or_batches() -> Result<()> {
     let running = crate::fixture::start(2_000).await?;
     running.platform.open_project(OTHER).await?;
     let platform = &running.platform;

@@ -146,6 +146,35 @@ fn hostile_lead_gives_another_key_than_its_record_says() {
 }
 
 #[test]
+fn hostile_hub_gives_the_key_of_another_project() {
+    let (sds, dst, region) = three();
+    let cancer: ProjectId = "cancer".parse().unwrap();
+    let members = vec![sds.named(), dst.named(), region.named()];
+    for party in [&sds, &dst, &region] {
+        party.permit("cancer", members.clone());
+    }
+    // both of epoch 1, by the same lead and for the same members
+    let made = sds.make(&[dst.accept(), region.accept()]).unwrap();
+    let accepted = dst.member.accept(&cancer).unwrap().unwrap();
+    let other = sds.member.make_epoch(&cancer, &[accepted], 0).unwrap();
+    let error = dst.member.take_epoch(&made.record, other.of(&dst)).unwrap_err();
+    assert!(matches!(error, MemberError::Differs("project")), "{error}");
+    // with the project's name changed it doesn't open, and the record of the other project isn't signed so
+    let text = String::from_utf8(other.of(&dst).to_vec()).unwrap();
+    let renamed = text.replace("cancer", project().as_ref());
+    let error = dst.member.take_epoch(&made.record, renamed.as_bytes()).unwrap_err();
+    assert!(matches!(error, MemberError::ProjectKey(ProjectKeyError::Altered)), "{error}");
+    let error = dst.member.take_epoch(&other.record, made.of(&dst)).unwrap_err();
+    assert!(matches!(error, MemberError::Differs("project")), "{error}");
+    assert!(dst.holds().is_none());
+    // nor is it taken for a project that the own controller doesn't permit
+    dst.permits.live.lock().unwrap().remove(&cancer);
+    let error = other.take(&dst).unwrap_err();
+    assert!(matches!(error, MemberError::NoPermit(_)), "{error}");
+    made.take(&dst).unwrap();
+}
+
+#[test]
 fn hostile_record_by_a_member_that_is_not_lead() {
     let (sds, dst, region) = three();
     let members = vec![sds.named(), dst.named(), region.named()];

@@ -107,7 +107,7 @@ async fn told(lie: Lie) -> LinkError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_evaluation_under_another_key_is_refused() {
+async fn hostile_custodians_evaluation_under_another_key_is_refused() {
     let error = told(Lie::OtherKey).await;
     assert!(matches!(error, LinkError::Proof { .. }), "{error}");
 }

@@ -1,10 +1,18 @@
 //! Running answers end with their permit, whether the hub wants it or not.
 
-use super::fixture::{Fixture, Hub, LMDB, Server, permit, read_of, refusal, request};
+use super::fixture::{ANNA, Fixture, Hub, LMDB, Server, permit, question, read, read_of, refusal, request};
+use crate::scan;
 use arrow_flight::decode::FlightRecordBatchStream;
 use futures::StreamExt;
-use proto::{ids::PermitId, refusal::Kind};
-use std::time::{Duration, Instant};
+use proto::{
+    ids::PermitId,
+    refusal::{Kind, Refusal},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
 
 struct Reading {
     spoke: Fixture,
@@ -29,6 +37,22 @@ async fn reading() -> Reading {
     Reading { spoke, _server: server, _hub: hub, rows, permit: id }
 }
 
+/// The log says when it ended.
+async fn end(spoke: &Fixture) -> serde_json::Value {
+    let asked = spoke.audit().into_iter().find(|e| e["stage"] == "asked").unwrap();
+    let look = tokio::time::timeout(Duration::from_secs(20), async {
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            look.tick().await;
+            let events = spoke.audit();
+            if let Some(event) = events.iter().find(|e| e["stage"] == "answered" && e["query"] == asked["query"]) {
+                return event.clone();
+            }
+        }
+    });
+    look.await.expect("no end in the audit log")
+}
+
 /// Reads on slowly: without an end it would take far longer than the five seconds.
 async fn ends(mut reading: Reading) {
     let changed = Instant::now();
@@ -47,19 +71,7 @@ async fn ends(mut reading: Reading) {
     let refusal = refusal(last.unwrap().expect_err("the answer came whole"));
     assert_eq!(refusal.kind, Kind::Denied, "{refusal}");
     assert!(refusal.message.contains("permit at this controller is over"), "{refusal}");
-    // The log says when it ended.
-    let asked = reading.spoke.audit().into_iter().find(|e| e["stage"] == "asked").unwrap();
-    let look = tokio::time::timeout(Duration::from_secs(10), async {
-        let mut look = tokio::time::interval(Duration::from_millis(20));
-        loop {
-            look.tick().await;
-            let events = reading.spoke.audit();
-            if let Some(event) = events.iter().find(|e| e["stage"] == "answered" && e["query"] == asked["query"]) {
-                return event.clone();
-            }
-        }
-    });
-    let answered = look.await.expect("no end in the audit log");
+    let answered = end(&reading.spoke).await;
     assert_eq!(answered["outcome"], "its permit was over");
     assert!(answered["ms"].as_u64().unwrap() < 8_000, "{answered}");
     assert!(answered["rows"].as_u64().unwrap() < 600_000);
@@ -113,4 +125,28 @@ async fn the_hub_is_told_whether_a_permit_was_taken_back_or_its_last_day_is_over
     spoke.sign(over);
     let _server = spoke.serve().await;
     spoke.asked(&["cancer.expired", "diabetes.revoked"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_hub_that_does_not_read_on_keeps_no_answer_running_after_a_revocation() {
+    let spoke = Fixture::new().await;
+    let permit = spoke.grant("diabetes", "enclave", &[ANNA], LMDB);
+    let admission = spoke.admission().await;
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(Arc::clone(admission.permits()).watch(stop.clone()));
+    let admitted = admission.admit(question("diabetes", read(&["row", "pnr", "kontakt"]))).await.unwrap();
+    let mut answer =
+        crate::reply::stream(scan::run(admitted).await.unwrap(), Duration::ZERO, stop.clone(), tracing::Span::none());
+    assert!(answer.next().await.unwrap().is_ok());
+    // Nobody takes anything from now on, so that nothing asks the answer whether it may go on.
+    let revoked = Instant::now();
+    spoke.revoke(permit);
+    let answered = end(&spoke).await;
+    assert!(revoked.elapsed() < Duration::from_secs(5), "{} ms", revoked.elapsed().as_millis());
+    assert_eq!(answered["outcome"], "its permit was over");
+    assert_eq!(admission.free_slots(), spoke.config.serve.max_scans, "it still holds its place");
+    let refusal = Refusal::from(answer.next().await.unwrap().unwrap_err());
+    assert_eq!(refusal.kind, Kind::Denied, "{refusal}");
+    stop.cancel();
+    watch.await.unwrap();
 }

@@ -33,7 +33,7 @@ use parquet::{
 use policies::permit::{Output, Permit, Revocation, SignedPermit, User};
 use prost::Message;
 use proto::{
-    ids::{PermitId, QueryId, TableName},
+    ids::{PermitId, ProjectId, QueryId, TableName},
     plan,
     refusal::{Kind, Refusal},
     schema,
@@ -150,10 +150,15 @@ impl Fixture {
         // While nothing was permitted, a serving spoke may have destroyed the key.
         self.put(signed.permit().id, signed.compact());
         if !self.config.project_key(project).exists() {
-            let pass = self.config.passphrase().unwrap();
-            Held::new(project.clone(), 1).unwrap().store(&self.config.projects_dir(), &pass).unwrap();
+            self.make_key(project);
         }
         signed.permit().id
+    }
+
+    /// A key of the first epoch for `project`, as its lead would have given it.
+    pub(super) fn make_key(&self, project: &ProjectId) {
+        let pass = self.config.passphrase().unwrap();
+        Held::new(project.clone(), 1).unwrap().store(&self.config.projects_dir(), &pass).unwrap();
     }
 
     /// A text as the permit of that id, whatever it is; never seen half written.

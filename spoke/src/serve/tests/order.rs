@@ -31,7 +31,7 @@ fn borders(batches: &[RecordBatch]) -> Vec<usize> {
 
 /// One large row group is the hardest case: the order within it is that of S, and the same for all projects.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_projects_see_rows_in_unrelated_orders_and_one_always_the_same() {
+async fn hostile_hub_sees_two_projects_rows_in_unrelated_orders_and_one_always_the_same() {
     const ROWS: usize = 240_000;
     let spoke = Fixture::new().await;
     spoke.publish("large", ROWS, ROWS).await;
@@ -90,7 +90,7 @@ async fn the_order_of_pieces_is_uncorrelated_on_average() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_shows_two_projects_different_rows() {
+async fn hostile_hub_sees_different_rows_of_two_projects_under_a_limit() {
     let spoke = Fixture::new().await;
     spoke.publish("small", 12_000, 12_000).await;
     let tables = LMDB.replace("lmdb", "small");
