@@ -138,7 +138,7 @@ impl Bounded {
                     async move {
                         let (end, begun) = (flow.account.end("whole"), Instant::now());
                         let written = flow.account.context.audit.write(&end).await;
-                        flow.account.closing = begun.elapsed();
+                        flow.account.closed(begun.elapsed());
                         written
                     }
                     .boxed()
@@ -177,6 +177,11 @@ impl Account {
             return Err(End::Bytes(self.context.max_bytes));
         }
         Ok(())
+    }
+
+    /// How long the end's entry took to be written.
+    fn closed(&mut self, took: Duration) {
+        self.closing = took;
     }
 
     /// The entry that says how the query ended.
