@@ -1,6 +1,6 @@
 //! One request's facts, passed by argument through the whole path.
 
-use crate::{config::Project, identify::Caller, registry::TableOffer};
+use crate::{config::Project, identify::Caller, registry::Terms};
 use chrono::{DateTime, SubsecRound, Utc};
 use proto::{envelope::Proof, ids::QueryId, wire};
 use std::{
@@ -43,14 +43,13 @@ impl RequestContext {
         wire::Envelope::from(&self.facts())
     }
 
-    /// The envelope of a question to the controller of `offer`: under the permit, and the key's epoch, that the offer was
-    /// made under.
+    /// The envelope of a question to a controller under the terms of its offer: the permit, and the key's epoch.
     #[must_use]
-    pub fn envelope_for(&self, offer: &TableOffer) -> wire::Envelope {
-        let signature = if offer.terms.client_signature { self.signature.clone() } else { Proof::default() };
+    pub fn envelope_for(&self, terms: &Terms) -> wire::Envelope {
+        let signature = if terms.client_signature { self.signature.clone() } else { Proof::default() };
         wire::Envelope::from(&proto::envelope::Envelope {
-            permit: offer.terms.permit,
-            epoch: offer.terms.epoch,
+            permit: terms.permit,
+            epoch: terms.epoch,
             signature,
             ..self.facts()
         })

@@ -17,7 +17,7 @@ use crate::{
     identify::{Identify, TokenError, TokenStore},
     plan::Planner,
     receive::{Core, Front, Sealer, Service, TicketKeyError},
-    registry::{Links, Registry},
+    registry::{Links, Nationals, Registry, national::declare::NationalError},
 };
 use arrow_flight::flight_service_server::FlightServiceServer;
 use listen::ListenError;
@@ -111,6 +111,9 @@ pub struct ServeOptions {
 /// Why the hub can't serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// `national/*.toml`.
+    #[error(transparent)]
+    National(#[from] NationalError),
     /// The configuration is not usable.
     #[error(transparent)]
     Config(#[from] HubConfigError),
@@ -192,6 +195,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let nudges = Nudges::default();
     let registry = Registry::new(
         Arc::clone(&links),
+        Nationals::load(&config.folder)?,
         Duration::from_secs(config.query.catalogue_timeout_seconds),
         Duration::from_secs(config.query.catalogue_cache_seconds),
     );

@@ -146,7 +146,8 @@ async fn run_by(options: ServeOptions, rules: Rules) -> Result<(), ServeError> {
     let removal = config.link.gateway.is_some().then(|| Arc::new(OverGateway(config.clone())) as Arc<dyn Removal>);
     tokio::spawn(duties.run(Arc::clone(&admission), removal, watched));
     // Twice what is read, so that a somewhat larger request gets our own answer and not a broken connection.
-    let largest = admission.fragment_limits().max_bytes.saturating_mul(2);
+    let limits = admission.fragment_limits();
+    let largest = limits.max_bytes.saturating_mul(2).saturating_add(limits.max_keys);
     let service = FlightServiceServer::new(surface).max_decoding_message_size(largest);
     let server = match dial {
         Some(gateway) => {

@@ -272,6 +272,7 @@ async fn malformed_fragments_are_refused_by_name() -> Result<()> {
         }),
         fragment: Some(wire::Fragment { version: 1, root: Some(read("bef", &["koen"])) }),
         schema_fingerprint: Vec::new(),
+        keys: Vec::new(),
     };
     let change = |f: &dyn Fn(&mut wire::ScanRequest)| {
         let mut request = good();

@@ -22,16 +22,21 @@ pub enum Broken {
     Said(tonic::Status),
 }
 
-/// Sends the fragment and returns the answer's stream. Dropping the stream stops the work at the spoke.
+/// Sends the fragment, and the key lists that it speaks of, and returns the answer's stream. Dropping the stream stops the work at the spoke.
 ///
 /// # Errors
 /// When the spoke can't be reached or refuses.
-pub async fn send(question: &Permitted<wire::Fragment>, links: &Links) -> Result<Streaming<FlightData>, Broken> {
+pub async fn send(
+    question: &Permitted<wire::Fragment>,
+    keys: Vec<wire::KeyList>,
+    links: &Links,
+) -> Result<Streaming<FlightData>, Broken> {
     let link = links.reach(question.controller()).await.ok_or(Broken::NoLink)?;
     let request = wire::ScanRequest {
-        envelope: Some(question.context().envelope_for(question.offer())),
+        envelope: Some(question.context().envelope_for(question.terms())),
         fragment: Some(question.get().clone()),
-        schema_fingerprint: question.offer().fingerprint.clone(),
+        schema_fingerprint: question.fingerprint(),
+        keys,
     };
     let mut client = FlightServiceClient::new(link.channel()).max_decoding_message_size(runtime::tls::MAX_MESSAGE);
     let answer = client.do_get(Ticket { ticket: request.encode_to_vec().into() }).await.map_err(Broken::Said)?;
@@ -47,6 +52,6 @@ pub fn digest(question: &Permitted<wire::Fragment>) -> Digest {
         controller: question.controller(),
         zone: context.caller.zone.to_wire(),
         fragment: &question.get().encode_to_vec(),
-        schema_fingerprint: &question.offer().fingerprint,
+        schema_fingerprint: &question.fingerprint(),
     })
 }

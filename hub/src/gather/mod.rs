@@ -8,6 +8,7 @@ mod trouble;
 use crate::{
     dispatch::{self, Broken},
     permit::Permitted,
+    plan::KeySlot,
     registry::Links,
 };
 use arrow::{
@@ -38,19 +39,23 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub const WIRE_BYTES: &str = "wire_bytes";
 /// Name of the metric that counts rows received from a spoke.
 pub const WIRE_ROWS: &str = "wire_rows";
+/// Name of the metric that counts bytes of key lists sent to a spoke.
+pub const KEY_BYTES: &str = "key_bytes";
 
 /// What was received in answer to one fragment.
 #[derive(Debug, Clone)]
 struct Counters {
     rows: Count,
     bytes: Count,
+    keys: Count,
 }
 
-/// The rows that answer `question`. The request is sent when the stream is first polled; an answer that breaks before
+/// The rows that answer `question`, which speaks of `lists`. The request is sent when the stream is first polled; an answer that breaks before
 /// it gave a row is asked for once more.
 #[must_use]
 pub fn rows(
     question: Permitted<wire::Fragment>,
+    lists: Vec<Arc<KeySlot>>,
     links: Arc<Links>,
     schema: SchemaRef,
     metrics: &ExecutionPlanMetricsSet,
@@ -59,8 +64,10 @@ pub fn rows(
     let counters = Counters {
         rows: MetricBuilder::new(metrics).counter(WIRE_ROWS, partition),
         bytes: MetricBuilder::new(metrics).counter(WIRE_BYTES, partition),
+        keys: MetricBuilder::new(metrics).counter(KEY_BYTES, partition),
     };
-    let gather = Gather { question, links, schema: Arc::clone(&schema), counters, state: State::Ask { again: true } };
+    let gather =
+        Gather { question, lists, links, schema: Arc::clone(&schema), counters, state: State::Ask { again: true } };
     let batches = futures::stream::try_unfold(gather, |mut gather| async move {
         match gather.next().await {
             Ok(Some(batch)) => Ok(Some((batch, gather))),
@@ -73,6 +80,8 @@ pub fn rows(
 
 struct Gather {
     question: Permitted<wire::Fragment>,
+    /// what other parts of the statement find, which must be complete before this one is asked
+    lists: Vec<Arc<KeySlot>>,
     links: Arc<Links>,
     schema: SchemaRef,
     counters: Counters,
@@ -123,7 +132,13 @@ impl Gather {
         match &mut self.state {
             State::Ask { again } => {
                 let again = *again;
-                let stream = dispatch::send(&self.question, &self.links).await.map_err(Trouble::Broken)?;
+                let mut keys = Vec::with_capacity(self.lists.len());
+                for list in &self.lists {
+                    let list = list.complete().await.to_wire();
+                    self.counters.keys.add(prost::Message::encoded_len(&list));
+                    keys.push(list);
+                }
+                let stream = dispatch::send(&self.question, keys, &self.links).await.map_err(Trouble::Broken)?;
                 let decoder = FlightDataDecoder::new(frames(stream, self.counters.clone()));
                 self.state = State::Answer { decoder: Box::new(decoder), again };
                 Ok(Step::On)

@@ -7,11 +7,16 @@
 
 pub(crate) mod rules;
 
-use crate::{registry::TableOffer, request::RequestContext};
+use crate::{
+    registry::{TableOffer, Terms},
+    request::RequestContext,
+};
 use proto::{
+    fragment,
     ids::ControllerId,
+    plan,
     refusal::{Kind, Refusal},
-    wire,
+    schema, wire,
 };
 use std::sync::Arc;
 
@@ -20,6 +25,7 @@ use std::sync::Arc;
 pub struct Permitted<T> {
     value: T,
     offer: Arc<TableOffer>,
+    others: Vec<Arc<TableOffer>>,
     context: Arc<RequestContext>,
 }
 
@@ -36,10 +42,21 @@ impl<T> Permitted<T> {
         &self.offer.controller
     }
 
-    /// The table it reads.
+    /// Under which permit, and with which key; the same for all tables.
     #[must_use]
-    pub fn offer(&self) -> &Arc<TableOffer> {
-        &self.offer
+    pub fn terms(&self) -> &Terms {
+        &self.offer.terms
+    }
+
+    /// The tables it reads.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableOffer>> {
+        std::iter::once(&self.offer).chain(&self.others)
+    }
+
+    /// What the hub thinks that the tables look like.
+    #[must_use]
+    pub fn fingerprint(&self) -> Vec<u8> {
+        schema::fingerprint_of(self.tables().map(|table| (table.name.as_ref(), table.fingerprint.as_slice())))
     }
 
     /// In which request.
@@ -49,15 +66,49 @@ impl<T> Permitted<T> {
     }
 }
 
-/// Permits `fragment`, which reads `offer`'s table, in this request.
+impl Permitted<wire::Fragment> {
+    /// The same question about fewer rows: those whose `column` is in key list `list`. `_route`: that the receiver may
+    /// learn the keys.
+    #[must_use]
+    pub fn looking_up(mut self, column: &str, list: u32, _route: &MayLearn) -> Self {
+        use wire::expr::Kind;
+        if let Some(root) = self.value.root.take() {
+            let column = wire::Expr { kind: Some(Kind::Column(column.to_owned())) };
+            let found = wire::InKeys { expr: Some(Box::new(column)), list };
+            let found = wire::Expr { kind: Some(Kind::InKeys(Box::new(found))) };
+            self.value.root = Some(plan::filter(root, found));
+        }
+        self
+    }
+}
+
+/// That a controller may learn which people of some others are in a cohort. Made by [`may_learn`] only.
+#[derive(Debug, Clone)]
+pub struct MayLearn(());
+
+/// Whether `receiver` may learn values of the rows that `sources` ask for: each source's controller's permit names it.
+#[must_use]
+pub fn may_learn(sources: &[&Permitted<wire::Fragment>], receiver: &Permitted<wire::Fragment>) -> Option<MayLearn> {
+    let to = receiver.controller();
+    let named = |source: &&Permitted<wire::Fragment>| {
+        source.controller() == to || rules::key_list(&receiver.context.caller, source.terms(), to)
+    };
+    sources.iter().all(named).then_some(MayLearn(()))
+}
+
+/// Permits `fragment`, which reads `offers`, tables of one controller, in this request.
 ///
 /// # Errors
-/// When the caller is no member, the controller not the project's, or the fragment reads anything but offered columns.
+/// When the caller is no member, the controller not the project's, the tables not all of one controller and permit, or the
+/// fragment reads anything but offered columns.
 pub fn fragment(
     context: &Arc<RequestContext>,
-    offer: &Arc<TableOffer>,
+    offers: &[Arc<TableOffer>],
     fragment: wire::Fragment,
 ) -> Result<Permitted<wire::Fragment>, Refusal> {
+    let Some((offer, others)) = offers.split_first() else {
+        return Err(Refusal::new(Kind::Internal, "a fragment that reads no table"));
+    };
     let project = &context.project;
     if !project.has(&context.caller.user, Some(&context.caller.issuer))
         || !project.controllers.contains_key(&offer.controller)
@@ -68,37 +119,27 @@ pub fn fragment(
         ));
     }
     rules::project(&context.caller, rules::asks(context.caller.zone), project)?;
-    let root = fragment.root.as_ref().ok_or_else(|| Refusal::new(Kind::Internal, "an empty fragment"))?;
-    reads(root, offer)?;
-    Ok(Permitted { value: fragment, offer: Arc::clone(offer), context: Arc::clone(context) })
+    if others.iter().any(|other| other.controller != offer.controller || other.terms != offer.terms) {
+        return Err(Refusal::new(Kind::Internal, "a fragment over tables of several controllers or permits"));
+    }
+    let read = fragment::reads(&fragment);
+    if read.is_empty() {
+        return Err(Refusal::new(Kind::Internal, "a fragment that reads no table"));
+    }
+    read.into_iter().try_for_each(|read| offered(read, offers, &offer.controller))?;
+    Ok(Permitted { value: fragment, offer: Arc::clone(offer), others: others.to_vec(), context: Arc::clone(context) })
 }
 
-/// Everything else in a fragment speaks of the columns of its `Read`.
-fn reads(rel: &wire::Rel, offer: &TableOffer) -> Result<(), Refusal> {
-    use wire::rel::Kind as Rel;
-    let input = match rel.kind.as_ref() {
-        Some(Rel::Read(read)) => {
-            let unknown = read.columns.iter().find(|c| offer.schema.column_with_name(c).is_none());
-            return match unknown {
-                Some(column) => Err(Refusal::new(
-                    Kind::Denied,
-                    format!("'{}' does not offer column '{column}' of '{}'", offer.controller, offer.name),
-                )),
-                None if read.table != offer.name.as_ref() => Err(Refusal::new(
-                    Kind::Denied,
-                    format!("'{}' does not offer table '{}'", offer.controller, read.table),
-                )),
-                None => Ok(()),
-            };
-        }
-        Some(Rel::Filter(filter)) => filter.input.as_deref(),
-        Some(Rel::Project(project)) => project.input.as_deref(),
-        Some(Rel::Aggregate(aggregate)) => aggregate.input.as_deref(),
-        Some(Rel::SortLimit(sort)) => sort.input.as_deref(),
-        None => None,
+/// Everything else in a fragment speaks of the columns of what it reads.
+fn offered(read: &wire::Read, offers: &[Arc<TableOffer>], controller: &ControllerId) -> Result<(), Refusal> {
+    let Some(offer) = offers.iter().find(|offer| read.table == offer.name.as_ref()) else {
+        return Err(Refusal::new(Kind::Denied, format!("'{controller}' does not offer table '{}'", read.table)));
     };
-    match input {
-        Some(input) => reads(input, offer),
-        None => Err(Refusal::new(Kind::Internal, "a fragment that reads no table")),
+    match read.columns.iter().find(|column| offer.schema.column_with_name(column).is_none()) {
+        Some(column) => Err(Refusal::new(
+            Kind::Denied,
+            format!("'{controller}' does not offer column '{column}' of '{}'", offer.name),
+        )),
+        None => Ok(()),
     }
 }

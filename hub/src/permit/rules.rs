@@ -2,12 +2,16 @@
 //!
 //! INVARIANT: nothing is decided here; a call that doesn't ask Cedar is missing from [`crate::endpoints`].
 
-use crate::{config::Project, identify::Caller, plan::Manner};
+use crate::{config::Project, identify::Caller, plan::Manner, registry::Terms};
 use policies::{
-    authorize::{self, Action, Actor, ProjectState, Proof, Request, Resource, Whom},
+    authorize::{self, Action, Actor, PermitFacts, PermitState, ProjectState, Proof, Request, Resource, Whom},
+    permit::{Output, User},
     zone::Zone,
 };
-use proto::refusal::{Kind, Refusal};
+use proto::{
+    ids::ControllerId,
+    refusal::{Kind, Refusal},
+};
 
 fn actor(caller: &Caller) -> Actor<'_> {
     let Caller { user, issuer, .. } = caller;
@@ -73,6 +77,22 @@ pub(crate) fn question(caller: &Caller, manner: Manner, of: &Project) -> Result<
     project(caller, action, of)
 }
 
+/// May values of rows that were read under `terms` go to the spoke of `receiver`, in the caller's name?
+pub(super) fn key_list(caller: &Caller, terms: &Terms, receiver: &ControllerId) -> bool {
+    let user = User { user: caller.user.clone(), issuer: caller.issuer.clone() };
+    let facts = PermitFacts {
+        // The spoke has told its terms to this caller, under a permit that counts.
+        state: PermitState::Live,
+        output: Some(if caller.zone == Zone::Enclave { Output::EnclaveRows } else { Output::HubAggregates }),
+        users: std::slice::from_ref(&user),
+        leads: false,
+        client_signature: terms.client_signature,
+        key_lists_to: &terms.key_lists_to,
+    };
+    let request = Request::new(actor(caller), Action::SpokeKeyList, Resource::Permit(facts));
+    authorize::decide(&request.in_zone(caller.zone).to(receiver)).or_denied().is_ok()
+}
+
 /// What a question is in a zone.
 pub(crate) fn asks(zone: Zone) -> Action {
     match zone {
@@ -90,7 +110,6 @@ pub(crate) fn may_cancel(caller: &Caller, owner: Whom<'_>) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use policies::permit::User;
 
     fn diabetes() -> Project {
         Project {

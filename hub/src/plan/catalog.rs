@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: what no controller offers to this project, user and zone does not exist.
 
-use super::table::SpokeTable;
+use super::{national::NationalTable, table::SpokeTable};
 use crate::{
     registry::{Catalogue, Links, Offer, TableOffer},
     request::RequestContext,
@@ -84,8 +84,12 @@ impl SchemaProvider for ControllerSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         match &self.offer {
             Offer::Tables(tables) => Ok(named(tables, name).map(|offer| {
-                Arc::new(SpokeTable::new(Arc::clone(offer), Arc::clone(&self.links), Arc::clone(&self.context)))
-                    as Arc<dyn TableProvider>
+                let (links, context) = (Arc::clone(&self.links), Arc::clone(&self.context));
+                if offer.parts.is_empty() {
+                    Arc::new(SpokeTable::new(Arc::clone(offer), links, context)) as Arc<dyn TableProvider>
+                } else {
+                    Arc::new(NationalTable::new(Arc::clone(offer), links, context)) as Arc<dyn TableProvider>
+                }
             })),
             Offer::Nothing => Ok(None),
             Offer::Down(refusal) => Err(DataFusionError::External(Box::new(refusal.clone()))),

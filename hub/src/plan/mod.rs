@@ -7,6 +7,8 @@
 
 mod catalog;
 mod explain;
+mod federate;
+mod national;
 mod parameters;
 mod roles;
 mod run;
@@ -18,6 +20,7 @@ mod step;
 mod table;
 mod trouble;
 
+pub use federate::KeySlot;
 pub use parameters::{Parameters, Prepared};
 pub use run::{Answer, Question, Runnable};
 pub use scan::SpokeScanExec;
@@ -27,7 +30,7 @@ pub use table::SpokeTable;
 use crate::{
     compute::Compute,
     permit::rules,
-    registry::{Catalogue, Offer, Registry, TableOffer},
+    registry::{Catalogue, Offer, Registry, TableOffer, national::declare::SCHEMA},
     release::{self, Released},
     request::RequestContext,
 };
@@ -139,7 +142,13 @@ impl Planner {
         let fail = |error| trouble::planning(&error, &context.query);
         let mut named = Vec::new();
         for reference in state.resolve_table_references(&reading.statement).map_err(fail)? {
-            named.extend(known(&reference, &state, &catalogue)?);
+            if let Some(table) = known(&reference, &state, &catalogue)? {
+                if table.parts.is_empty() {
+                    named.push(table);
+                } else {
+                    named.extend(table.parts.iter().map(|part| Arc::clone(&part.offer)));
+                }
+            }
         }
         step::check(&named)?;
         let logical = state.statement_to_plan(reading.statement.clone()).await.map_err(fail)?;
@@ -185,6 +194,11 @@ fn known(
     }
     let controller: ControllerId = resolved.schema.parse().map_err(|_| missing())?;
     let table: TableName = resolved.table.parse().map_err(|_| missing())?;
+    if controller.as_ref() == SCHEMA
+        && let Some(refusal) = catalogue.broken.get(&table)
+    {
+        return Err(refusal.clone());
+    }
     match catalogue.offers.get(&controller) {
         Some(Offer::Tables(tables)) => tables.get(&table).map(|offer| Some(Arc::clone(offer))).ok_or_else(missing),
         Some(Offer::Down(refusal)) => Err(refusal.clone()),

@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: only the released plan is run, and the answer has exactly the schema that was announced.
 
-use super::{Manner, Planned, SpokeScanExec, explain, trouble};
+use super::{Manner, Planned, SpokeScanExec, explain, federate, national, trouble};
 use crate::{dispatch, request::RequestContext};
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
@@ -62,7 +62,11 @@ impl Planned {
     pub async fn physical(self) -> Result<Runnable, Refusal> {
         let Self { context, state, plan, manner, schema, .. } = self;
         let fail = |error: DataFusionError| trouble::planning(&error, &context.query);
-        let physical = state.create_physical_plan(plan.get()).await.map_err(fail)?;
+        let members = national::taken_apart(plan.get().clone()).map_err(fail)?;
+        let optimised = state.optimize(&members).map_err(fail)?;
+        let federated = federate::at_spokes(optimised).map_err(fail)?;
+        let physical = state.query_planner().create_physical_plan(&federated, &state).await.map_err(fail)?;
+        let physical = federate::with_key_lists(physical).map_err(fail)?;
         Ok(Runnable { context, state, physical, manner, schema })
     }
 }
@@ -79,7 +83,7 @@ impl Runnable {
         let asked: BTreeSet<Question> = scans
             .into_iter()
             .map(SpokeScanExec::question)
-            .filter(|question| question.offer().terms.client_signature)
+            .filter(|question| question.terms().client_signature)
             .map(|question| Question { controller: question.controller().clone(), digest: dispatch::digest(question) })
             .collect();
         asked.into_iter().collect()

@@ -2,7 +2,12 @@
 //!
 //! INVARIANT: `execute` asks nobody; the request goes out when the stream is first polled.
 
-use crate::{gather, permit::Permitted, registry::Links};
+use super::KeySlot;
+use crate::{
+    gather,
+    permit::{MayLearn, Permitted},
+    registry::Links,
+};
 use arrow::datatypes::SchemaRef;
 use datafusion::{
     common::{DataFusionError, Statistics, tree_node::TreeNodeRecursion},
@@ -25,6 +30,7 @@ use std::{fmt, sync::Arc};
 #[derive(Debug, Clone)]
 pub struct SpokeScanExec {
     question: Permitted<wire::Fragment>,
+    lists: Vec<Arc<KeySlot>>,
     links: Arc<Links>,
     schema: SchemaRef,
     statistics: Arc<Statistics>,
@@ -47,12 +53,28 @@ impl SpokeScanExec {
         );
         Self {
             question,
+            lists: Vec::new(),
             links,
             schema,
             statistics: Arc::new(statistics),
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+
+    /// The same question about rows whose column at `place` is in a list that another part of the statement makes.
+    pub(super) fn looking_up(&self, place: usize, list: &Arc<KeySlot>, route: &MayLearn) -> Option<Self> {
+        let number = u32::try_from(self.lists.len()).ok()?;
+        let column = self.schema.fields().get(place)?.name();
+        let mut scan = self.clone();
+        scan.question = self.question.clone().looking_up(column, number, route);
+        scan.lists.push(Arc::clone(list));
+        Some(scan)
+    }
+
+    /// How many lists it waits for.
+    pub(super) fn lists(&self) -> usize {
+        self.lists.len()
     }
 
     /// The controller asked.
@@ -90,7 +112,9 @@ impl SpokeScanExec {
 
 impl DisplayAs for SpokeScanExec {
     fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (controller, table) = (self.question.controller(), &self.question.offer().name);
+        let controller = self.question.controller();
+        let tables: Vec<&str> = self.question.tables().map(|table| table.name.as_ref()).collect();
+        let table = tables.join("+");
         match kind {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
                 write!(f, "SpokeScanExec: spoke={controller}, table={table}, fragment={}", self.text())
@@ -117,7 +141,7 @@ impl ExecutionPlan for SpokeScanExec {
         &self,
         _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
     ) -> Result<TreeNodeRecursion, DataFusionError> {
-        // No dynamic filters: key lists may go to a spoke only when the sources' permits name it.
+        // None of the engine's dynamic filters: key lists go only where the sources' permits say (`federate::keys`).
         Ok(TreeNodeRecursion::Continue)
     }
 
@@ -138,6 +162,7 @@ impl ExecutionPlan for SpokeScanExec {
         }
         Ok(gather::rows(
             self.question.clone(),
+            self.lists.clone(),
             Arc::clone(&self.links),
             Arc::clone(&self.schema),
             &self.metrics,

@@ -65,7 +65,7 @@ pub(super) fn session(
     let options = config.options_mut();
     // Clients without view types (JDBC) read plain strings.
     options.sql_parser.map_string_types_to_utf8view = false;
-    // Nothing of one spoke's rows goes to another.
+    // What one spoke's rows hold goes to another only where permits say so; the engine doesn't know them.
     options.optimizer.enable_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;

@@ -3,7 +3,7 @@
 //! INVARIANT: rows of two controllers meet only when both made their pseudonyms with one key; else nobody would match
 //! anybody, and the answer would be wrong without looking so.
 
-use super::SpokeTable;
+use super::{SpokeTable, national::NationalTable};
 use crate::registry::TableOffer;
 use datafusion::{common::tree_node::TreeNodeRecursion, datasource::source_as_provider, logical_expr::LogicalPlan};
 use proto::{
@@ -39,9 +39,13 @@ pub(super) fn controllers(plan: &LogicalPlan) -> BTreeSet<ControllerId> {
     let _ = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && let Ok(provider) = source_as_provider(&scan.source)
-            && let Some(table) = provider.downcast_ref::<SpokeTable>()
         {
-            all.insert(table.offer().controller.clone());
+            if let Some(table) = provider.downcast_ref::<SpokeTable>() {
+                all.insert(table.offer().controller.clone());
+            }
+            if let Some(national) = provider.downcast_ref::<NationalTable>() {
+                all.extend(national.members().map(|member| member.controller.clone()));
+            }
         }
         Ok(TreeNodeRecursion::Continue)
     });
@@ -65,6 +69,7 @@ mod tests {
             rows: 1,
             bytes: 1,
             fingerprint: Vec::new(),
+            parts: Vec::new(),
             terms: Arc::new(Terms { epoch: Some(epoch), key_id: id.to_owned(), ..Terms::default() }),
         })
     }

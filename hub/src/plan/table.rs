@@ -37,8 +37,18 @@ impl SpokeTable {
 
     /// The offer behind it.
     #[must_use]
-    pub fn offer(&self) -> &TableOffer {
+    pub fn offer(&self) -> &Arc<TableOffer> {
         &self.offer
+    }
+
+    /// The request that it belongs to.
+    pub(super) fn context(&self) -> &Arc<RequestContext> {
+        &self.context
+    }
+
+    /// How spokes are reached.
+    pub(super) fn links(&self) -> &Arc<Links> {
+        &self.links
     }
 
     /// The question whose answer is `wanted` columns of the rows that pass `filters`.
@@ -100,7 +110,10 @@ impl TableProvider for SpokeTable {
         Ok(filters
             .iter()
             .map(|filter| match encode_expr(filter) {
-                Ok(_) if !filter.is_volatile() => TableProviderFilterPushDown::Exact,
+                // A condition on no column is decided at the hub: perhaps nobody has to be asked.
+                Ok(_) if !filter.is_volatile() && !filter.column_refs().is_empty() => {
+                    TableProviderFilterPushDown::Exact
+                }
                 _ => TableProviderFilterPushDown::Unsupported,
             })
             .collect())
@@ -123,7 +136,7 @@ impl TableProvider for SpokeTable {
         };
         let wanted: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
         let fragment = self.fragment(&wanted, filters, limit)?;
-        let question = permit::fragment(&self.context, &self.offer, fragment)
+        let question = permit::fragment(&self.context, std::slice::from_ref(&self.offer), fragment)
             .map_err(|refusal| DataFusionError::External(Box::new(refusal)))?;
         let statistics = self.estimate(&schema, filters.len(), limit);
         Ok(Arc::new(SpokeScanExec::new(question, Arc::clone(&self.links), schema, statistics)))

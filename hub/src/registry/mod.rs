@@ -4,9 +4,11 @@
 //! INVARIANT: an offer is used only for the (project, user, issuer, zone) that it was made to.
 
 mod links;
+pub mod national;
 mod offer;
 
 pub use links::{Link, Links};
+pub use national::Nationals;
 pub use offer::{Catalogue, Offer, TableOffer, Terms};
 
 use crate::request::RequestContext;
@@ -47,16 +49,17 @@ struct Key {
 #[derive(Debug)]
 pub struct Registry {
     links: Arc<Links>,
+    nationals: Nationals,
     timeout: Duration,
     keep: Duration,
     cache: Mutex<HashMap<Key, (Instant, Offer)>>,
 }
 
 impl Registry {
-    /// Asks over `links`, waits `timeout` for an answer and uses it for `keep`.
+    /// Asks over `links`, puts `nationals` together, waits `timeout` for an answer and uses it for `keep`.
     #[must_use]
-    pub fn new(links: Arc<Links>, timeout: Duration, keep: Duration) -> Self {
-        Self { links, timeout, keep, cache: Mutex::default() }
+    pub fn new(links: Arc<Links>, nationals: Nationals, timeout: Duration, keep: Duration) -> Self {
+        Self { links, nationals, timeout, keep, cache: Mutex::default() }
     }
 
     /// The links that the spokes are asked over.
@@ -82,7 +85,9 @@ impl Registry {
             self.remember(key, &offer);
             (controller.clone(), offer)
         });
-        Catalogue::new(context.project.project.clone(), futures::future::join_all(asked).await)
+        let mut catalogue = Catalogue::new(context.project.project.clone(), futures::future::join_all(asked).await);
+        self.nationals.add(&mut catalogue);
+        catalogue
     }
 
     /// Forgets what a controller offered to a project; says how many answers that were.

@@ -1,5 +1,6 @@
 //! A controller's offer, read from its catalogue.
 
+use super::national::Part;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use policies::zone::Zone;
 use proto::{
@@ -13,6 +14,8 @@ use std::{collections::BTreeMap, sync::Arc};
 const MAX_COLUMNS: usize = 4096;
 /// The longest public id of a project key.
 const MAX_KEY_ID: usize = 128;
+/// Controllers that one permit may name for key lists.
+const MAX_RECEIVERS: usize = 1024;
 /// Tables that one controller may offer.
 const MAX_TABLES: usize = 4096;
 
@@ -27,6 +30,8 @@ pub struct Terms {
     pub key_id: String,
     /// the permit demands the user's own signature over each fragment
     pub client_signature: bool,
+    /// controllers that may learn which of this controller's people are in a cohort
+    pub key_lists_to: Vec<ControllerId>,
 }
 
 /// One table, as a controller offers it to a project.
@@ -46,6 +51,8 @@ pub struct TableOffer {
     pub fingerprint: Vec<u8>,
     /// under which permit
     pub terms: Arc<Terms>,
+    /// the members' tables, when it is a national one
+    pub parts: Vec<Part>,
 }
 
 /// What a controller answers to a project.
@@ -64,13 +71,15 @@ pub enum Offer {
 pub struct Catalogue {
     /// the project
     pub project: ProjectId,
-    /// by controller
+    /// by controller; national tables under `national`
     pub offers: BTreeMap<ControllerId, Offer>,
+    /// national tables that can't be used at the moment, and why
+    pub broken: BTreeMap<TableName, Refusal>,
 }
 
 impl Catalogue {
     pub(super) fn new(project: ProjectId, offers: Vec<(ControllerId, Offer)>) -> Self {
-        Self { project, offers: offers.into_iter().collect() }
+        Self { project, offers: offers.into_iter().collect(), broken: BTreeMap::new() }
     }
 
     /// Whether a controller demands the user's own signature over what it is asked.
@@ -119,6 +128,7 @@ pub(super) fn tables(
             bytes: entry.bytes,
             fingerprint: entry.schema_fingerprint.clone(),
             terms: Arc::clone(&terms),
+            parts: Vec::new(),
         };
         if all.insert(name, Arc::new(offer)).is_some() {
             return Err("a table stands there twice");
@@ -135,7 +145,14 @@ fn terms(reply: &wire::CatalogueReply) -> Result<Terms, &'static str> {
     if reply.key_id.len() > MAX_KEY_ID || !reply.key_id.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("its project key's name is none");
     }
+    let receivers = reply.key_lists_to.iter().take(MAX_RECEIVERS + 1).map(|name| name.parse());
+    let key_lists_to =
+        receivers.collect::<Result<Vec<_>, _>>().map_err(|_| "a receiver of key lists is no controller")?;
+    if key_lists_to.len() > MAX_RECEIVERS {
+        return Err("it names too many receivers of key lists");
+    }
     Ok(Terms {
+        key_lists_to,
         permit,
         epoch: (reply.epoch > 0).then_some(reply.epoch),
         key_id: reply.key_id.clone(),

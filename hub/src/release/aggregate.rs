@@ -4,7 +4,6 @@
 
 use crate::release::{
     people::{Carries, People, PersonColumn, PersonId, column_at},
-    persons::WIDTH,
     refusal::{Instead, ReleaseRefusal},
     scope::{Scope, Seen, bare},
     suppress::{Groups, Kind, carries_always, contributes},
@@ -15,6 +14,7 @@ use datafusion::{
     functions_aggregate::{average, count, stddev, sum, variance},
     logical_expr::{Aggregate, AggregateUDF, Expr, LogicalPlan, Volatility, expr::AggregateFunction},
 };
+use proto::plan::persons::WIDTH;
 use std::sync::Arc;
 
 /// What is grouped by, each once: a key that stands twice in GROUP BY is one column of the groups.

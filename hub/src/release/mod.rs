@@ -18,7 +18,6 @@ mod cells;
 mod expr;
 mod join;
 mod people;
-pub mod persons;
 mod refusal;
 mod roles;
 mod scope;

@@ -6,7 +6,6 @@
 use crate::release::{
     cells::{Cells, Flag},
     people::{Carries, People, PersonId, column_at},
-    persons::persons,
     refusal::ReleaseRefusal,
     scope::bare,
     walk::{Analysis, Part},
@@ -20,6 +19,7 @@ use datafusion::{
     },
 };
 use policies::disclosure::THRESHOLD;
+use proto::plan::persons::persons;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// How a statistic depends on its argument.

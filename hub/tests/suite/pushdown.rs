@@ -71,3 +71,76 @@ async fn every_request_carries_project_user_zone_and_one_query_id() {
     }
     assert_eq!(scans.len(), 2);
 }
+
+const COHORT: &str = "SELECT l.kom, count(*) AS n, sum(l.value) AS v FROM sds.lmdb m JOIN \"region-h\".lab_forsker l ON m.pnr = l.pnr \
+                      WHERE m.volume < 3 GROUP BY l.kom ORDER BY l.kom";
+
+/// Lets key lists about `source`'s people go to these controllers.
+fn name(source: &crate::spoke::Spoke, receivers: &[&str]) {
+    source.terms.lock().unwrap().key_lists_to = receivers.iter().map(|r| (*r).to_owned()).collect();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cohort_travels_as_a_key_list_where_the_sources_permit_names_the_receiver() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    let without = anna.shown(COHORT).await;
+    name(&two.sds, &["region-h"]);
+    let with = anna.shown(COHORT).await;
+    assert_eq!(with, without, "the answer is the same");
+    let asked = two.region.asked();
+    assert!(!asked[0].contains("key list") && asked[1].contains("WHERE pnr IN (key list 0)"), "{asked:?}");
+    let scans = two.region.seen.scans.lock().unwrap().clone();
+    assert!(scans[0].keys.is_empty());
+    let Some(proto::wire::key_list::Kind::Ids(ids)) = &scans[1].keys[0].kind else { panic!("{:?}", scans[1].keys) };
+    assert_eq!(ids.len(), 3 * 16, "three people, each once");
+    // Each row that came passed the list.
+    let analysed = anna.shown(&format!("EXPLAIN ANALYZE {COHORT}")).await;
+    let line = analysed.lines().find(|l| l.starts_with("| region-h")).unwrap();
+    assert!(line.contains("| 3 "), "{line}");
+    assert!(two.sds.seen.scans.lock().unwrap().iter().all(|scan| scan.keys.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_a_key_list_goes_nowhere_that_a_sources_permit_does_not_name() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    // The receiver naming itself, or others named, allows nothing.
+    name(&two.region, &["region-h", "sds"]);
+    for named in [&[][..], &["dst", "sds"]] {
+        name(&two.sds, named);
+        anna.sql(COHORT).await.unwrap();
+    }
+    let scans = two.region.seen.scans.lock().unwrap().clone();
+    assert_eq!(scans.len(), 2);
+    assert!(scans.iter().all(|scan| scan.keys.is_empty()), "{scans:?}");
+    assert!(two.region.asked().iter().all(|sql| !sql.contains("key list")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aggregate_over_two_spokes_moves_groups_and_not_rows() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    let sql = "SELECT p, count(*) AS n, avg(x) AS mean, stddev(x) AS s FROM (SELECT pnr, volume AS x, 'sds' AS p FROM sds.lmdb \
+               UNION ALL SELECT pnr, value, 'region' FROM \"region-h\".lab_forsker) q GROUP BY p ORDER BY p";
+    let answer = anna.shown(sql).await;
+    assert!(answer.contains("| region | 60 | 69.5 |") && answer.contains("| sds    | 40 | 19.5 |"), "{answer}");
+    for asked in [two.sds.asked(), two.region.asked()] {
+        assert!(asked.len() == 1 && asked[0].contains("count(") && asked[0].contains("var_pop("), "{asked:?}");
+    }
+    let people = "SELECT count(DISTINCT pnr) AS n FROM (SELECT pnr FROM sds.lmdb UNION ALL SELECT pnr FROM \"region-h\".lab_forsker) q";
+    assert!(anna.shown(people).await.contains("| 60 |"));
+    let asked = two.sds.asked().pop().unwrap();
+    assert!(asked.contains("GROUP BY pnr"), "different people travel once each: {asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_of_one_spokes_tables_runs_there() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    let sql = "SELECT a.kom, count(*) AS n FROM \"region-h\".lab_forsker a JOIN \"region-h\".lab_forsker b ON a.pnr = b.pnr \
+               GROUP BY a.kom ORDER BY n DESC LIMIT 1";
+    assert!(anna.shown(sql).await.contains("| 102 | 29 |"));
+    let asked = two.region.asked();
+    assert!(asked.len() == 1 && asked[0].contains(" JOIN ") && asked[0].ends_with("LIMIT 1"), "{asked:?}");
+}

@@ -22,7 +22,7 @@ use prost::Message;
 use proto::{
     envelope::{CATALOGUE_ACTION, DECISIONS_ACTION, PART_ACTION, catalogue_request},
     fragment::{self, Limits, Literals},
-    plan::{Tables, decode},
+    plan::{Tables, decode_with, keys::Keys},
     refusal::{Kind, Refusal},
     schema, wire,
 };
@@ -205,10 +205,16 @@ impl Spoke {
             Manner::Answers | Manner::Stalls(_) | Manner::AnotherSchema => {}
         }
         let context = SessionContext::new();
-        let plan = decode(request.fragment.as_ref().unwrap(), &Offered(tables), &context.state(), &Limits::default())?;
+        let keys: Vec<_> = request.keys.iter().map(|list| Arc::new(Keys::from_wire(list.clone()))).collect();
+        let (fragment, limits) = (request.fragment.as_ref().unwrap(), Limits::default());
+        let plan = decode_with(fragment, &keys, &Offered(tables), &context.state(), &limits)?;
         let frame = context.execute_logical_plan(plan).await.unwrap();
         let mut schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
-        let mut batches = frame.collect().await.unwrap();
+        let mut batches = frame.collect().await.map_err(|error| {
+            // as a spoke says it, without a value
+            assert!(error.to_string().contains("Divide by zero"), "{error}");
+            Refusal::new(Kind::Invalid, "a division by zero; exclude such rows with NULLIF(divisor, 0)")
+        })?;
         if manner == Manner::AnotherSchema {
             schema = Arc::new(Schema::new(vec![Field::new("surprise", DataType::Int32, true)]));
             batches = vec![RecordBatch::new_empty(Arc::clone(&schema))];

@@ -3,8 +3,8 @@
 use super::VERSION;
 use crate::ids::TableName;
 use crate::wire::{
-    Aggregate, Expr, Filter, Fragment, Measure, MeasureKind, NamedExpr, NamedMeasure, Project, Read, Rel, SortKey,
-    SortLimit, rel,
+    Aggregate, Expr, Filter, Fragment, Join, JoinKey, JoinKind, Measure, MeasureKind, NamedExpr, NamedMeasure, Project,
+    Read, Rel, SortKey, SortLimit, rel,
 };
 
 fn of(kind: rel::Kind) -> Rel {
@@ -24,6 +24,23 @@ pub fn filter(input: Rel, predicate: Expr) -> Rel {
 /// Gives these columns instead of the input's.
 pub fn project(input: Rel, exprs: Vec<NamedExpr>) -> Rel {
     of(rel::Kind::Project(Box::new(Project { input: Some(Box::new(input)), exprs })))
+}
+
+/// Matches the rows of two inputs that have no column name in common.
+pub fn join(kind: JoinKind, left: Rel, right: Rel, on: Vec<JoinKey>) -> Join {
+    Join {
+        kind: kind.into(),
+        left: Some(Box::new(left)),
+        right: Some(Box::new(right)),
+        on,
+        condition: None,
+        nulls_match: false,
+    }
+}
+
+/// A join as a relation.
+pub fn joined(join: Join) -> Rel {
+    of(rel::Kind::Join(Box::new(join)))
 }
 
 /// Groups and measures.

@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use super::literal::{check_literal, check_type, size};
 use super::{FragmentError, Limits, VERSION, functions};
 use crate::ids::TableName;
-use crate::wire::{ArithmeticOp, CompareOp, Expr, Fragment, Literal, LogicOp, MeasureKind, NamedExpr, Rel, expr, rel};
+use crate::wire::{
+    ArithmeticOp, CompareOp, Expr, Fragment, JoinKind, Literal, LogicOp, MeasureKind, NamedExpr, Rel, expr, rel,
+};
 
 /// The decoder reads no more nested messages than this.
 pub(super) const MAX_DEPTH: usize = 100;
@@ -145,6 +147,25 @@ impl<'a> Walk<'a> {
                 self.names("Project.exprs", project.exprs.iter().map(|e| &e.name))?;
                 self.named(&project.exprs, below)
             }
+            Kind::Join(join) => {
+                match JoinKind::try_from(join.kind) {
+                    Ok(JoinKind::Unspecified) => return Err(FragmentError::Missing("Join.kind")),
+                    Ok(_) => {}
+                    Err(_) => return Err(unknown("JoinKind", join.kind)),
+                }
+                self.input(join.left.as_deref(), "Join.left", below)?;
+                self.input(join.right.as_deref(), "Join.right", below)?;
+                // Without a key every row would meet every other one.
+                self.list("Join.on", join.on.len(), 1)?;
+                for key in &join.on {
+                    self.part(key.left.as_ref(), "JoinKey.left", below + 1)?;
+                    self.part(key.right.as_ref(), "JoinKey.right", below + 1)?;
+                }
+                match &join.condition {
+                    Some(condition) => self.expr(condition, below),
+                    None => Ok(()),
+                }
+            }
             Kind::Aggregate(aggregate) => {
                 let (groups, measures) = (&aggregate.groups, &aggregate.measures);
                 self.input(aggregate.input.as_deref(), "Aggregate.input", below)?;
@@ -264,6 +285,7 @@ impl<'a> Walk<'a> {
                 self.count(0, depth + 1)?;
                 call.args.iter().try_for_each(|arg| self.expr(arg, below))
             }
+            Kind::InKeys(keys) => self.part(keys.expr.as_deref(), "InKeys.expr", below),
             Kind::Negative(inner) | Kind::Not(inner) => self.expr(inner, depth + 1),
         }
     }

@@ -12,12 +12,15 @@ use crate::wire;
 pub mod build;
 mod check;
 pub mod functions;
+mod keys;
 mod literal;
+mod reads;
 mod text;
 
 pub use check::check;
 #[cfg(feature = "plan")]
 pub(crate) use check::check_expr;
+pub use reads::reads;
 pub use text::{Literals, text};
 
 /// The only version of the fragment so far.
@@ -26,7 +29,7 @@ pub const VERSION: u32 = 1;
 /// How big a fragment may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the whole request. Decoding takes up to about 100 times that in memory (of empty
+    /// Bytes of the whole request without its key lists. Decoding takes up to about 100 times that in memory (of empty
     /// expressions, two bytes each).
     pub max_bytes: usize,
     /// Messages nested in each other. Never more than 100 are read, whatever stands here.
@@ -37,11 +40,20 @@ pub struct Limits {
     pub max_list: usize,
     /// Bytes of any one text or binary constant.
     pub max_text: usize,
+    /// Bytes of all key lists together, beside the fragment.
+    pub max_keys: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_bytes: 512 * 1024, max_depth: 90, max_nodes: 20_000, max_list: 10_000, max_text: 8 * 1024 }
+        Self {
+            max_bytes: 512 * 1024,
+            max_depth: 90,
+            max_nodes: 20_000,
+            max_list: 10_000,
+            max_text: 8 * 1024,
+            max_keys: 48 << 20,
+        }
     }
 }
 
@@ -134,6 +146,9 @@ pub enum FragmentError {
     /// A column that does not exist in the input.
     #[error("column {0} does not exist here")]
     Column(String),
+    /// A list of keys that did not come along.
+    #[error("key list {0} did not come with the question")]
+    KeyList(u32),
     /// The parts do not fit each other's types.
     #[error("the fragment's {0} does not fit the types of its input")]
     Mismatch(&'static str),
@@ -159,10 +174,17 @@ impl From<FragmentError> for Refusal {
 
 /// Reads a ticket: envelope and fragment, both checked.
 pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<wire::ScanRequest, FragmentError> {
-    if bytes.len() > limits.max_bytes {
-        return Err(FragmentError::TooManyBytes { bytes: bytes.len(), limit: limits.max_bytes });
+    let most = limits.max_bytes.saturating_add(limits.max_keys);
+    if bytes.len() > most {
+        return Err(FragmentError::TooManyBytes { bytes: bytes.len(), limit: most });
+    }
+    // Before anything is built of it: only what is no key list takes more memory than bytes.
+    let question = keys::question_bytes(bytes).ok_or(FragmentError::Missing("ScanRequest"))?;
+    if question > limits.max_bytes {
+        return Err(FragmentError::TooManyBytes { bytes: question, limit: limits.max_bytes });
     }
     let request = wire::ScanRequest::decode(bytes).map_err(malformed)?;
+    request.keys.iter().try_for_each(keys::check)?;
     let envelope = request.envelope.as_ref().ok_or(EnvelopeError::Missing)?;
     Envelope::try_from(envelope)?;
     if !matches!(request.schema_fingerprint.len(), 0 | 32) {

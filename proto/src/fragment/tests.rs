@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use super::build::{aggregate, filter, fragment, limit, measure, named, project, read, sort_limit};
+use super::build::{aggregate, filter, fragment, joined, limit, measure, named, project, read, sort_limit};
 use super::*;
 use crate::ids::QueryId;
 use crate::refusal::Kind as Kind_;
 use crate::wire::expr::Kind;
 use crate::wire::literal::Value;
 use crate::wire::{
-    Call, Compare, CompareOp, Expr, Fragment, InList, Like, Literal, Logic, LogicOp, MeasureKind, Rel, Type, TypeKind,
+    Call, Compare, CompareOp, Expr, Fragment, InList, JoinKey, JoinKind, Like, Literal, Logic, LogicOp, MeasureKind,
+    Rel, Type, TypeKind,
 };
 
 fn of(kind: Kind) -> Expr {
@@ -224,12 +225,25 @@ fn what_is_not_known_is_refused_by_name() {
     assert_eq!(refusal(fragment(aggregate(table(), vec![], vec![bad]))), "MeasureKind 99 is not known here");
     assert!(refusal(fragment(aggregate(table(), vec![], vec![]))).contains("Aggregate.measures"));
     assert!(refusal(fragment(sort_limit(table(), vec![], Some(u64::MAX), 1))).contains("too big"));
+
+    let on = || vec![JoinKey { left: Some(column("a")), right: Some(column("b")) }];
+    let mut join = build::join(JoinKind::Inner, table(), table(), on());
+    join.kind = 99;
+    assert_eq!(refusal(fragment(joined(join.clone()))), "JoinKind 99 is not known here");
+    join.kind = 0;
+    assert!(refusal(fragment(joined(join.clone()))).contains("Join.kind"));
+    join.kind = 1;
+    join.on.clear();
+    assert!(refusal(fragment(joined(join.clone()))).contains("Join.on"));
+    join.on = on();
+    join.right = None;
+    assert!(refusal(fragment(joined(join))).contains("Join.right"));
 }
 
 #[test]
 fn fields_of_a_newer_version_are_not_passed_over() {
-    // Rel.kind = Join, field 4
-    let rel = wrap(4, &[]);
+    // Rel.kind of a kind that may come
+    let rel = wrap(7, &[]);
     let mut bytes = vec![8, 1];
     bytes.extend(wrap(2, &rel));
     let mut request = request(whole());

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use datafusion::common::DFSchema;
-use datafusion::common::TableReference;
+use datafusion::common::{DFSchema, JoinConstraint, JoinType, NullEquality, TableReference};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, Filter, Limit, LogicalPlan, Projection, Sort, SortExpr, lit,
+    Aggregate, Expr, ExprSchemable, Filter, Join, Limit, LogicalPlan, Projection, Sort, SortExpr, lit,
 };
 
 use super::Tables;
 use super::decode_expr::{Binder, shown};
+use super::keys::Keys;
 use super::measure::decode_measure;
 use crate::fragment::{self, FragmentError, Limits};
-use crate::wire::{self, NamedExpr, Rel, rel};
+use crate::wire::{self, JoinKind, NamedExpr, Rel, rel};
 
 type Decoded<T> = Result<T, FragmentError>;
 
@@ -25,14 +25,26 @@ pub fn decode(
     functions: &dyn FunctionRegistry,
     limits: &Limits,
 ) -> Result<LogicalPlan, FragmentError> {
+    decode_with(f, &[], tables, functions, limits)
+}
+
+/// The same with the lists of keys that came beside the fragment.
+pub fn decode_with(
+    f: &wire::Fragment,
+    keys: &[Arc<Keys>],
+    tables: &dyn Tables,
+    functions: &dyn FunctionRegistry,
+    limits: &Limits,
+) -> Result<LogicalPlan, FragmentError> {
     fragment::check(f, limits)?; // bounds the recursion below
-    let decoder = Decoder { tables, functions };
+    let decoder = Decoder { tables, functions, keys };
     decoder.rel(f.root.as_ref())
 }
 
 struct Decoder<'a> {
     tables: &'a dyn Tables,
     functions: &'a dyn FunctionRegistry,
+    keys: &'a [Arc<Keys>],
 }
 
 impl Decoder<'_> {
@@ -53,13 +65,14 @@ impl Decoder<'_> {
                 let projection = Projection::try_new(exprs, Arc::new(input));
                 projection.map(LogicalPlan::Projection).map_err(|_| FragmentError::Mismatch("Project"))
             }
+            rel::Kind::Join(join) => self.join(join),
             rel::Kind::Aggregate(aggregate) => self.aggregate(aggregate),
             rel::Kind::SortLimit(sort) => self.sort_limit(sort),
         }
     }
 
     fn bind<'a>(&'a self, input: &'a LogicalPlan) -> Binder<'a> {
-        Binder { schema: input.schema(), functions: self.functions }
+        Binder { schema: input.schema(), functions: self.functions, keys: self.keys }
     }
 
     fn read(&self, read: &wire::Read) -> Decoded<LogicalPlan> {
@@ -84,6 +97,48 @@ impl Decoder<'_> {
             Ok(rename(expr, &named.name))
         });
         named.collect()
+    }
+
+    fn join(&self, join: &wire::Join) -> Decoded<LogicalPlan> {
+        let mismatch = |_| FragmentError::Mismatch("Join");
+        let left = unqualified(self.rel(join.left.as_deref())?)?;
+        let right = unqualified(self.rel(join.right.as_deref())?)?;
+        let both = left.schema().join(right.schema()).map_err(mismatch)?;
+        let mut on = Vec::with_capacity(join.on.len());
+        for key in &join.on {
+            let (a, b) = (self.bind(&left).expr(key.left.as_ref())?, self.bind(&right).expr(key.right.as_ref())?);
+            typed(&a, &left, "Join")?;
+            typed(&b, &right, "Join")?;
+            on.push((a, b));
+        }
+        let condition = match &join.condition {
+            None => None,
+            Some(condition) => {
+                let condition =
+                    Binder { schema: &both, functions: self.functions, keys: self.keys }.expr(Some(condition))?;
+                if !boolean(&condition, &both)? {
+                    return Err(FragmentError::Mismatch("Join"));
+                }
+                Some(condition)
+            }
+        };
+        let kind = match JoinKind::try_from(join.kind) {
+            Ok(JoinKind::Inner) => JoinType::Inner,
+            Ok(JoinKind::Left) => JoinType::Left,
+            Ok(JoinKind::Semi) => JoinType::LeftSemi,
+            Ok(JoinKind::Anti) => JoinType::LeftAnti,
+            Ok(JoinKind::Unspecified) | Err(_) => {
+                return Err(FragmentError::Unknown { what: "JoinKind", value: join.kind });
+            }
+        };
+        let nulls = match join.nulls_match {
+            true => NullEquality::NullEqualsNull,
+            false => NullEquality::NullEqualsNothing,
+        };
+        let on_both = JoinConstraint::On;
+        Join::try_new(Arc::new(left), Arc::new(right), on, condition, kind, on_both, nulls, false)
+            .map(LogicalPlan::Join)
+            .map_err(mismatch)
     }
 
     fn aggregate(&self, aggregate: &wire::Aggregate) -> Decoded<LogicalPlan> {
@@ -199,6 +254,19 @@ fn boolean(expr: &Expr, schema: &DFSchema) -> Decoded<bool> {
     use datafusion::arrow::datatypes::DataType::{Boolean, Null};
     let t = expr.get_type(schema).map_err(|_| FragmentError::Mismatch("Aggregate"))?;
     Ok(matches!(t, Boolean | Null))
+}
+
+/// The same columns without the names of tables, so that one table may be joined to itself.
+fn unqualified(plan: LogicalPlan) -> Decoded<LogicalPlan> {
+    if plan.schema().iter().all(|(table, _)| table.is_none()) {
+        return Ok(plan);
+    }
+    let columns = plan.schema().columns().into_iter().map(|column| {
+        let name = column.name.clone();
+        Expr::Column(column).alias(name)
+    });
+    let projection = Projection::try_new(columns.collect(), Arc::new(plan));
+    projection.map(LogicalPlan::Projection).map_err(|_| FragmentError::Mismatch("Join"))
 }
 
 /// Gives the expression the name of its column, unless that is its name anyway.

@@ -1,11 +1,14 @@
 //! Expressions of the wire as the engine's expressions, bound to the columns of their input.
 
+use std::sync::Arc;
+
 use datafusion::common::DFSchema;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::expr::{Between, Case, Cast, InList, Like, ScalarFunction, TryCast};
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
 use super::constant::decode_literal;
+use super::keys::{Keys, in_keys};
 use super::types::decode_type;
 use crate::fragment::{FragmentError, functions};
 use crate::wire::{self, ArithmeticOp, CompareOp, LogicOp, expr::Kind};
@@ -14,6 +17,7 @@ use crate::wire::{self, ArithmeticOp, CompareOp, LogicOp, expr::Kind};
 pub(super) struct Binder<'a> {
     pub(super) schema: &'a DFSchema,
     pub(super) functions: &'a dyn FunctionRegistry,
+    pub(super) keys: &'a [Arc<Keys>],
 }
 
 /// Longest chain of AND or OR that becomes a tree as deep as it is long.
@@ -79,6 +83,16 @@ impl Binder<'_> {
                 let args = call.args.iter().map(|arg| self.expr(Some(arg)));
                 let args = args.collect::<Decoded<_>>()?;
                 Expr::ScalarFunction(ScalarFunction::new_udf(function, args))
+            }
+            Kind::InKeys(e) => {
+                let keys = self.keys.get(usize::try_from(e.list).unwrap_or(usize::MAX));
+                let keys = keys.ok_or(FragmentError::KeyList(e.list))?;
+                let value = self.expr(e.expr.as_deref())?;
+                let kind = value.get_type(self.schema).map_err(|_| FragmentError::Mismatch("InKeys"))?;
+                if !keys.fits(&kind) {
+                    return Err(FragmentError::Mismatch("InKeys"));
+                }
+                in_keys(value, Arc::clone(keys))
             }
             Kind::Negative(inner) => Expr::Negative(self.boxed(Some(inner))?),
             Kind::Not(inner) => Expr::Not(self.boxed(Some(inner))?),

@@ -8,6 +8,7 @@ use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
 use super::Unsayable;
 use super::constant::constant;
 use super::encode_expr::expr;
+use super::persons::persons_udaf;
 use crate::fragment::FragmentError;
 use crate::wire::{Measure, MeasureKind};
 
@@ -42,6 +43,8 @@ pub(super) fn encode_measure(e: &Expr) -> Result<Measure, Unsayable> {
         ("var_pop", false) => MeasureKind::VarPop,
         ("stddev", false) => MeasureKind::StddevSamp,
         ("stddev_pop", false) => MeasureKind::StddevPop,
+        // by identity: another function of that name may count otherwise
+        ("persons", false) if *func == persons_udaf() => MeasureKind::Persons,
         (other, _) => return Err(Unsayable::new(format!("aggregate {other}"))),
     };
     let argument = match params.args.as_slice() {
@@ -77,8 +80,12 @@ pub(super) fn decode_measure(
         MeasureKind::VarPop => "var_pop",
         MeasureKind::StddevSamp => "stddev",
         MeasureKind::StddevPop => "stddev_pop",
+        MeasureKind::Persons => "persons",
     };
-    let function = functions.udaf(name).map_err(|_| FragmentError::Function(name.to_owned()))?;
+    let function = match kind {
+        MeasureKind::Persons => persons_udaf(),
+        _ => functions.udaf(name).map_err(|_| FragmentError::Function(name.to_owned()))?,
+    };
     let argument = argument.unwrap_or(Expr::Literal(COUNT_STAR_EXPANSION, None));
     Ok(Expr::AggregateFunction(AggregateFunction::new_udf(
         function,

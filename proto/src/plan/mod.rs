@@ -18,12 +18,16 @@ mod decode;
 mod decode_expr;
 mod encode;
 mod encode_expr;
+pub mod keys;
 mod measure;
+pub mod persons;
 mod types;
 
-pub use crate::fragment::build::{aggregate, filter, fragment, limit, measure, named, project, read, sort, sort_limit};
-pub use decode::decode;
-pub use encode::encode_plan;
+pub use crate::fragment::build::{
+    aggregate, filter, fragment, join, joined, limit, measure, named, project, read, sort, sort_limit,
+};
+pub use decode::{decode, decode_with};
+pub use encode::{Said, encode_plan, say};
 pub use encode_expr::encode_expr;
 pub(crate) use types::encode_type;
 

@@ -55,3 +55,20 @@ pub fn fingerprint(schema: &Schema) -> [u8; 32] {
     }
     hash.finalize().into()
 }
+
+/// One fingerprint for all tables that a question reads, by name: a single table's own, else SHA-256 over all of them.
+pub fn fingerprint_of<'a>(tables: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let tables: std::collections::BTreeMap<&str, &[u8]> = tables.into_iter().collect();
+    if let (1, Some(only)) = (tables.len(), tables.values().next()) {
+        return only.to_vec();
+    }
+    let mut hash = Sha256::new();
+    hash.update(b"eger.schemas.v1");
+    for (name, fingerprint) in tables {
+        for part in [name.as_bytes(), fingerprint] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().to_vec()
+}

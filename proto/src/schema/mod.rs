@@ -5,7 +5,7 @@
 #[cfg(feature = "plan")]
 mod ipc;
 #[cfg(feature = "plan")]
-pub use ipc::{SchemaError, fingerprint, from_bytes, to_bytes};
+pub use ipc::{SchemaError, fingerprint, fingerprint_of, from_bytes, to_bytes};
 
 /// What a column identifies: [`PERSON`], [`KEY`], or absent for a value.
 pub const ROLE: &str = "eger.role";

@@ -136,8 +136,12 @@ pub(crate) fn travel(fragment: wire::Fragment) -> Result<wire::Fragment, Fragmen
         zone: wire::Zone::Enclave.into(),
         ..wire::Envelope::default()
     };
-    let request =
-        wire::ScanRequest { envelope: Some(envelope), fragment: Some(fragment), schema_fingerprint: Vec::new() };
+    let request = wire::ScanRequest {
+        envelope: Some(envelope),
+        fragment: Some(fragment),
+        schema_fingerprint: Vec::new(),
+        keys: Vec::new(),
+    };
     let request = from_bytes(&request.encode_to_vec(), &Limits::default())?;
     Ok(request.fragment.unwrap())
 }

@@ -7,7 +7,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, col, lit};
 use proto::fragment::{Limits, build, functions};
-use proto::plan::{Tables, decode, encode_plan};
+use proto::plan::{Tables, decode, encode_plan, persons::persons_udaf, say};
 use proto::wire;
 
 use crate::bench::{Form, Outcome, plan, rows, session, tables, there_and_back, travel};
@@ -287,6 +287,68 @@ const QUERIES: &[&str] = &[
     "SELECT sum(i) FROM (SELECT i FROM t ORDER BY id LIMIT 10)",
     "SELECT s, i, count(*) FROM t GROUP BY s, i ORDER BY count(*) DESC, s NULLS FIRST, i LIMIT 4",
 ];
+
+/// Said after the engine has told keys from conditions.
+const JOINS: &[&str] = &[
+    "SELECT a.id, b.i FROM t a JOIN t b ON a.id = b.i",
+    "SELECT a.id AS x, b.id AS y, a.s, b.v FROM t a JOIN t b ON a.s = b.s AND a.i = b.i",
+    "SELECT a.id AS x, b.id AS y FROM t a JOIN t b ON a.i = b.i AND a.f < b.f",
+    "SELECT a.id AS x, b.id AS y FROM t a LEFT JOIN t b ON a.id = b.i AND b.f > 0 WHERE a.id < 20",
+    "SELECT a.id AS x, b.id AS y, b.s FROM t a RIGHT JOIN t b ON a.i = b.id AND a.b",
+    "SELECT a.id AS x, c.id AS z, b.s FROM t a JOIN t b ON a.id = b.i JOIN t c ON c.id = b.id + 1",
+    "SELECT a.s, count(*) AS n, sum(b.f) AS f FROM t a JOIN t b ON a.pid = b.pid GROUP BY a.s",
+    "SELECT a.id AS x, b.id AS y FROM t a JOIN t b ON a.i IS NOT DISTINCT FROM b.i",
+    "SELECT a.id AS x, n FROM t a JOIN (SELECT i, count(*) AS n FROM t GROUP BY i) b ON a.i = b.i",
+    "SELECT a.id AS x, b.id AS y FROM t a JOIN t b ON a.id = b.i ORDER BY x, y LIMIT 5 OFFSET 1",
+    "SELECT count(DISTINCT a.pid) AS n FROM t a JOIN t b ON a.pid = b.pid WHERE b.s LIKE 'E%'",
+    // the engine makes joins of these
+    "SELECT id FROM t WHERE i IN (SELECT i FROM t WHERE f > 0)",
+    "SELECT id FROM t a WHERE EXISTS (SELECT 1 FROM t b WHERE b.i = a.id AND b.f > a.f)",
+    "SELECT id FROM t a WHERE NOT EXISTS (SELECT 1 FROM t b WHERE b.i = a.id)",
+    "SELECT s, count(*) AS n FROM t a WHERE NOT EXISTS (SELECT 1 FROM t b WHERE b.i = a.id AND b.f < 0) GROUP BY s",
+];
+
+#[tokio::test]
+async fn joins_of_one_spokes_tables_give_the_same_rows() {
+    for sql in JOINS {
+        match there_and_back(&session(), sql, Form::Optimised).await {
+            Outcome::Same => {}
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn columns_of_one_name_on_both_sides_are_told_apart() {
+    let session = session();
+    let sql = "SELECT a.*, b.* FROM t a JOIN t b ON a.id = b.i";
+    let original = plan(&session, sql, Form::Optimised).await.unwrap();
+    assert_eq!(encode_plan(&original).unwrap_err().what, "two columns of the same name");
+    let said = say(&original).unwrap();
+    assert_eq!(said.columns.len(), 22);
+    assert_eq!((said.columns[0].as_str(), said.columns[11].as_str()), ("id", "id_2"));
+    let decoded = decode(&travel(said.fragment).unwrap(), &tables(), &session.state(), &Limits::default()).unwrap();
+    let (mut got, mut expected) = (rows(&session, decoded).await.unwrap(), rows(&session, original).await.unwrap());
+    got.sort();
+    expected.sort();
+    assert_eq!(got, expected);
+}
+
+#[tokio::test]
+async fn people_are_counted_as_the_hub_counts_them() {
+    let session = session();
+    session.register_udaf(persons_udaf().as_ref().clone());
+    for sql in [
+        "SELECT s, persons(pid) AS n, persons(pid) FILTER (WHERE i > 0) AS few FROM t GROUP BY s",
+        "SELECT persons(pid) AS n FROM t WHERE i > 1000",
+        "SELECT persons(pid) AS n FROM t WHERE pid IS NULL",
+    ] {
+        match there_and_back(&session, sql, Form::Optimised).await {
+            Outcome::Same => {}
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
 
 async fn same(sql: &str) {
     let session = session();

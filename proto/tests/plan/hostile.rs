@@ -134,15 +134,34 @@ fn rel(dice: &mut Dice, depth: usize) -> Rel {
         // the names of the table, so that what stands above still finds columns
         (0..1 + dice.roll(3)).map(|n| build::named(COLUMNS[n], expr(dice, 1))).collect()
     };
-    match dice.roll(5) {
+    match dice.roll(6) {
         0 => input,
+        5 => {
+            // names that meet, keys that don't fit, kinds that aren't known: whatever comes, no panic
+            let right = match dice.roll(2) {
+                0 => input.clone(),
+                _ => {
+                    let other = ["id_2", "i_2", "f_2"].iter().zip(COLUMNS);
+                    let of = |name: &str| of(Kind::Column(name.to_owned()));
+                    build::project(input.clone(), other.map(|(new, old)| build::named(*new, of(old))).collect())
+                }
+            };
+            let on = (0..dice.roll(3))
+                .map(|_| proto::wire::JoinKey { left: Some(expr(dice, 2)), right: Some(expr(dice, 2)) })
+                .collect();
+            let mut join = build::join(proto::wire::JoinKind::Inner, input, right, on);
+            join.kind = i32::try_from(dice.roll(6)).unwrap();
+            join.condition = (dice.roll(3) == 1).then(|| expr(dice, 2));
+            join.nulls_match = dice.roll(2) == 0;
+            build::joined(join)
+        }
         1 => build::filter(input, expr(dice, 0)),
         2 => build::project(input, keep(dice)),
         3 => {
             let measures = (0..1 + dice.roll(2)).map(|n| {
                 let mut m = build::measure(COLUMNS[5 + n], proto::wire::MeasureKind::Count, Some(expr(dice, 2)));
                 if let Some(m) = &mut m.measure {
-                    m.kind = 1 + i32::try_from(dice.roll(10)).unwrap();
+                    m.kind = 1 + i32::try_from(dice.roll(11)).unwrap();
                     m.filter = (dice.roll(3) == 1).then(|| expr(dice, 2));
                 }
                 m

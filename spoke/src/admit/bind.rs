@@ -35,8 +35,8 @@ impl Admission {
             .build();
         let views = self.views(permit, keys, &state, question).await?;
         check_fingerprint(&views, question)?;
-        let plan =
-            proto::plan::decode(&question.fragment, &views, &state, &self.fragment_limits).map_err(Refusal::from)?;
+        let (fragment, limits) = (&question.fragment, &self.fragment_limits);
+        let plan = proto::plan::decode_with(fragment, &question.keys, &views, &state, limits).map_err(Refusal::from)?;
         Ok((plan, state))
     }
 
@@ -139,13 +139,22 @@ impl proto::plan::Tables for Views {
 
 fn check_fingerprint(views: &Views, question: &Question) -> Result<(), Refusal> {
     let Some(expected) = &question.fingerprint else { return Ok(()) };
-    for (name, view) in &views.0 {
-        if proto::schema::fingerprint(view.columns()) != *expected {
-            return Err(Refusal::new(
-                Kind::Invalid,
-                format!("table {name} has other columns now than when the question was planned; plan it again"),
-            ));
-        }
+    let now: Vec<(&str, [u8; 32])> =
+        views.0.iter().map(|(name, view)| (name.as_str(), proto::schema::fingerprint(view.columns()))).collect();
+    let now = proto::schema::fingerprint_of(now.iter().map(|(name, print)| (*name, print.as_slice())));
+    // A table that doesn't exist is said when the fragment is decoded.
+    let mut names: Vec<&str> = views.0.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let all = question.tables().iter().all(|table| views.0.contains_key(*table));
+    if all && now != expected {
+        let (tables, have) = if names.len() == 1 { ("table", "has") } else { ("tables", "have") };
+        return Err(Refusal::new(
+            Kind::Invalid,
+            format!(
+                "{tables} {} {have} other columns now than when the question was planned; plan it again",
+                names.join(", ")
+            ),
+        ));
     }
     Ok(())
 }

@@ -53,6 +53,7 @@ impl Admission {
             epoch: keys.epoch,
             key_id: keys.kid.clone(),
             client_signature: permit.client_signature,
+            key_lists_to: permit.key_lists_to.iter().map(ToString::to_string).collect(),
         })
     }
 }

@@ -15,7 +15,11 @@ use datafusion::{
     common::ScalarValue,
     logical_expr::{BinaryExpr, Expr, Operator, expr::InList, expr_rewriter::unnormalize_col},
 };
-use std::{collections::HashMap, sync::Arc};
+use proto::plan::keys::{Keys, in_keys, of_in_keys};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Bytes of a pseudonym.
 const WIDTH: i32 = 16;
@@ -26,10 +30,39 @@ pub(crate) struct Columns<'a> {
     pub(crate) stored: &'a Schema,
     /// the view's linking columns
     pub(crate) linking: &'a HashMap<String, Arc<Recoder>>,
+    /// lists of keys, as they read on stored columns
+    pub(crate) lists: &'a StoredLists,
+}
+
+/// Lists of keys, each turned into stored pseudonyms once: a list may hold millions.
+#[derive(Default)]
+pub(crate) struct StoredLists(Mutex<Vec<(String, Arc<Keys>, Arc<Keys>)>>);
+
+impl StoredLists {
+    fn of(&self, column: &str, list: &Arc<Keys>, recoder: &Recoder) -> Arc<Keys> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.iter().find(|(name, from, _)| name == column && Arc::ptr_eq(from, list));
+        if let Some((.., stored)) = found {
+            return Arc::clone(stored);
+        }
+        let stored = Arc::new(match list.sorted_ids() {
+            Some(ids) => Keys::ids(ids.iter().map(|id| recoder.inverse(&id.to_be_bytes()))),
+            None => Keys::everything(),
+        });
+        known.push((column.to_owned(), Arc::clone(list), Arc::clone(&stored)));
+        stored
+    }
 }
 
 /// `filter` as it reads on stored columns, if it can be evaluated there.
 pub(crate) fn on_stored(filter: &Expr, columns: &Columns<'_>) -> Option<Expr> {
+    if let Some((value, list)) = of_in_keys(filter) {
+        let Expr::Column(column) = value else { return None };
+        return Some(match columns.linking.get(&column.name) {
+            Some(recoder) => in_keys(plain(&column.name), columns.lists.of(&column.name, list, recoder)),
+            None => unqualified(filter),
+        });
+    }
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
             Some(binary(on_stored(left, columns)?, *op, on_stored(right, columns)?))

@@ -5,7 +5,7 @@
 //! INVARIANT: who is left out is decided on the stored person columns, whether or not they are permitted.
 
 use super::{
-    filters::{Columns, on_stored},
+    filters::{Columns, StoredLists, on_stored},
     keys::ProjectKeys,
     row_filter,
 };
@@ -30,7 +30,7 @@ use datafusion::{
     physical_plan::ExecutionPlan,
 };
 use policies::grant::TableGrant;
-use proto::{ids::TableName, schema};
+use proto::{ids::TableName, plan::keys::of_in_keys, schema};
 use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Who is left out of one project's views.
@@ -65,6 +65,7 @@ pub(crate) struct PermittedTable {
     row_filter: Option<Arc<dyn PhysicalExpr>>,
     left_out: Vec<Arc<dyn PhysicalExpr>>,
     keys: Arc<ProjectKeys>,
+    lists: StoredLists,
 }
 
 impl LeftOut {
@@ -128,6 +129,7 @@ impl PermittedTable {
             linking,
             row_filter,
             keys: Arc::clone(keys),
+            lists: StoredLists::default(),
         })
     }
 
@@ -142,7 +144,7 @@ impl PermittedTable {
     }
 
     fn on_stored(&self, filter: &Expr) -> Option<Expr> {
-        on_stored(filter, &Columns { stored: &self.pinned.snapshot.schema, linking: &self.linking })
+        on_stored(filter, &Columns { stored: &self.pinned.snapshot.schema, linking: &self.linking, lists: &self.lists })
     }
 
     fn statistics(&self, schema: &Schema) -> Statistics {
@@ -197,16 +199,22 @@ impl TableProvider for PermittedTable {
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| DataFusionError::Internal("a column outside the view".to_owned()))?;
         let mut conditions: Vec<Arc<dyn PhysicalExpr>> = self.row_filter.iter().cloned().collect();
+        let mut lists = Vec::new();
         for filter in filters {
             let filter = self
                 .on_stored(filter)
                 .ok_or_else(|| DataFusionError::Internal("a filter that can't be evaluated here".to_owned()))?;
+            if let Some((Expr::Column(column), list)) = of_in_keys(&filter) {
+                let place = self.pinned.snapshot.schema.index_of(&column.name)?;
+                lists.push((place, Arc::clone(list)));
+            }
             conditions.push(session.create_physical_expr(filter, &self.stored_names)?);
         }
         let reading = Reading {
             columns,
             conditions,
             except: self.left_out.clone(),
+            lists,
             order: &self.keys.order,
             parts: session.config().target_partitions(),
         };

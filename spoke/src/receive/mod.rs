@@ -11,9 +11,11 @@ pub use proto::envelope::Envelope;
 
 use proto::{
     fragment::{self, Limits},
+    plan::keys::Keys,
     refusal::{Kind, Refusal},
-    wire::{Fragment, Rel, rel},
+    wire::Fragment,
 };
+use std::sync::Arc;
 
 /// A well-formed question.
 #[derive(Debug, Clone)]
@@ -22,8 +24,10 @@ pub struct Question {
     pub envelope: Envelope,
     /// what is asked
     pub fragment: Fragment,
-    /// what the hub thinks the table looks like
+    /// what the hub thinks the tables look like
     pub fingerprint: Option<[u8; 32]>,
+    /// lists of keys that the fragment speaks of
+    pub keys: Vec<Arc<Keys>>,
 }
 
 impl Question {
@@ -39,27 +43,13 @@ impl Question {
             [] => None,
             bytes => Some(bytes.try_into().map_err(|_| incomplete())?),
         };
-        Ok(Self { envelope, fragment: request.fragment.ok_or_else(incomplete)?, fingerprint })
+        let keys = request.keys.into_iter().map(|list| Arc::new(Keys::from_wire(list))).collect();
+        Ok(Self { envelope, fragment: request.fragment.ok_or_else(incomplete)?, fingerprint, keys })
     }
 
     /// Names of the tables that are read.
     #[must_use]
     pub fn tables(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        let mut next = self.fragment.root.as_ref();
-        // A relation has one input so far; a join will have two.
-        while let Some(Rel { kind: Some(kind) }) = next {
-            next = match kind {
-                rel::Kind::Read(read) => {
-                    names.push(read.table.as_str());
-                    None
-                }
-                rel::Kind::Filter(rel) => rel.input.as_deref(),
-                rel::Kind::Project(rel) => rel.input.as_deref(),
-                rel::Kind::Aggregate(rel) => rel.input.as_deref(),
-                rel::Kind::SortLimit(rel) => rel.input.as_deref(),
-            };
-        }
-        names
+        fragment::reads(&self.fragment).into_iter().map(|read| read.table.as_str()).collect()
     }
 }

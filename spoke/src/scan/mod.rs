@@ -5,6 +5,7 @@
 //! INVARIANT: a stored pseudonym S never leaves `permuted`; what reads S is not visible to the optimizer.
 
 pub(crate) mod failure;
+mod looked_up;
 mod merge;
 pub(crate) mod permuted;
 pub(crate) mod pieces;

@@ -4,7 +4,9 @@
 //! read in one go, or the order within it would be alike for all projects.
 
 use crate::pseudonym::OrderKey;
+use parquet::file::metadata::ParquetMetaData;
 use rand::Rng;
+use std::sync::Arc;
 
 /// A row group of up to so many rows is one piece.
 const WHOLE: usize = 16_384;
@@ -31,6 +33,8 @@ pub(crate) struct FileRows {
     pub(crate) name: String,
     /// rows of each row group
     pub(crate) groups: Vec<usize>,
+    /// bounds of row groups and pages, if they are known
+    pub(crate) footer: Option<Arc<ParquetMetaData>>,
 }
 
 /// All rows of `files`, in the project's order.

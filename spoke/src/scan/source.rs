@@ -2,7 +2,10 @@
 //!
 //! INVARIANT: no folder is listed here; what is not in the snapshot is not read.
 
-use super::pieces::{FileRows, Piece};
+use super::{
+    looked_up::Found,
+    pieces::{FileRows, Piece},
+};
 use crate::{pseudonym::OrderKey, publish::Snapshot};
 use datafusion::{
     common::{DataFusionError, Result, config::TableParquetOptions},
@@ -22,6 +25,7 @@ use datafusion::{
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use proto::plan::keys::Keys;
 use std::sync::Arc;
 
 /// Footers read at the same time.
@@ -46,6 +50,9 @@ pub(crate) struct Reading<'a> {
     pub(crate) conditions: Conditions,
     /// conditions that come last and are evaluated on whole batches: rows about people who are left out
     pub(crate) except: Conditions,
+    /// lists that columns of the snapshot's schema are looked up in, by the columns' places; conditions say so too, these
+    /// only spare reading
+    pub(crate) lists: Vec<(usize, Arc<Keys>)>,
     /// the project's order
     pub(crate) order: &'a OrderKey,
     /// how many readers side by side
@@ -87,7 +94,9 @@ impl Pinned {
         let pieces = super::pieces::in_order(&files, reading.order);
         let groups: Vec<FileGroup> = super::pieces::deal(pieces, reading.parts)
             .into_iter()
-            .map(|part| FileGroup::new(part.iter().filter_map(|piece| self.file(*piece, &files)).collect()))
+            .map(|part| {
+                FileGroup::new(part.iter().filter_map(|piece| self.file(*piece, &files, &reading.lists)).collect())
+            })
             .collect();
 
         let mut parquet = TableParquetOptions::default();
@@ -132,19 +141,35 @@ impl Pinned {
         Ok(Arc::new(filter))
     }
 
-    fn file(&self, piece: Piece, files: &[FileRows]) -> Option<PartitionedFile> {
+    /// What is read of a piece; `None` when no list has anything in it.
+    fn file(&self, piece: Piece, files: &[FileRows], lists: &[(usize, Arc<Keys>)]) -> Option<PartitionedFile> {
         let file = self.snapshot.files.get(piece.file)?;
-        let groups = &files.get(piece.file)?.groups;
+        let FileRows { groups, footer, .. } = files.get(piece.file)?;
         let rows = *groups.get(piece.group)?;
+        let mut wanted: Option<RowSelection> = None;
+        for (column, list) in lists {
+            let Some(footer) = footer else { break };
+            match super::looked_up::rows(footer, piece, *column, list) {
+                Found::Everywhere => {}
+                Found::Nowhere => return None,
+                Found::In(rows) => {
+                    wanted = Some(match wanted {
+                        Some(wanted) => wanted.intersection(&rows),
+                        None => rows,
+                    });
+                }
+            }
+        }
         let mut access = vec![RowGroupAccess::Skip; groups.len()];
-        *access.get_mut(piece.group)? = if piece.rows == rows {
-            RowGroupAccess::Scan
-        } else {
-            RowGroupAccess::Selection(RowSelection::from(vec![
+        *access.get_mut(piece.group)? = match wanted {
+            Some(wanted) if !wanted.selects_any() => return None,
+            Some(wanted) => RowGroupAccess::Selection(wanted),
+            None if piece.rows == rows => RowGroupAccess::Scan,
+            None => RowGroupAccess::Selection(RowSelection::from(vec![
                 RowSelector::skip(piece.start),
                 RowSelector::select(piece.rows),
                 RowSelector::skip(rows - piece.start - piece.rows),
-            ]))
+            ])),
         };
         Some(PartitionedFile::new_from_meta(self.meta(file)).with_extension(ParquetAccessPlan::new(access)))
     }
@@ -161,7 +186,7 @@ async fn file_rows(store: Arc<dyn ObjectStore>, meta: ObjectMeta, cache: Arc<Fil
         .map(|group| usize::try_from(group.num_rows()))
         .collect::<Result<_, _>>()
         .map_err(|_| DataFusionError::Internal("a row group has a negative number of rows".to_owned()))?;
-    Ok(FileRows { name: meta.location.to_string(), groups })
+    Ok(FileRows { name: meta.location.to_string(), groups, footer: Some(footer) })
 }
 
 /// Gives the source the conditions that it can evaluate while decoding; returns the others.

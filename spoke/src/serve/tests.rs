@@ -7,6 +7,7 @@ mod ending;
 mod filtering;
 mod fixture;
 mod hostile;
+mod keylists;
 mod leftout;
 mod limits;
 mod link;

@@ -1,7 +1,6 @@
 //! The aggregate function `persons` against `count(DISTINCT ..)`.
 
 use super::{plain, pseudonyms, register, role};
-use crate::release::persons::persons_udaf;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array},
     datatypes::{DataType, Field, Int64Type},
@@ -11,6 +10,7 @@ use datafusion::{
     physical_expr::expressions::col,
     prelude::{SessionConfig, SessionContext},
 };
+use proto::plan::persons::persons_udaf;
 use std::sync::Arc;
 
 fn arguments<T>(udaf: &AggregateUDF, make: impl Fn(AccumulatorArgs<'_>) -> T) -> T {

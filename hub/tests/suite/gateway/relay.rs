@@ -28,6 +28,7 @@ fn ticket(controller: Option<&str>) -> Request<Ticket> {
         envelope: Some(envelope),
         fragment: Some(plan::fragment(rows)),
         schema_fingerprint: vec![],
+        keys: Vec::new(),
     };
     let mut request = Request::new(Ticket { ticket: scan.encode_to_vec().into() });
     if let Some(controller) = controller {

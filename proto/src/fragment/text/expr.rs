@@ -62,6 +62,10 @@ impl Writer {
                 let op = compare_op(compare.op);
                 (format!("{left} {op} {right}"), Tight::Compare)
             }
+            Some(Kind::InKeys(keys)) => {
+                let value = self.inner(keys.expr.as_deref(), Tight::Add, depth);
+                (format!("{value} IN (key list {})", keys.list), Tight::Compare)
+            }
             Some(Kind::Logic(logic)) => {
                 let (op, tight, around) = match LogicOp::try_from(logic.op) {
                     Ok(LogicOp::And) => (" AND ", Tight::And, Tight::Not),

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::wire::{Expr, Fragment, MeasureKind, NamedMeasure, Rel, SortKey, rel};
+use crate::wire::{Expr, Fragment, Join, JoinKind, MeasureKind, NamedMeasure, Rel, SortKey, rel};
 
 mod constant;
 mod expr;
@@ -77,6 +77,7 @@ impl Writer {
                 select.items = exprs.map(|e| self.item(&e.name, e.expr.as_ref())).collect();
                 select
             }
+            Some(rel::Kind::Join(join)) => self.join(join, depth),
             Some(rel::Kind::Aggregate(aggregate)) => {
                 let select = input(self, aggregate.input.as_deref());
                 let mut select = self.over(select, |s| s.ends().is_none() && s.group.is_none());
@@ -105,6 +106,47 @@ impl Writer {
         }
     }
 
+    fn join(&mut self, join: &Join, depth: usize) -> Select {
+        let mut side = |rel: Option<&Rel>| match rel {
+            Some(rel) => {
+                let select = self.select(rel, depth + 1);
+                let names: Vec<_> = select.items.iter().map(|item| self.names.item(&item.name)).collect();
+                (names, format!("({})", select.finish()))
+            }
+            None => (Vec::new(), "(missing)".to_owned()),
+        };
+        let ((left, left_sql), (right, right_sql)) = (side(join.left.as_deref()), side(join.right.as_deref()));
+        let word = match JoinKind::try_from(join.kind).unwrap_or_default() {
+            JoinKind::Inner => "JOIN",
+            JoinKind::Left => "LEFT JOIN",
+            JoinKind::Semi => "LEFT SEMI JOIN",
+            JoinKind::Anti => "LEFT ANTI JOIN",
+            JoinKind::Unspecified => "(unknown) JOIN",
+        };
+        let equal = if join.nulls_match { "IS NOT DISTINCT FROM" } else { "=" };
+        // The two sides have no name in common, so that both can be spoken of at once.
+        self.speak_of(left.iter().chain(&right));
+        let mut on: Vec<String> = join
+            .on
+            .iter()
+            .map(|key| format!("{} {equal} {}", self.part(key.left.as_ref()), self.part(key.right.as_ref())))
+            .collect();
+        if join.condition.is_some() {
+            on.push(self.part(join.condition.as_ref()));
+        }
+        let mut select = Select::of(&format!("{left_sql} AS l {word} {right_sql} AS r ON {}", on.join(" AND ")));
+        select.items = left;
+        if matches!(JoinKind::try_from(join.kind), Ok(JoinKind::Inner | JoinKind::Left)) {
+            select.items.extend(right);
+        }
+        select
+    }
+
+    /// Expressions now speak of these columns.
+    fn speak_of<'a>(&mut self, columns: impl Iterator<Item = &'a Item>) {
+        self.columns = columns.map(|c| (c.name.clone(), (c.sql.clone(), c.tight))).collect();
+    }
+
     /// The SELECT to go on with, itself where that can be said in it, else in brackets; its columns are the
     /// ones that expressions now speak of.
     fn over(&mut self, select: Select, fits: impl Fn(&Select) -> bool) -> Select {
@@ -117,8 +159,7 @@ impl Writer {
                 outer
             }
         };
-        let columns = select.items.iter();
-        self.columns = columns.map(|c| (c.name.clone(), (c.sql.clone(), c.tight))).collect();
+        self.speak_of(select.items.iter());
         select
     }
 
@@ -143,6 +184,7 @@ impl Writer {
                     MeasureKind::VarPop => ("var_pop", ""),
                     MeasureKind::StddevSamp => ("stddev_samp", ""),
                     MeasureKind::StddevPop => ("stddev_pop", ""),
+                    MeasureKind::Persons => ("persons", ""),
                     MeasureKind::Unspecified => ("(unknown)", ""),
                 };
                 let argument = match &measure.argument {

@@ -430,7 +430,12 @@ pub(super) fn envelope() -> Envelope {
 }
 
 pub(super) fn request(root: Rel) -> ScanRequest {
-    ScanRequest { envelope: Some(envelope()), fragment: Some(plan::fragment(root)), schema_fingerprint: Vec::new() }
+    ScanRequest {
+        envelope: Some(envelope()),
+        fragment: Some(plan::fragment(root)),
+        schema_fingerprint: Vec::new(),
+        keys: Vec::new(),
+    }
 }
 
 pub(super) fn read(columns: &[&str]) -> Rel {
@@ -462,6 +467,7 @@ pub(super) fn question(project: &str, root: Rel) -> Question {
         envelope: (&envelope).try_into().unwrap(),
         fragment: Fragment { version: 1, root: Some(root) },
         fingerprint: None,
+        keys: Vec::new(),
     }
 }
 

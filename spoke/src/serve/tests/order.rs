@@ -71,7 +71,8 @@ async fn the_order_of_pieces_is_uncorrelated_on_average() {
     let (one, other) = (key("diabetes"), key("cancer"));
     let mut sum = 0.0;
     for table in 0..200 {
-        let files = vec![crate::scan::pieces::FileRows { name: format!("t{table}"), groups: vec![100_000; 3] }];
+        let files =
+            vec![crate::scan::pieces::FileRows { name: format!("t{table}"), groups: vec![100_000; 3], footer: None }];
         let order = |key| {
             let pieces = crate::scan::pieces::in_order(&files, key);
             assert_eq!(pieces.iter().map(|piece| piece.rows).sum::<usize>(), 300_000);

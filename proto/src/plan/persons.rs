@@ -45,7 +45,8 @@ pub fn persons_udaf() -> Arc<AggregateUDF> {
 }
 
 /// `persons(person) FILTER (WHERE filter)`.
-pub(super) fn persons(person: Expr, filter: Option<Expr>) -> Expr {
+#[must_use]
+pub fn persons(person: Expr, filter: Option<Expr>) -> Expr {
     Expr::AggregateFunction(AggregateFunction::new_udf(
         persons_udaf(),
         vec![person],

@@ -1,0 +1,96 @@
+//! A part of a statement that one spoke answers, as a table of the plan.
+
+use super::{Result, estimate::estimate, site};
+use crate::{
+    permit::{self, Permitted},
+    plan::SpokeScanExec,
+    registry::{Links, TableOffer},
+};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::{
+    catalog::{Session, TableProvider},
+    common::{Column, DataFusionError, Statistics, TableReference, stats::Precision},
+    datasource::provider_as_source,
+    logical_expr::{Expr, LogicalPlan, Projection, TableType, logical_plan::TableScanBuilder},
+    physical_plan::ExecutionPlan,
+};
+use proto::{
+    plan::{self, Said},
+    refusal::{Kind, Refusal},
+    wire,
+};
+use std::sync::Arc;
+
+/// The columns are named as the fragment names them.
+#[derive(Debug)]
+pub(super) struct SpokePart {
+    question: Permitted<wire::Fragment>,
+    links: Arc<Links>,
+    schema: SchemaRef,
+    rows: usize,
+}
+
+/// The plan as a leaf with the same columns, if its tables are one spoke's and a fragment can say it.
+pub(super) fn of(part: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let Some(tables) = site::one(part) else { return Ok(None) };
+    let Ok(Said { fragment, columns }) = plan::say(part) else { return Ok(None) };
+    let Some(table) = tables.first().and_then(site::Table::get) else { return Ok(None) };
+    let mut offers: Vec<Arc<TableOffer>> = Vec::new();
+    for offer in tables.iter().filter_map(|table| table.get().map(|t| t.offer())) {
+        if !offers.iter().any(|known| known.name == offer.name) {
+            offers.push(Arc::clone(offer));
+        }
+    }
+    let external = |refusal: Refusal| DataFusionError::External(Box::new(refusal));
+    let question = permit::fragment(table.context(), &offers, fragment).map_err(external)?;
+    let fields = part.schema().fields().iter().zip(&columns);
+    let fields: Vec<Field> = fields.map(|(field, name)| Field::clone(field).with_name(name)).collect();
+    let rows = estimate(part).rows.clamp(1.0, 1e15);
+    let provider = SpokePart {
+        question,
+        links: Arc::clone(table.links()),
+        schema: Arc::new(Schema::new_with_metadata(fields, part.schema().metadata().clone())),
+        // a number from 1 to 10^15
+        rows: rows as usize,
+    };
+    let name = TableReference::bare(format!("at {}", provider.question.controller()));
+    let scan = TableScanBuilder::new(name.clone(), provider_as_source(Arc::new(provider))).build()?;
+    let shown = part.schema().iter().zip(&columns).map(|((table, field), sent)| {
+        Expr::Column(Column::new(Some(name.clone()), sent)).alias_qualified(table.cloned(), field.name())
+    });
+    let shown = Projection::try_new(shown.collect(), Arc::new(LogicalPlan::TableScan(scan)))?;
+    Ok(Some(LogicalPlan::Projection(shown)))
+}
+
+#[async_trait]
+impl TableProvider for SpokePart {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    async fn scan(
+        &self,
+        _session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all = projection.is_none_or(|columns| columns.iter().copied().eq(0..self.schema.fields().len()));
+        if !all || !filters.is_empty() || limit.is_some() {
+            // It is made after the last step that could ask for less.
+            let refusal = Refusal::new(Kind::Internal, "a part of a statement was changed after it was made");
+            return Err(DataFusionError::External(Box::new(refusal)));
+        }
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        let width: usize = self.schema.fields().iter().map(|f| f.data_type().primitive_width().unwrap_or(16)).sum();
+        statistics.num_rows = Precision::Inexact(self.rows);
+        statistics.total_byte_size = Precision::Inexact(self.rows.saturating_mul(width.max(1)));
+        let (question, links) = (self.question.clone(), Arc::clone(&self.links));
+        Ok(Arc::new(SpokeScanExec::new(question, links, Arc::clone(&self.schema), statistics)))
+    }
+}

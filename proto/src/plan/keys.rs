@@ -1,0 +1,329 @@
+//! Lists of keys: the values of a join's one side, which the other side's rows are looked up in.
+//!
+//! INVARIANT: a list is never shown; who is in it tells who is in a cohort.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, BooleanArray},
+    datatypes::{DataType, Date32Type, Int8Type, Int16Type, Int32Type, Int64Type},
+};
+use datafusion::{
+    common::{Result, exec_err},
+    logical_expr::{
+        ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
+    },
+};
+use std::{
+    collections::HashSet,
+    fmt,
+    hash::{BuildHasherDefault, Hash, Hasher},
+    sync::Arc,
+};
+
+use crate::wire::{self, key_list::Kind};
+
+/// Name of the function that looks values up; no statement can call it.
+pub const IN_KEYS: &str = "in_keys";
+/// Bytes of a pseudonym.
+const WIDTH: i32 = 16;
+
+/// A list of keys.
+#[derive(Clone, PartialEq)]
+pub struct Keys(Form);
+
+#[derive(Clone, PartialEq)]
+enum Form {
+    Everything,
+    Ids { sorted: Vec<u128>, all: HashSet<u128, BuildHasherDefault<Word>> },
+    Numbers(HashSet<i64, BuildHasherDefault<Word>>),
+    Texts(HashSet<String>),
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len() {
+            Some(keys) => write!(f, "Keys({keys})"),
+            None => f.write_str("Keys(everything)"),
+        }
+    }
+}
+
+/// Spreads whole words over a table: pseudonyms are ciphertext, and numbers get one multiplication.
+#[derive(Default)]
+struct Word(u64);
+
+impl Hasher for Word {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (word ^ (word >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn write_i64(&mut self, word: i64) {
+        self.write_u64(word.cast_unsigned());
+    }
+
+    fn write_u128(&mut self, word: u128) {
+        // its low and its high half
+        let (low, high) = (word & u128::from(u64::MAX), word >> 64);
+        self.write_u64(u64::try_from(low ^ high).unwrap_or_default());
+    }
+}
+
+/// Whether lists of keys of this type are made.
+#[must_use]
+pub fn can_list(kind: &DataType) -> bool {
+    use DataType::{Date32, FixedSizeBinary, Int8, Int16, Int32, Int64, LargeUtf8, Utf8, Utf8View};
+    matches!(kind, FixedSizeBinary(WIDTH) | Int8 | Int16 | Int32 | Int64 | Date32 | Utf8 | LargeUtf8 | Utf8View)
+}
+
+impl Keys {
+    /// No restriction.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self(Form::Everything)
+    }
+
+    /// An empty list for values of this type; `None` for a type that can't be listed.
+    #[must_use]
+    pub fn empty(kind: &DataType) -> Option<Self> {
+        use DataType::{FixedSizeBinary, LargeUtf8, Utf8, Utf8View};
+        can_list(kind).then(|| {
+            Self(match kind {
+                FixedSizeBinary(_) => Form::Ids { sorted: Vec::new(), all: HashSet::default() },
+                Utf8 | LargeUtf8 | Utf8View => Form::Texts(HashSet::new()),
+                _ => Form::Numbers(HashSet::default()),
+            })
+        })
+    }
+
+    /// Pseudonyms.
+    #[must_use]
+    pub fn ids(ids: impl IntoIterator<Item = [u8; 16]>) -> Self {
+        let mut sorted: Vec<u128> = ids.into_iter().map(u128::from_be_bytes).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let all = sorted.iter().copied().collect();
+        Self(Form::Ids { sorted, all })
+    }
+
+    /// The pseudonyms in the list, ascending; `None` when it is of another type, or holds everything.
+    #[must_use]
+    pub fn sorted_ids(&self) -> Option<&[u128]> {
+        match &self.0 {
+            Form::Ids { sorted, .. } => Some(sorted),
+            _ => None,
+        }
+    }
+
+    /// How many values; `None`: everything.
+    #[must_use]
+    pub fn len(&self) -> Option<usize> {
+        match &self.0 {
+            Form::Everything => None,
+            Form::Ids { all, .. } => Some(all.len()),
+            Form::Numbers(all) => Some(all.len()),
+            Form::Texts(all) => Some(all.len()),
+        }
+    }
+
+    /// Whether nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Whether values of this type can be looked up.
+    #[must_use]
+    pub fn fits(&self, kind: &DataType) -> bool {
+        use DataType::{Date32, FixedSizeBinary, Int8, Int16, Int32, Int64, LargeUtf8, Utf8, Utf8View};
+        match &self.0 {
+            Form::Everything => can_list(kind),
+            Form::Ids { .. } => matches!(kind, FixedSizeBinary(WIDTH)),
+            Form::Numbers(_) => matches!(kind, Int8 | Int16 | Int32 | Int64 | Date32),
+            Form::Texts(_) => matches!(kind, Utf8 | LargeUtf8 | Utf8View),
+        }
+    }
+
+    /// Puts the values of a column in; NULL is no key.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub fn add(&mut self, values: &dyn Array) -> Result<()> {
+        match &mut self.0 {
+            Form::Everything => Ok(()),
+            Form::Ids { all, .. } => {
+                let Some(ids) = values.as_fixed_size_binary_opt() else { return exec_err!("keys of another type") };
+                all.extend(ids.iter().flatten().filter_map(|id| id.try_into().ok()).map(u128::from_be_bytes));
+                Ok(())
+            }
+            Form::Numbers(all) => each_number(values, |number| all.extend(number)),
+            Form::Texts(all) => each_text(values, |text| {
+                if let Some(text) = text
+                    && !all.contains(text)
+                {
+                    all.insert(text.to_owned());
+                }
+            }),
+        }
+    }
+
+    /// In order, when all are in.
+    #[must_use]
+    pub fn finish(mut self) -> Self {
+        if let Form::Ids { sorted, all } = &mut self.0 {
+            *sorted = all.iter().copied().collect();
+            sorted.sort_unstable();
+        }
+        self
+    }
+
+    /// For each value whether it is in the list; NULL is in none.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub fn contains(&self, values: &dyn Array) -> Result<BooleanArray> {
+        let mut found = Vec::with_capacity(values.len());
+        match &self.0 {
+            Form::Everything => found.resize(values.len(), true),
+            Form::Ids { all, .. } => {
+                let Some(ids) = values.as_fixed_size_binary_opt() else { return exec_err!("keys of another type") };
+                // Rows of one person often follow each other.
+                let mut last: Option<(&[u8], bool)> = None;
+                found.extend(ids.iter().map(|id| {
+                    let Some(id) = id else { return false };
+                    if let Some((known, found)) = last
+                        && known == id
+                    {
+                        return found;
+                    }
+                    let is = id.try_into().is_ok_and(|id| all.contains(&u128::from_be_bytes(id)));
+                    last = Some((id, is));
+                    is
+                }));
+            }
+            Form::Numbers(all) => {
+                each_number(values, |number| found.push(number.is_some_and(|n| all.contains(&n))))?;
+            }
+            Form::Texts(all) => each_text(values, |text| found.push(text.is_some_and(|t| all.contains(t))))?,
+        }
+        Ok(BooleanArray::from(found))
+    }
+
+    /// For the link.
+    #[must_use]
+    pub fn to_wire(&self) -> wire::KeyList {
+        let kind = match &self.0 {
+            Form::Everything => Kind::Everything(true),
+            Form::Ids { sorted, .. } => Kind::Ids(sorted.iter().flat_map(|id| id.to_be_bytes()).collect()),
+            Form::Numbers(all) => {
+                let mut values: Vec<i64> = all.iter().copied().collect();
+                values.sort_unstable();
+                Kind::Numbers(wire::Numbers { values })
+            }
+            Form::Texts(all) => {
+                let mut values: Vec<String> = all.iter().cloned().collect();
+                values.sort_unstable();
+                Kind::Texts(wire::Texts { values })
+            }
+        };
+        wire::KeyList { kind: Some(kind) }
+    }
+
+    /// From the link; it was checked.
+    #[must_use]
+    pub fn from_wire(list: wire::KeyList) -> Self {
+        match list.kind {
+            None | Some(Kind::Everything(_)) => Self::everything(),
+            Some(Kind::Ids(ids)) => Self::ids(ids.chunks_exact(16).filter_map(|id| id.try_into().ok())),
+            Some(Kind::Numbers(numbers)) => Self(Form::Numbers(numbers.values.into_iter().collect())),
+            Some(Kind::Texts(texts)) => Self(Form::Texts(texts.values.into_iter().collect())),
+        }
+    }
+}
+
+fn each_number(values: &dyn Array, mut each: impl FnMut(Option<i64>)) -> Result<()> {
+    match values.data_type() {
+        DataType::Int8 => values.as_primitive::<Int8Type>().iter().for_each(|n| each(n.map(i64::from))),
+        DataType::Int16 => values.as_primitive::<Int16Type>().iter().for_each(|n| each(n.map(i64::from))),
+        DataType::Int32 => values.as_primitive::<Int32Type>().iter().for_each(|n| each(n.map(i64::from))),
+        DataType::Date32 => values.as_primitive::<Date32Type>().iter().for_each(|n| each(n.map(i64::from))),
+        DataType::Int64 => values.as_primitive::<Int64Type>().iter().for_each(each),
+        _ => return exec_err!("keys of another type"),
+    }
+    Ok(())
+}
+
+fn each_text<'a>(values: &'a dyn Array, each: impl FnMut(Option<&'a str>)) -> Result<()> {
+    match values.data_type() {
+        DataType::Utf8 => values.as_string::<i32>().iter().for_each(each),
+        DataType::LargeUtf8 => values.as_string::<i64>().iter().for_each(each),
+        DataType::Utf8View => values.as_string_view().iter().for_each(each),
+        _ => return exec_err!("keys of another type"),
+    }
+    Ok(())
+}
+
+/// Whether `value` is in the list.
+#[must_use]
+pub fn in_keys(value: Expr, keys: Arc<Keys>) -> Expr {
+    let signature = Signature::any(1, Volatility::Immutable);
+    let function = Arc::new(ScalarUDF::new_from_impl(InKeys { keys, signature }));
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value]))
+}
+
+/// The value and the list of an expression that [`in_keys`] made.
+#[must_use]
+pub fn of_in_keys(e: &Expr) -> Option<(&Expr, &Arc<Keys>)> {
+    let Expr::ScalarFunction(call) = e else { return None };
+    let function = call.func.inner().downcast_ref::<InKeys>()?;
+    call.args.first().map(|value| (value, &function.keys))
+}
+
+#[derive(Debug)]
+struct InKeys {
+    keys: Arc<Keys>,
+    signature: Signature,
+}
+
+impl PartialEq for InKeys {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.keys, &other.keys)
+    }
+}
+
+impl Eq for InKeys {}
+
+impl Hash for InKeys {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.keys).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for InKeys {
+    fn name(&self) -> &str {
+        IN_KEYS
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays: Vec<ArrayRef> = ColumnarValue::values_to_arrays(&args.args)?;
+        let [values] = arrays.as_slice() else { return exec_err!("in_keys takes one argument") };
+        Ok(ColumnarValue::Array(Arc::new(self.keys.contains(values)?)))
+    }
+}
