@@ -55,6 +55,7 @@ fn request(f: Fragment) -> wire::ScanRequest {
             zone: wire::Zone::Open.into(),
             ..wire::Envelope::default()
         }),
+        keys: Vec::new(),
         fragment: Some(f),
         schema_fingerprint: vec![7; 32],
     }
