@@ -36,20 +36,28 @@ pub(crate) struct Columns<'a> {
 
 /// Lists of keys, each turned into stored pseudonyms once: a list may hold millions.
 #[derive(Default)]
-pub(crate) struct StoredLists(Mutex<Vec<(String, Arc<Keys>, Arc<Keys>)>>);
+pub(crate) struct StoredLists(Mutex<Vec<StoredList>>);
+
+struct StoredList {
+    column: String,
+    /// as it came
+    list: Arc<Keys>,
+    /// as it reads on the stored column
+    stored: Arc<Keys>,
+}
 
 impl StoredLists {
     fn of(&self, column: &str, list: &Arc<Keys>, recoder: &Recoder) -> Arc<Keys> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.iter().find(|(name, from, _)| name == column && Arc::ptr_eq(from, list));
-        if let Some((.., stored)) = found {
-            return Arc::clone(stored);
+        let found = known.iter().find(|known| known.column == column && Arc::ptr_eq(&known.list, list));
+        if let Some(found) = found {
+            return Arc::clone(&found.stored);
         }
         let stored = Arc::new(match list.sorted_ids() {
             Some(ids) => Keys::ids(ids.iter().map(|id| recoder.inverse(&id.to_be_bytes()))),
             None => Keys::everything(),
         });
-        known.push((column.to_owned(), Arc::clone(list), Arc::clone(&stored)));
+        known.push(StoredList { column: column.to_owned(), list: Arc::clone(list), stored: Arc::clone(&stored) });
         stored
     }
 }

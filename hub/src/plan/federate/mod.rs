@@ -41,10 +41,11 @@ pub(super) fn at_spokes(plan: LogicalPlan) -> Result<LogicalPlan> {
             other => below(other),
         };
     }
-    if !plain(&plan) && worth(&plan) {
-        if let Some(leaf) = leaf::of(&plan)? {
-            return Ok(leaf);
-        }
+    if !plain(&plan)
+        && worth(&plan)
+        && let Some(leaf) = leaf::of(&plan)?
+    {
+        return Ok(leaf);
     }
     if let LogicalPlan::Aggregate(node) = &plan
         && let Some(merged) = split::aggregate(node, at_spokes)?
