@@ -100,7 +100,7 @@ impl Secrets {
         Self::compile(patterns, kinds)
     }
 
-    /// Keys and texts (tokens, passphrases, codes) by their kind, each in every form in which it could leak ([`forms`]).
+    /// Keys and texts (tokens, passphrases, codes) by their kind, each in every form in which it could leak (`forms`).
     ///
     /// # Errors
     /// When one is so short that it stands anywhere by chance, or the automaton would be too large.

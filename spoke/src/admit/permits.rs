@@ -147,6 +147,13 @@ impl Known {
 }
 
 impl LivePermits for PermitBook {
+    fn interrupt(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, token) in known.running.drain() {
+            token.cancel();
+        }
+    }
+
     fn live(&self, project: &ProjectId) -> Option<Arc<SignedPermit>> {
         let today = today();
         let known = self.look(today);

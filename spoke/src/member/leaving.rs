@@ -1,5 +1,5 @@
-//! People took a consent back or must be erased. Answers leave them out at once; what the hub keeps of earlier answers has to
-//! go, project by project.
+//! People took a consent back or must be erased. Answers leave them out at once, and those that run end; what the hub keeps of
+//! earlier answers has to go, project by project.
 //!
 //! The lists are changed by commands in another process, also while nobody serves. So they are looked at, and never told.
 //!
@@ -50,6 +50,7 @@ impl Leaving {
             let Ok(Some(projects)) = tokio::task::spawn_blocking(move || permits.ongoing()).await else {
                 return Ok(());
             };
+            self.permits.interrupt();
             for project in &projects {
                 self.purges.ask_about(project, &change)?;
             }

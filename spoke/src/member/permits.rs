@@ -24,4 +24,7 @@ pub trait LivePermits: Send + Sync + 'static {
 
     /// Projects that go on and that answers may have been given for. `None`: that can't be told at the moment.
     fn ongoing(&self) -> Option<Vec<ProjectId>>;
+
+    /// Ends every answer that runs now: somebody who is in it may have left. Whoever asks again is answered without them.
+    fn interrupt(&self) {}
 }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) enum End {
     /// its time is over
     Deadline,
-    /// its permit is over
+    /// its permit is over, or somebody withdrew or must be erased
     Permit,
     /// the process is being stopped
     Stopped,
@@ -38,7 +38,7 @@ impl End {
     pub(super) fn outcome(self) -> &'static str {
         match self {
             Self::Deadline => "its time was over",
-            Self::Permit => "its permit was over",
+            Self::Permit => "its permit was over, or somebody left",
             Self::Stopped => "the spoke was stopped",
             Self::Rows(_) | Self::Bytes(_) => "over its caps",
         }
@@ -50,9 +50,12 @@ impl End {
             Self::Deadline => {
                 (Kind::Deadline, "was not done in the time allowed for it; filter more, or allow more time".to_owned())
             }
-            Self::Permit => {
-                (Kind::Denied, "was ended: the project's permit at this controller is over or was replaced".to_owned())
-            }
+            Self::Permit => (
+                Kind::Denied,
+                "was ended: the project's permit at this controller is over or was replaced, or somebody who was in it has \
+                 left. Ask again"
+                    .to_owned(),
+            ),
             Self::Stopped => {
                 (Kind::Unavailable, "was ended because the spoke is being stopped; ask again later".to_owned())
             }

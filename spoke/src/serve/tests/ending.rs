@@ -1,7 +1,7 @@
 //! Running answers end with their permit, whether the hub wants it or not.
 
 use super::fixture::{ANNA, Fixture, Hub, LMDB, Server, permit, question, read, read_of, refusal, request};
-use crate::scan;
+use crate::{optout::Kind as Left, scan};
 use arrow_flight::decode::FlightRecordBatchStream;
 use futures::StreamExt;
 use proto::{
@@ -72,7 +72,7 @@ async fn ends(mut reading: Reading) {
     assert_eq!(refusal.kind, Kind::Denied, "{refusal}");
     assert!(refusal.message.contains("permit at this controller is over"), "{refusal}");
     let answered = end(&reading.spoke).await;
-    assert_eq!(answered["outcome"], "its permit was over");
+    assert_eq!(answered["outcome"], "its permit was over, or somebody left");
     assert!(answered["ms"].as_u64().unwrap() < 8_000, "{answered}");
     assert!(answered["rows"].as_u64().unwrap() < 600_000);
 }
@@ -88,6 +88,14 @@ async fn a_running_answer_ends_when_its_permit_is_revoked() {
 async fn a_running_answer_ends_when_its_permits_file_is_removed() {
     let reading = reading().await;
     std::fs::remove_file(reading.spoke.permit_file(reading.permit)).unwrap();
+    ends(reading).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_answer_ends_when_somebody_withdraws_and_the_next_one_leaves_them_out() {
+    let reading = reading().await;
+    let state = reading.spoke.state().await;
+    state.exclude(&reading.spoke.stored[..1], Left::Withdrawn, reading.spoke.store_key.kid()).await.unwrap();
     ends(reading).await;
 }
 
@@ -143,7 +151,7 @@ async fn hostile_hub_that_does_not_read_on_keeps_no_answer_running_after_a_revoc
     spoke.revoke(permit);
     let answered = end(&spoke).await;
     assert!(revoked.elapsed() < Duration::from_secs(5), "{} ms", revoked.elapsed().as_millis());
-    assert_eq!(answered["outcome"], "its permit was over");
+    assert_eq!(answered["outcome"], "its permit was over, or somebody left");
     assert_eq!(admission.free_slots(), spoke.config.serve.max_scans, "it still holds its place");
     let refusal = Refusal::from(answer.next().await.unwrap().unwrap_err());
     assert_eq!(refusal.kind, Kind::Denied, "{refusal}");

@@ -20,7 +20,7 @@ fn looked_up(rel: Rel, column: &str, list: u32) -> Rel {
 }
 
 fn asking(column: &str, keys: Keys) -> Question {
-    let mut asked = question("diabetes", looked_up(read(&["row", "pnr", "atc", "volume"]), column, 0));
+    let mut asked = question("diabetes", looked_up(read(&["row", "pnr", "atc", "kontakt"]), column, 0));
     asked.keys = vec![Arc::new(keys)];
     asked
 }
@@ -40,7 +40,7 @@ async fn a_list_of_people_finds_their_rows_and_reads_a_few_pages() {
 
     let (all, whole) = direct(&admission, asking("pnr", Keys::everything())).await.unwrap();
     assert_eq!(count(&all), ROWS);
-    assert!(few.bytes_scanned * 4 < whole.bytes_scanned, "{few:?} and {whole:?}");
+    assert!(few.bytes_scanned * 2 < whole.bytes_scanned, "{few:?} and {whole:?}");
 
     // Nobody, and people of another project: nothing.
     let (none, effort) = direct(&admission, asking("pnr", Keys::ids([]))).await.unwrap();
