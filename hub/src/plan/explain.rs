@@ -29,8 +29,12 @@ pub(super) struct Measured {
     pub(super) zone: Zone,
 }
 
-/// One row for each spoke's fragment, then the hub's part line by line.
-pub(super) fn describe(plan: &Arc<dyn ExecutionPlan>, measured: Option<&Measured>) -> Result<RecordBatch, Refusal> {
+/// One row for each spoke's fragment, then why the rest is the hub's, then the hub's part line by line.
+pub(super) fn describe(
+    plan: &Arc<dyn ExecutionPlan>,
+    kept: &[String],
+    measured: Option<&Measured>,
+) -> Result<RecordBatch, Refusal> {
     let mut scans = Vec::new();
     collect(plan, &mut scans);
     let mut lines: Vec<[String; 4]> = Vec::new();
@@ -44,6 +48,9 @@ pub(super) fn describe(plan: &Arc<dyn ExecutionPlan>, measured: Option<&Measured
         let scan: &SpokeScanExec = scan;
         let (rows, bytes) = scan.received();
         lines.push([scan.controller().to_string(), scan.text(), shown(rows), shown(bytes)]);
+    }
+    for reason in kept {
+        lines.push(["hub".to_owned(), format!("(stays here: {reason})"), String::new(), String::new()]);
     }
     let result = measured.map_or_else(String::new, |m| shown(m.rows));
     for (number, line) in displayable(plan.as_ref()).indent(false).to_string().lines().enumerate() {

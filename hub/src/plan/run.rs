@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: only the released plan is run, and the answer has exactly the schema that was announced.
 
-use super::{Manner, Planned, SpokeScanExec, explain, federate, national, trouble};
+use super::{Manner, Planned, SpokeScanExec, explain, federate, federate::Federated, national, trouble};
 use crate::{dispatch, request::RequestContext};
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
@@ -50,6 +50,8 @@ pub struct Runnable {
     context: Arc<RequestContext>,
     state: SessionState,
     physical: Arc<dyn ExecutionPlan>,
+    /// why some of it runs at the hub
+    kept: Vec<String>,
     manner: Manner,
     schema: SchemaRef,
 }
@@ -64,10 +66,10 @@ impl Planned {
         let fail = |error: DataFusionError| trouble::planning(&error, &context.query);
         let members = national::taken_apart(plan.get().clone()).map_err(fail)?;
         let optimised = state.optimize(&members).map_err(fail)?;
-        let federated = federate::at_spokes(optimised).map_err(fail)?;
-        let physical = state.query_planner().create_physical_plan(&federated, &state).await.map_err(fail)?;
+        let Federated { plan, kept } = federate::at_spokes(optimised).map_err(fail)?;
+        let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(fail)?;
         let physical = federate::with_key_lists(physical).map_err(fail)?;
-        Ok(Runnable { context, state, physical, manner, schema })
+        Ok(Runnable { context, state, physical, kept, manner, schema })
     }
 }
 
@@ -110,7 +112,7 @@ impl Runnable {
                 Ok(Answer { schema, batches })
             }
             Manner::Explain => {
-                let batch = explain::describe(&physical, None)?;
+                let batch = explain::describe(&physical, &self.kept, None)?;
                 Ok(Answer { schema, batches: futures::stream::iter([Ok(batch)]).boxed() })
             }
             Manner::Analyze => {
@@ -127,7 +129,7 @@ impl Runnable {
         while let Some(batch) = stream.next().await {
             rows += batch.map_err(fail)?.num_rows() as u64;
         }
-        explain::describe(&physical, Some(&explain::Measured { rows, zone: self.context.caller.zone }))
+        explain::describe(&physical, &self.kept, Some(&explain::Measured { rows, zone: self.context.caller.zone }))
     }
 }
 

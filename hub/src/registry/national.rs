@@ -94,6 +94,14 @@ fn offer(
     let controller = "whose the row is";
     let said = [(schema::EN.to_owned(), controller.to_owned()), (schema::DA.to_owned(), "dataansvarlig".to_owned())];
     fields.push(Field::new(CONTROLLER, DataType::Utf8, false).with_metadata(said.into_iter().collect()));
+    // Of tables without people alone comes one without people.
+    let reference =
+        |offer: &TableOffer| offer.schema.metadata().get(schema::TABLE_ROLE).is_some_and(|r| r == schema::REFERENCE);
+    let role = if present.iter().all(|(_, offer)| reference(offer)) {
+        [(schema::TABLE_ROLE.to_owned(), schema::REFERENCE.to_owned())].into()
+    } else {
+        std::collections::HashMap::new()
+    };
     let mut parts = Vec::with_capacity(present.len());
     for (member, offer) in &present {
         let mut sources = Vec::with_capacity(kept.len());
@@ -107,7 +115,7 @@ fn offer(
     Ok(Some(TableOffer {
         controller: schema_name.clone(),
         name: table.clone(),
-        schema: Arc::new(Schema::new(fields)),
+        schema: Arc::new(Schema::new_with_metadata(fields, role)),
         rows: present.iter().map(|(_, offer)| offer.rows).sum(),
         bytes: present.iter().map(|(_, offer)| offer.bytes).sum(),
         fingerprint: Vec::new(),

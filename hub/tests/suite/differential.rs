@@ -450,7 +450,7 @@ fn question(seed: u64) -> String {
 }
 
 /// Rows as text, floats to eight digits: a sum's last digits depend on its order.
-fn shown(batches: &[RecordBatch], ordered: bool) -> Vec<String> {
+pub fn shown(batches: &[RecordBatch], ordered: bool) -> Vec<String> {
     let options = FormatOptions::default().with_null("NULL");
     let mut rows = Vec::new();
     for batch in batches {

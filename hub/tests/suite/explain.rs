@@ -31,3 +31,22 @@ async fn explain_in_the_open_is_coarse_and_only_for_what_may_be_answered() {
     assert!(refusal.message.contains("This works"), "{refusal}");
     assert_eq!(two.sds.asked().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_why_something_stays_at_the_hub() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    for (sql, says) in [
+        ("SELECT median(volume) FROM sds.lmdb", "(stays here: a fragment can't say aggregate median)"),
+        ("SELECT volume FROM sds.lmdb WHERE regexp_replace(atc, 'A', 'secret') = 'B'", "function regexp_replace"),
+        (
+            "SELECT median(v) FROM (SELECT volume AS v FROM sds.lmdb UNION ALL SELECT value FROM \"region-h\".lab_forsker) q",
+            "median(..) of several spokes' rows can't be put together from parts",
+        ),
+    ] {
+        let shown = anna.shown(&format!("EXPLAIN {sql}")).await;
+        let reasons: Vec<&str> = shown.lines().filter(|line| line.contains("(stays here")).collect();
+        assert!(reasons.iter().any(|line| line.contains(says)), "{sql}: {shown}");
+        assert!(!reasons.iter().any(|line| line.contains("secret")), "{shown}");
+    }
+}

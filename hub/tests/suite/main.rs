@@ -27,4 +27,5 @@ mod signatures;
 mod spoke;
 mod terminal;
 mod tickets;
+mod tpch;
 mod workspace;

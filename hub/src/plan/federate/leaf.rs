@@ -16,7 +16,7 @@ use datafusion::{
     physical_plan::ExecutionPlan,
 };
 use proto::{
-    plan::{self, Said},
+    plan,
     refusal::{Kind, Refusal},
     wire,
 };
@@ -31,11 +31,24 @@ pub(super) struct SpokePart {
     rows: usize,
 }
 
+/// Whether a part of a statement can be a leaf.
+pub(super) enum Said {
+    /// it is one, with the same columns
+    Leaf(LogicalPlan),
+    /// its tables are one spoke's, and a fragment can't say this
+    Unsayable(String),
+    /// its tables are not one spoke's
+    Elsewhere,
+}
+
 /// The plan as a leaf with the same columns, if its tables are one spoke's and a fragment can say it.
-pub(super) fn of(part: &LogicalPlan) -> Result<Option<LogicalPlan>> {
-    let Some(tables) = site::one(part) else { return Ok(None) };
-    let Ok(Said { fragment, columns }) = plan::say(part) else { return Ok(None) };
-    let Some(table) = tables.first().and_then(site::Table::get) else { return Ok(None) };
+pub(super) fn of(part: &LogicalPlan) -> Result<Said> {
+    let Some(tables) = site::one(part) else { return Ok(Said::Elsewhere) };
+    let plan::Said { fragment, columns } = match plan::say(part) {
+        Ok(said) => said,
+        Err(unsayable) => return Ok(Said::Unsayable(unsayable.what)),
+    };
+    let Some(table) = tables.first().and_then(site::Table::get) else { return Ok(Said::Elsewhere) };
     let mut offers: Vec<Arc<TableOffer>> = Vec::new();
     for offer in tables.iter().filter_map(|table| table.get().map(|t| t.offer())) {
         if !offers.iter().any(|known| known.name == offer.name) {
@@ -60,7 +73,7 @@ pub(super) fn of(part: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         Expr::Column(Column::new(Some(name.clone()), sent)).alias_qualified(table.cloned(), field.name())
     });
     let shown = Projection::try_new(shown.collect(), Arc::new(LogicalPlan::TableScan(scan)))?;
-    Ok(Some(LogicalPlan::Projection(shown)))
+    Ok(Said::Leaf(LogicalPlan::Projection(shown)))
 }
 
 #[async_trait]

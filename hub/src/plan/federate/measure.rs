@@ -37,14 +37,16 @@ pub(super) struct Merged {
 struct Merge(Expr);
 
 impl Parts {
-    /// Takes measures apart; `None` when one doesn't merge.
-    pub(super) fn of(measures: &[Expr], input: &DFSchema) -> Result<Option<Self>> {
+    /// Takes measures apart, or says which one doesn't merge.
+    pub(super) fn of(measures: &[Expr], input: &DFSchema) -> Result<std::result::Result<Self, String>> {
         let mut parts = Self { distinct: None, partial: Vec::new(), merged: Vec::new(), results: Vec::new() };
         for measure in measures {
-            let Some(result) = parts.add(measure, input)? else { return Ok(None) };
-            parts.results.push(result);
+            match parts.add(measure, input)? {
+                Some(result) => parts.results.push(result),
+                None => return Ok(Err(unmerged(measure))),
+            }
         }
-        Ok(Some(parts))
+        Ok(Ok(parts))
     }
 
     /// The partial measures.
@@ -181,6 +183,17 @@ impl Parts {
             ))
         };
         Some(self.merged(counted))
+    }
+}
+
+/// Names the function and what is special about it; never its argument, which holds constants.
+fn unmerged(measure: &Expr) -> String {
+    match bare(measure) {
+        Expr::AggregateFunction(function) => {
+            let distinct = if function.params.distinct { "DISTINCT .." } else { ".." };
+            format!("{}({distinct}) of several spokes' rows can't be put together from parts", function.func.name())
+        }
+        _ => "an aggregate of several spokes' rows can't be put together from parts".to_owned(),
     }
 }
 

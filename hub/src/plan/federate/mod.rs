@@ -30,50 +30,88 @@ use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, DataFusionError>;
 
+/// A statement whose work has been moved, and what stays at the hub though one spoke has all its tables, or could do its
+/// part, with the reason.
+pub(super) struct Federated {
+    pub(super) plan: LogicalPlan,
+    pub(super) kept: Vec<String>,
+}
+
 /// Moves work to the spokes.
 ///
 /// # Errors
 /// When a plan can't be built; never because something can't be said.
-pub(super) fn at_spokes(plan: LogicalPlan) -> Result<LogicalPlan> {
-    if ordered(&plan) {
-        return match plan {
-            LogicalPlan::Sort(sort) if sort.fetch.is_some() => first_rows(sort),
-            other => below(other),
-        };
-    }
-    if !plain(&plan)
-        && worth(&plan)
-        && let Some(leaf) = leaf::of(&plan)?
-    {
-        return Ok(leaf);
-    }
-    if let LogicalPlan::Aggregate(node) = &plan
-        && let Some(merged) = split::aggregate(node, at_spokes)?
-    {
-        return Ok(merged);
-    }
-    below(plan)
+pub(super) fn at_spokes(plan: LogicalPlan) -> Result<Federated> {
+    let mut mover = Mover::default();
+    let plan = mover.place(plan)?;
+    Ok(Federated { plan, kept: mover.kept })
 }
 
-fn below(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let whole = plan.map_children(|child| at_spokes(child).map(Transformed::yes))?;
-    // What merges may be NULL where the whole never was.
-    if plain(&whole.data) { Ok(whole.data) } else { whole.data.recompute_schema() }
+#[derive(Default)]
+struct Mover {
+    kept: Vec<String>,
 }
 
-/// `ORDER BY .. LIMIT`: the spoke sorts and stops early; the hub sorts its few rows again, since nothing else promises
-/// their order.
-fn first_rows(sort: Sort) -> Result<LogicalPlan> {
-    let here = LogicalPlan::Sort(sort);
-    let leaf = leaf::of(&here)?;
-    match (here, leaf) {
-        (LogicalPlan::Sort(sort), Some(leaf)) => Ok(LogicalPlan::Sort(Sort { input: Arc::new(leaf), ..sort })),
-        (LogicalPlan::Sort(sort), None) => match split::first_rows(&sort, at_spokes)? {
+impl Mover {
+    /// Decides where `plan` runs.
+    fn place(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        if ordered(&plan) {
+            return match plan {
+                LogicalPlan::Sort(sort) if sort.fetch.is_some() => self.first_rows(sort),
+                other => self.below(other),
+            };
+        }
+        if !plain(&plan)
+            && worth(&plan)
+            && let Some(leaf) = self.leaf(&plan)?
+        {
+            return Ok(leaf);
+        }
+        if let LogicalPlan::Aggregate(node) = &plan {
+            match split::aggregate(node, &mut |part| self.place(part))? {
+                split::Taken::Apart(merged) => return Ok(merged),
+                split::Taken::Whole(reason) => self.keep(&reason),
+                split::Taken::Single => {}
+            }
+        }
+        self.below(plan)
+    }
+
+    fn leaf(&mut self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+        match leaf::of(plan)? {
+            leaf::Said::Leaf(leaf) => Ok(Some(leaf)),
+            leaf::Said::Unsayable(what) => {
+                self.keep(&format!("a fragment can't say {what}"));
+                Ok(None)
+            }
+            leaf::Said::Elsewhere => Ok(None),
+        }
+    }
+
+    /// What holds for a part holds for all that is above it, and is said once.
+    fn keep(&mut self, reason: &str) {
+        if !self.kept.iter().any(|known| known == reason) {
+            self.kept.push(reason.to_owned());
+        }
+    }
+
+    fn below(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let whole = plan.map_children(|child| self.place(child).map(Transformed::yes))?;
+        // What merges may be NULL where the whole never was.
+        if plain(&whole.data) { Ok(whole.data) } else { whole.data.recompute_schema() }
+    }
+
+    /// `ORDER BY .. LIMIT`: the spoke sorts and stops early; the hub sorts its few rows again, since nothing else promises
+    /// their order.
+    fn first_rows(&mut self, sort: Sort) -> Result<LogicalPlan> {
+        let whole = LogicalPlan::Sort(sort.clone());
+        if let Some(leaf) = self.leaf(&whole)? {
+            return Ok(LogicalPlan::Sort(Sort { input: Arc::new(leaf), ..sort }));
+        }
+        match split::first_rows(&sort, &mut |part| self.place(part))? {
             Some(merged) => Ok(merged),
-            None => below(LogicalPlan::Sort(sort)),
-        },
-        (here, None) => below(here),
-        (_, Some(leaf)) => Ok(leaf),
+            None => self.below(whole),
+        }
     }
 }
 

@@ -16,7 +16,17 @@ use datafusion::{
 use std::sync::Arc;
 
 /// Decides where a branch's part runs.
-type Place = fn(LogicalPlan) -> Result<LogicalPlan>;
+type Place<'a> = &'a mut dyn FnMut(LogicalPlan) -> Result<LogicalPlan>;
+
+/// What became of an aggregate.
+pub(super) enum Taken {
+    /// each branch does its part
+    Apart(LogicalPlan),
+    /// it is over several branches, and doesn't merge, for this reason
+    Whole(String),
+    /// it is over no union
+    Single,
+}
 
 /// The inputs of a UNION ALL below `plan`, each with the nodes between them and `plan` on it, under `plan`'s own columns.
 pub(super) fn branches(plan: &LogicalPlan) -> Result<Option<Vec<LogicalPlan>>> {
@@ -62,14 +72,17 @@ fn named_as(input: &Arc<LogicalPlan>, schema: &DFSchema) -> Result<LogicalPlan> 
     Projection::try_new(columns.collect(), Arc::clone(input)).map(LogicalPlan::Projection)
 }
 
-/// An aggregate over a union, taken apart; `None` when it isn't one, or doesn't merge.
-pub(super) fn aggregate(node: &Aggregate, place: Place) -> Result<Option<LogicalPlan>> {
-    let Some(branches) = branches(&node.input)? else { return Ok(None) };
+/// An aggregate over a union, taken apart.
+pub(super) fn aggregate(node: &Aggregate, place: Place<'_>) -> Result<Taken> {
+    let Some(branches) = branches(&node.input)? else { return Ok(Taken::Single) };
     let (groups, sets) = match node.group_expr.as_slice() {
         [Expr::GroupingSet(set)] => (set.distinct_expr().into_iter().cloned().collect(), Some(set)),
         exprs => (distinct(exprs), None),
     };
-    let Some(parts) = Parts::of(&node.aggr_expr, node.input.schema())? else { return Ok(None) };
+    let parts = match Parts::of(&node.aggr_expr, node.input.schema())? {
+        Ok(parts) => parts,
+        Err(reason) => return Ok(Taken::Whole(reason)),
+    };
     let group_names: Vec<String> = (0..groups.len()).map(|i| format!("__eger_group_{i}")).collect();
     let mut keys = groups.clone();
     let mut names = group_names.clone();
@@ -97,7 +110,7 @@ pub(super) fn aggregate(node: &Aggregate, place: Place) -> Result<Option<Logical
         let shown = Projection::try_new(shown, Arc::new(LogicalPlan::Aggregate(partial)))?;
         Ok(Some(Arc::new(place(LogicalPlan::Projection(shown))?)))
     });
-    let Some(partials) = partials.collect::<Result<Option<Vec<_>>>>()? else { return Ok(None) };
+    let Some(partials) = partials.collect::<Result<Option<Vec<_>>>>()? else { return Ok(Taken::Single) };
     let union = LogicalPlan::Union(Union::try_new(partials)?);
 
     let key = |name: &String| Expr::Column(Column::new_unqualified(name));
@@ -115,11 +128,11 @@ pub(super) fn aggregate(node: &Aggregate, place: Place) -> Result<Option<Logical
             // groups, and the engine's own column that tells grouping sets apart
             None => match merged_columns.get(i) {
                 Some(column) => Expr::Column(column.clone()),
-                None => return Ok(None),
+                None => return Ok(Taken::Single),
             },
             Some(i) => match results.get(i) {
                 Some(result) => result.clone(),
-                None => return Ok(None),
+                None => return Ok(Taken::Single),
             },
         };
         shown.push(expr.alias_qualified(table.cloned(), field.name()));
@@ -127,11 +140,11 @@ pub(super) fn aggregate(node: &Aggregate, place: Place) -> Result<Option<Logical
     let shown = Projection::try_new(shown, Arc::new(LogicalPlan::Aggregate(merged)))?;
     let same =
         shown.schema.fields().iter().map(|f| f.data_type()).eq(node.schema.fields().iter().map(|f| f.data_type()));
-    Ok(same.then_some(LogicalPlan::Projection(shown)))
+    Ok(if same { Taken::Apart(LogicalPlan::Projection(shown)) } else { Taken::Single })
 }
 
 /// `ORDER BY .. LIMIT` over a union: each branch gives its first rows, of which the hub takes the first.
-pub(super) fn first_rows(sort: &Sort, place: Place) -> Result<Option<LogicalPlan>> {
+pub(super) fn first_rows(sort: &Sort, place: Place<'_>) -> Result<Option<LogicalPlan>> {
     if sort.fetch.is_none() {
         return Ok(None);
     }

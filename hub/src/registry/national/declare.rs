@@ -90,7 +90,7 @@ pub struct Column {
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Kind {
     /// pseudonyms of people
     Person,
@@ -104,12 +104,41 @@ pub enum Kind {
     Int64,
     /// numbers
     Float64,
+    /// exact numbers of so many digits, so many of them decimals
+    Decimal(u8, i8),
     /// true or false
     Bool,
     /// days
     Date,
     /// points in time, microseconds
     Timestamp,
+}
+
+impl TryFrom<String> for Kind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = |text: &str| {
+            let (precision, scale) = text.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+            let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<u8>().ok()?);
+            let fine = (1..=38).contains(&precision) && scale <= precision;
+            Some(Self::Decimal(precision, i8::try_from(scale).ok()?)).filter(|_| fine)
+        };
+        Ok(match text.as_str() {
+            "person" => Self::Person,
+            "key" => Self::Key,
+            "text" => Self::Text,
+            "int32" => Self::Int32,
+            "int64" => Self::Int64,
+            "float64" => Self::Float64,
+            "bool" => Self::Bool,
+            "date" => Self::Date,
+            "timestamp" => Self::Timestamp,
+            other => digits(other).ok_or(
+                "a type is one of person, key, text, int32, int64, float64, decimal(precision,scale), bool, date, timestamp",
+            )?,
+        })
+    }
 }
 
 impl Kind {
@@ -122,6 +151,7 @@ impl Kind {
             Self::Int32 => DataType::Int32,
             Self::Int64 => DataType::Int64,
             Self::Float64 => DataType::Float64,
+            Self::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
             Self::Bool => DataType::Boolean,
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -276,7 +306,9 @@ mod tests {
             ("[[member]]\ncontroller = \"region-h\"", "member[2].controller"),
             ("[[column]]\nname = \"controller\"\ntype = \"text\"", "column[3].name"),
             ("[[column]]\nname = \"value\"\ntype = \"text\"", "column[3].name"),
-            ("[[column]]\nname = \"x\"\ntype = \"number\"", "line"),
+            ("[[column]]\nname = \"x\"\ntype = \"number\"", "a type is one of"),
+            ("[[column]]\nname = \"x\"\ntype = \"decimal(39,2)\"", "a type is one of"),
+            ("[[column]]\nname = \"x\"\ntype = \"decimal(15,2)\"", "1 tables"),
             ("colour = 1", "line"),
         ] {
             let text = format!("{LAB}{more}\n");
