@@ -65,7 +65,10 @@ impl Planned {
         let Self { context, state, plan, manner, schema, .. } = self;
         let fail = |error: DataFusionError| trouble::planning(&error, &context.query);
         let members = national::taken_apart(plan.get().clone()).map_err(fail)?;
-        let optimised = state.optimize(&members).map_err(fail)?;
+        let mut optimised = state.optimize(&members).map_err(fail)?;
+        if let Some(clustered) = federate::clustered(&optimised).map_err(fail)? {
+            optimised = state.optimize(&clustered).map_err(fail)?;
+        }
         let Federated { plan, kept } = federate::at_spokes(optimised).map_err(fail)?;
         let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(fail)?;
         let physical = federate::with_key_lists(physical).map_err(fail)?;

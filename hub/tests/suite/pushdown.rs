@@ -144,3 +144,15 @@ async fn a_join_of_one_spokes_tables_runs_there() {
     let asked = two.region.asked();
     assert!(asked.len() == 1 && asked[0].contains(" JOIN ") && asked[0].ends_with("LIMIT 1"), "{asked:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_one_spoke_meet_there_though_another_is_named_between_them() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    let sql = "SELECT a.kom, count(*) AS n FROM \"region-h\".lab_forsker a JOIN sds.lmdb m ON m.pnr = a.pnr \
+               JOIN \"region-h\".lab_forsker b ON b.pnr = a.pnr WHERE m.volume < 10 AND b.value > 45 GROUP BY a.kom ORDER BY a.kom";
+    let answer = anna.shown(sql).await;
+    assert!(answer.contains("| 101 | 2 |") && answer.contains("| 102 | 2 |"), "{answer}");
+    let asked = two.region.asked();
+    assert!(asked.len() == 1 && asked[0].contains(" JOIN "), "{asked:?}");
+}

@@ -5,6 +5,7 @@
 //!
 //! INVARIANT: what one spoke's rows hold goes to another only as a key list that the permits allow (`keys`).
 
+mod cluster;
 mod collect;
 mod estimate;
 mod keys;
@@ -29,6 +30,14 @@ use estimate::estimate;
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, DataFusionError>;
+
+/// Joins in an order in which tables of one spoke meet first; `None`: they are already. The result is to be optimised.
+///
+/// # Errors
+/// When a plan can't be built.
+pub(super) fn clustered(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    cluster::ordered(plan)
+}
 
 /// A statement whose work has been moved, and what stays at the hub though one spoke has all its tables, or could do its
 /// part, with the reason.

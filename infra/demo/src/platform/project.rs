@@ -165,7 +165,8 @@ impl Platform {
                 sealing: fingerprint("sealing"),
                 signing: fingerprint("signing"),
                 needed: true,
-                key_lists_to: Vec::new(),
+                // Joins of a cohort with its outcomes move what can match, and no more.
+                key_lists_to: CONTROLLERS.iter().filter(|c| c.id != controller.id).map(|c| c.id.to_owned()).collect(),
                 tables: own.chain(also).collect(),
             });
         }

@@ -1,0 +1,250 @@
+//! Joins in an order in which tables of one spoke meet first.
+//!
+//! The engine joins in the order in which a statement names its tables. A table of another controller in between would
+//! keep two tables of one spoke apart, and both would travel. So the inner joins of a statement are taken apart into
+//! relations, keys and conditions, and put together again: first those of one spoke that a key connects, then the rest in
+//! its old order.
+//!
+//! INVARIANT: only inner joins are touched, and every key and condition is used exactly once.
+
+use super::{Result, site};
+use datafusion::{
+    common::{
+        Column, DFSchema, JoinConstraint, JoinType, NullEquality,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{
+        Expr, Filter, Join, LogicalPlan, Projection,
+        utils::{conjunction, split_conjunction_owned},
+    },
+};
+use proto::ids::ControllerId;
+use std::{collections::HashSet, sync::Arc};
+
+/// Puts the joins of a plan in that order. `None`: nothing would change.
+///
+/// # Errors
+/// When a plan can't be built.
+pub(super) fn ordered(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let mut changed = false;
+    let ordered = plan.clone().transform_down(|node| {
+        if !is_join(&node) {
+            return Ok(Transformed::no(node));
+        }
+        let mut parts = Parts::default();
+        parts.take(&node);
+        match parts.clustered(node.schema())? {
+            // What is below was taken apart as well.
+            Some(joined) => {
+                changed = true;
+                Ok(Transformed::new(joined, true, datafusion::common::tree_node::TreeNodeRecursion::Jump))
+            }
+            None => Ok(Transformed::no(node)),
+        }
+    })?;
+    Ok(changed.then_some(ordered.data))
+}
+
+fn is_join(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Join(join)
+        if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNothing && !join.null_aware)
+}
+
+/// Inner joins taken apart.
+#[derive(Default)]
+struct Parts {
+    relations: Vec<LogicalPlan>,
+    /// pairs that must be equal, each side of one relation
+    keys: Vec<(Expr, Expr)>,
+    conditions: Vec<Expr>,
+}
+
+impl Parts {
+    fn take(&mut self, plan: &LogicalPlan) {
+        match plan {
+            LogicalPlan::Join(join) if is_join(plan) => {
+                self.take(&join.left);
+                self.take(&join.right);
+                self.keys.extend(join.on.iter().cloned());
+                self.conditions.extend(join.filter.iter().cloned().flat_map(split_conjunction_owned));
+            }
+            // leaves columns out, and nothing else
+            LogicalPlan::Projection(node) if plain(node) && is_join(&node.input) => self.take(&node.input),
+            other => self.relations.push(other.clone()),
+        }
+    }
+
+    /// Which relation has all columns of an expression.
+    fn relation(&self, e: &Expr) -> Option<usize> {
+        let columns = e.column_refs();
+        let all = |plan: &LogicalPlan| columns.iter().all(|column| has(plan.schema(), column));
+        let mut found = self.relations.iter().enumerate().filter(|(_, plan)| !columns.is_empty() && all(plan));
+        match (found.next(), found.next()) {
+            (Some((place, _)), None) => Some(place),
+            _ => None,
+        }
+    }
+
+    fn clustered(mut self, schema: &DFSchema) -> Result<Option<LogicalPlan>> {
+        if self.relations.len() < 3 || !told_apart(&self.relations) {
+            return Ok(None);
+        }
+        let sites: Vec<Option<ControllerId>> = self.relations.iter().map(site_of).collect();
+        let mut edges = Vec::with_capacity(self.keys.len());
+        for (a, b) in &self.keys {
+            match (self.relation(a), self.relation(b)) {
+                (Some(x), Some(y)) => edges.push((x, y)),
+                _ => return Ok(None),
+            }
+        }
+        let clusters = clusters(&sites, &edges);
+        let order: Vec<usize> = clusters.concat();
+        if order.iter().copied().eq(0..self.relations.len()) && clusters.iter().skip(1).all(|c| c.len() == 1) {
+            // left-deep already
+            return Ok(None);
+        }
+        let mut whole: Option<(LogicalPlan, HashSet<usize>)> = None;
+        let mut waiting = clusters;
+        while !waiting.is_empty() {
+            // The next one that a key connects to what is there.
+            let next = match &whole {
+                None => Some(0),
+                Some((_, inside)) => waiting.iter().position(|cluster| connected(cluster, inside, &edges)),
+            };
+            let Some(next) = next else { return Ok(None) };
+            let members = waiting.remove(next);
+            let Some(cluster) = self.one(&members, &mut edges)? else { return Ok(None) };
+            let members: HashSet<usize> = members.into_iter().collect();
+            whole = Some(match whole.take() {
+                None => (cluster, members),
+                Some((left, mut inside)) => {
+                    let Some(joined) = self.join(left, &inside, cluster, &members, &mut edges)? else {
+                        return Ok(None);
+                    };
+                    inside.extend(members);
+                    (joined, inside)
+                }
+            });
+        }
+        let Some((mut plan, _)) = whole else { return Ok(None) };
+        if !self.keys.is_empty() {
+            return Ok(None);
+        }
+        if let Some(rest) = conjunction(std::mem::take(&mut self.conditions)) {
+            plan = LogicalPlan::Filter(Filter::try_new(rest, Arc::new(plan))?);
+        }
+        // The columns of before, in their order.
+        let columns = schema.columns().into_iter().map(Expr::Column).collect();
+        Projection::try_new(columns, Arc::new(plan)).map(|plan| Some(LogicalPlan::Projection(plan)))
+    }
+
+    /// The relations of one spoke joined with one another.
+    fn one(&mut self, members: &[usize], edges: &mut Vec<(usize, usize)>) -> Result<Option<LogicalPlan>> {
+        let mut waiting = members.to_vec();
+        let first = waiting.remove(0);
+        let mut inside = HashSet::from([first]);
+        let Some(mut plan) = self.relations.get(first).cloned() else { return Ok(None) };
+        while !waiting.is_empty() {
+            let next = waiting.iter().position(|place| connected(&[*place], &inside, edges));
+            let Some(next) = next else { return Ok(None) };
+            let place = waiting.remove(next);
+            let Some(right) = self.relations.get(place).cloned() else { return Ok(None) };
+            match self.join(plan, &inside, right, &HashSet::from([place]), edges)? {
+                Some(joined) => plan = joined,
+                None => return Ok(None),
+            }
+            inside.insert(place);
+        }
+        Ok(Some(plan))
+    }
+
+    /// Joins two parts by the keys between them, and by the conditions that can now be looked at.
+    fn join(
+        &mut self,
+        left: LogicalPlan,
+        inside: &HashSet<usize>,
+        right: LogicalPlan,
+        coming: &HashSet<usize>,
+        edges: &mut Vec<(usize, usize)>,
+    ) -> Result<Option<LogicalPlan>> {
+        let mut on = Vec::new();
+        let (keys, places) = (std::mem::take(&mut self.keys), std::mem::take(edges));
+        for ((a, b), (x, y)) in keys.into_iter().zip(places) {
+            if inside.contains(&x) && coming.contains(&y) {
+                on.push((a, b));
+            } else if inside.contains(&y) && coming.contains(&x) {
+                on.push((b, a));
+            } else {
+                self.keys.push((a, b));
+                edges.push((x, y));
+            }
+        }
+        if on.is_empty() {
+            return Ok(None);
+        }
+        let schema = left.schema().join(right.schema())?;
+        let (now, later): (Vec<Expr>, Vec<Expr>) = std::mem::take(&mut self.conditions)
+            .into_iter()
+            .partition(|condition| condition.column_refs().iter().all(|column| has(&schema, column)));
+        self.conditions = later;
+        let (kind, equal) = (JoinType::Inner, NullEquality::NullEqualsNothing);
+        let constraint = JoinConstraint::On;
+        Join::try_new(Arc::new(left), Arc::new(right), on, conjunction(now), kind, constraint, equal, false)
+            .map(|join| Some(LogicalPlan::Join(join)))
+    }
+}
+
+/// Whether each column of all relations can be told from all others.
+fn told_apart(relations: &[LogicalPlan]) -> bool {
+    let mut seen = HashSet::new();
+    relations
+        .iter()
+        .flat_map(|plan| plan.schema().columns())
+        .all(|column| column.relation.is_some() && seen.insert(column))
+}
+
+fn has(schema: &DFSchema, column: &Column) -> bool {
+    schema.maybe_index_of_column(column).is_some()
+}
+
+fn plain(node: &Projection) -> bool {
+    node.expr.iter().all(|e| matches!(e, Expr::Column(_)))
+}
+
+fn site_of(plan: &LogicalPlan) -> Option<ControllerId> {
+    site::one(plan)?.first()?.get().map(|table| table.offer().controller.clone())
+}
+
+fn connected(cluster: &[usize], inside: &HashSet<usize>, edges: &[(usize, usize)]) -> bool {
+    edges
+        .iter()
+        .any(|(x, y)| (cluster.contains(x) && inside.contains(y)) || (cluster.contains(y) && inside.contains(x)))
+}
+
+/// Relations that lie at one spoke and that keys connect, in the order of their first.
+fn clusters(sites: &[Option<ControllerId>], edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
+    let mut of: Vec<usize> = (0..sites.len()).collect();
+    for (x, y) in edges {
+        let same = matches!((sites.get(*x), sites.get(*y)), (Some(Some(a)), Some(Some(b))) if a == b);
+        if let (true, Some(&a), Some(&b)) = (same, of.get(*x), of.get(*y)) {
+            let (low, high) = (a.min(b), a.max(b));
+            of.iter_mut().filter(|cluster| **cluster == high).for_each(|cluster| *cluster = low);
+        }
+    }
+    let mut clusters: Vec<Vec<usize>> = Vec::new();
+    let mut first: Vec<usize> = Vec::new();
+    for (place, cluster) in of.into_iter().enumerate() {
+        match first.iter().position(|known| *known == cluster) {
+            Some(at) => {
+                if let Some(members) = clusters.get_mut(at) {
+                    members.push(place);
+                }
+            }
+            None => {
+                first.push(cluster);
+                clusters.push(vec![place]);
+            }
+        }
+    }
+    clusters
+}
