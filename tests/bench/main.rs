@@ -6,6 +6,7 @@ mod admission;
 mod decisions;
 mod ingest;
 mod link;
+mod register;
 mod report;
 mod scan;
 mod setup;
@@ -57,6 +58,8 @@ enum Part {
     Decisions,
     /// Questions let in at a spoke
     Admission,
+    /// Joins and counts over registers at four spokes
+    Register,
 }
 
 fn main() -> ExitCode {
@@ -91,7 +94,10 @@ fn run(options: &Options) -> Result<()> {
         if wanted(Part::Admission) {
             admission::measure(options).await?;
         }
-        if matches!(options.only, Some(Part::Trust | Part::Link | Part::Decisions | Part::Admission)) {
+        if wanted(Part::Register) {
+            register::measure(options).await?;
+        }
+        if options.only.is_some_and(|only| !matches!(only, Part::Ingest | Part::Scan)) {
             report::machine();
             return Ok(());
         }

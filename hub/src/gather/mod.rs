@@ -29,7 +29,7 @@ use datafusion::{
     },
 };
 use futures::{Stream, StreamExt};
-use proto::{refusal::Refusal, wire};
+use proto::{fragment::Limits, plan::keys::Keys, refusal::Refusal, wire};
 use std::{sync::Arc, time::Duration};
 use tonic::Streaming;
 
@@ -134,7 +134,7 @@ impl Gather {
                 let again = *again;
                 let mut keys = Vec::with_capacity(self.lists.len());
                 for list in &self.lists {
-                    let list = list.complete().await.to_wire();
+                    let list = fitting(list.complete().await.as_ref(), self.lists.len());
                     self.counters.keys.add(prost::Message::encoded_len(&list));
                     keys.push(list);
                 }
@@ -185,6 +185,15 @@ enum Trouble {
     Garbage(&'static str),
 }
 
+/// A list as it travels: no restriction instead of more than a spoke reads.
+fn fitting(list: &Keys, lists: usize) -> wire::KeyList {
+    let most = Limits::default().max_keys / lists.max(1);
+    let most = if list.sorted_ids().is_some() { most } else { most / 8 };
+    let said = list.to_wire();
+    // some bytes more for the list's own frame
+    if prost::Message::encoded_len(&said) + 16 <= most { said } else { Keys::everything().to_wire() }
+}
+
 /// Names and types in order; what is said about columns may differ.
 fn same(planned: &Schema, sent: &Schema) -> bool {
     planned.fields().len() == sent.fields().len()
@@ -212,4 +221,22 @@ fn frames(
             _ => Err(FlightError::ProtocolError("the answer stopped without a final status".to_owned())),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::wire::key_list::Kind;
+
+    #[test]
+    fn lists_that_a_spoke_would_not_read_are_not_sent() {
+        let numbers = |n: i64| {
+            Keys::from_wire(wire::KeyList { kind: Some(Kind::Numbers(wire::Numbers { values: (0..n).collect() })) })
+        };
+        assert!(matches!(fitting(&numbers(1_000), 1).kind, Some(Kind::Numbers(_))));
+        assert_eq!(fitting(&numbers(2_000_000), 1).kind, Some(Kind::Everything(true)));
+        let ids = Keys::ids((0..1_000_000_u128).map(u128::to_be_bytes));
+        assert!(matches!(fitting(&ids, 1).kind, Some(Kind::Ids(_))));
+        assert_eq!(fitting(&ids, 8).kind, Some(Kind::Everything(true)));
+    }
 }

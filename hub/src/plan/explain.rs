@@ -47,7 +47,11 @@ pub(super) fn describe(
     for scan in scans {
         let scan: &SpokeScanExec = scan;
         let (rows, bytes) = scan.received();
-        lines.push([scan.controller().to_string(), scan.text(), shown(rows), shown(bytes)]);
+        let moved = match scan.sent() {
+            0 => shown(bytes),
+            sent => format!("{}, keys {}", shown(bytes), shown(sent)),
+        };
+        lines.push([scan.controller().to_string(), scan.text(), shown(rows), moved]);
     }
     for reason in kept {
         lines.push(["hub".to_owned(), format!("(stays here: {reason})"), String::new(), String::new()]);

@@ -95,6 +95,13 @@ impl SpokeScanExec {
         fragment::text(self.question.get(), Literals::Shown)
     }
 
+    /// Bytes of key lists sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        let metrics = self.metrics.clone_inner();
+        metrics.sum_by_name(gather::KEY_BYTES).map_or(0, |sent| sent.as_usize() as u64)
+    }
+
     /// Rows and bytes received so far.
     #[must_use]
     pub fn received(&self) -> (u64, u64) {

@@ -5,14 +5,25 @@ use crate::wire::{KeyList, key_list::Kind};
 
 /// Field of `ScanRequest` that holds key lists.
 const KEYS: u64 = 4;
+/// How a key list of pseudonyms begins: field 2, bytes.
+const IDS: u8 = 0x12;
 /// Lists that one question may have.
 const MAX_LISTS: usize = 64;
 /// Bytes of a pseudonym.
 const ID: usize = 16;
 
-/// How many bytes of a `ScanRequest` are no key lists. `None`: it is no message, or has too many lists.
-pub(super) fn question_bytes(bytes: &[u8]) -> Option<usize> {
-    let (mut rest, mut question, mut lists) = (bytes, 0_usize, 0_usize);
+/// How large the parts of a `ScanRequest` are, bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// what is no key list
+    pub(super) question: usize,
+    /// lists of numbers and texts, which take up to twelve times that in memory (of empty texts, two bytes each)
+    pub(super) values: usize,
+}
+
+/// The sizes, before anything is built. `None`: it is no request as we write one.
+pub(super) fn sizes(bytes: &[u8]) -> Option<Sizes> {
+    let (mut rest, mut sizes) = (bytes, Sizes::default());
     while !rest.is_empty() {
         let before = rest.len();
         let key = varint(&mut rest)?;
@@ -21,14 +32,16 @@ pub(super) fn question_bytes(bytes: &[u8]) -> Option<usize> {
             return None;
         }
         let length = usize::try_from(varint(&mut rest)?).ok()?;
-        rest = rest.get(length..)?;
-        if key >> 3 == KEYS {
-            lists += 1;
-        } else {
-            question += before - rest.len();
+        let (field, after) = rest.split_at_checked(length)?;
+        rest = after;
+        let whole = before - rest.len();
+        if key >> 3 != KEYS {
+            sizes.question += whole;
+        } else if field.first() != Some(&IDS) {
+            sizes.values += whole;
         }
     }
-    (lists <= MAX_LISTS).then_some(question)
+    Some(sizes)
 }
 
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
@@ -44,8 +57,15 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Refuses a list that isn't in order: order is what makes it quick to use.
-pub(super) fn check(list: &KeyList) -> Result<(), FragmentError> {
+/// Refuses too many lists, and any that isn't in order: order is what makes it quick to use.
+pub(super) fn check_all(lists: &[KeyList]) -> Result<(), FragmentError> {
+    if lists.len() > MAX_LISTS {
+        return Err(FragmentError::TooLong { what: "ScanRequest.keys", length: lists.len(), limit: MAX_LISTS });
+    }
+    lists.iter().try_for_each(check)
+}
+
+fn check(list: &KeyList) -> Result<(), FragmentError> {
     let invalid = |rule| Err(FragmentError::Invalid { what: "KeyList", rule });
     let ascending = match list.kind.as_ref().ok_or(FragmentError::Missing("KeyList.kind"))? {
         Kind::Everything(true) => true,
@@ -64,4 +84,34 @@ pub(super) fn check(list: &KeyList) -> Result<(), FragmentError> {
         Kind::Texts(texts) => texts.values.is_sorted_by(|a, b| a < b),
     };
     if ascending { Ok(()) } else { invalid("values are in ascending order, none twice") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{self, Texts};
+    use prost::Message;
+
+    #[test]
+    fn lists_are_weighed_by_what_they_become() {
+        let list = |kind| KeyList { kind: Some(kind) };
+        let request =
+            |keys| wire::ScanRequest { schema_fingerprint: vec![1; 32], keys, ..wire::ScanRequest::default() };
+        let bare = sizes(&request(vec![]).encode_to_vec());
+        assert_eq!(bare, Some(Sizes { question: 34, values: 0 }));
+        assert_eq!(sizes(&request(vec![list(Kind::Ids(vec![7; 4_000]))]).encode_to_vec()), bare);
+        let texts = list(Kind::Texts(Texts { values: vec![String::new(); 500] }));
+        let heavy = sizes(&request(vec![texts]).encode_to_vec());
+        assert!(heavy.is_some_and(|sizes| sizes.values > 1_000 && sizes.question == 34), "{heavy:?}");
+        for nothing in [&[0x0d, 0, 0, 0, 0][..], &[0x22, 0x7f], &[0xff; 11], &[0x22]] {
+            assert_eq!(sizes(nothing), None);
+        }
+    }
+
+    #[test]
+    fn many_lists_are_refused() {
+        let lists = vec![KeyList { kind: Some(Kind::Everything(true)) }; MAX_LISTS + 1];
+        assert!(matches!(check_all(&lists), Err(FragmentError::TooLong { limit: MAX_LISTS, .. })));
+        assert!(check_all(&lists[1..]).is_ok());
+    }
 }

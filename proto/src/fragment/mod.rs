@@ -40,7 +40,7 @@ pub struct Limits {
     pub max_list: usize,
     /// Bytes of any one text or binary constant.
     pub max_text: usize,
-    /// Bytes of all key lists together, beside the fragment.
+    /// Bytes of all key lists together, beside the fragment; of numbers and texts an eighth of that.
     pub max_keys: usize,
 }
 
@@ -174,17 +174,21 @@ impl From<FragmentError> for Refusal {
 
 /// Reads a ticket: envelope and fragment, both checked.
 pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<wire::ScanRequest, FragmentError> {
-    let most = limits.max_bytes.saturating_add(limits.max_keys);
-    if bytes.len() > most {
-        return Err(FragmentError::TooManyBytes { bytes: bytes.len(), limit: most });
-    }
-    // Before anything is built of it: only what is no key list takes more memory than bytes.
-    let question = keys::question_bytes(bytes).ok_or(FragmentError::Missing("ScanRequest"))?;
-    if question > limits.max_bytes {
-        return Err(FragmentError::TooManyBytes { bytes: question, limit: limits.max_bytes });
+    // Before anything is built of it: what is no list of pseudonyms takes far more memory than bytes.
+    let too_many = |bytes, limit| Err(FragmentError::TooManyBytes { bytes, limit });
+    match keys::sizes(bytes) {
+        Some(sizes) if sizes.question > limits.max_bytes => return too_many(sizes.question, limits.max_bytes),
+        Some(sizes) if sizes.values > limits.max_keys / 8 => return too_many(sizes.values, limits.max_keys / 8),
+        Some(sizes) if bytes.len() - sizes.question > limits.max_keys => {
+            return too_many(bytes.len() - sizes.question, limits.max_keys);
+        }
+        Some(_) => {}
+        // The decoder says what is wrong with it.
+        None if bytes.len() <= limits.max_bytes => {}
+        None => return too_many(bytes.len(), limits.max_bytes),
     }
     let request = wire::ScanRequest::decode(bytes).map_err(malformed)?;
-    request.keys.iter().try_for_each(keys::check)?;
+    keys::check_all(&request.keys)?;
     let envelope = request.envelope.as_ref().ok_or(EnvelopeError::Missing)?;
     Envelope::try_from(envelope)?;
     if !matches!(request.schema_fingerprint.len(), 0 | 32) {
