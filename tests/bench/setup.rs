@@ -22,6 +22,7 @@ pub(crate) async fn platform(options: &Options) -> Result<Platform> {
         table: TABLE.to_owned(),
         columns: PRESCRIPTIONS.columns.iter().map(|c| c.name.to_owned()).collect(),
     });
+    all.population = options.people;
     let mut platform = Platform::prepare(all).await?;
     let folder = platform.registers_dir().join(SPOKE);
     let csv = folder.join("prescriptions.csv");

@@ -85,6 +85,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let steps = Arc::new(show::Steps::new(arguments.people));
     let options = platform::Options {
         also: Vec::new(),
+        population: 0,
         issuers: Vec::new(),
         dir,
         program: program.clone(),

@@ -39,6 +39,8 @@ pub const USER: &str = "anna@example.org";
 /// What to start, and where.
 #[derive(Clone)]
 pub struct Options {
+    /// people that the custodian expects at each controller at the least, when a table holds more than the registers
+    pub population: u32,
     /// The folder; made when it is missing.
     pub dir: PathBuf,
     /// A program that plays `--role custodian|spoke|hub|issuer -- ARGUMENTS`, such as this one.
@@ -67,6 +69,7 @@ impl Options {
             registers: generate::Options { people, seed: 1 },
             live: false,
             also: Vec::new(),
+            population: 0,
             issuers: Vec::new(),
             environment: Vec::new(),
             report: Arc::new(|_| ()),

@@ -171,7 +171,7 @@ async fn enrol(options: &Options, program: &Program, controller: &str) -> Result
     let handover = |what: &str| dir.join("handover").join(format!("{controller}.custodian-{what}.json"));
     (options.report)(Progress::Step(&format!("spoke custodian request, custodian enrol {controller}")));
     // Everybody who lives or has lived; a real controller knows its own number.
-    let population = options.registers.people.saturating_mul(2).max(1);
+    let population = options.registers.people.saturating_mul(2).max(options.population).max(1);
     let mut args: Vec<PathBuf> = vec!["controller".into(), "--config".into(), custodian.clone()];
     let register = ["add", controller, "--replace", "--approver", &public, "--population", &population.to_string()];
     args.extend(register.map(PathBuf::from));
