@@ -19,6 +19,7 @@ use std::{
     sync::Arc,
 };
 
+use super::spread::Spread;
 use crate::wire::{self, key_list::Kind};
 
 /// Name of the function that looks values up; no statement can call it.
@@ -33,8 +34,8 @@ pub struct Keys(Form);
 #[derive(Clone, PartialEq)]
 enum Form {
     Everything,
-    Ids { sorted: Vec<u128>, all: HashSet<u128, BuildHasherDefault<Word>> },
-    Numbers(HashSet<i64, BuildHasherDefault<Word>>),
+    Ids { sorted: Vec<u128>, all: HashSet<u128, BuildHasherDefault<Spread>> },
+    Numbers(HashSet<i64, BuildHasherDefault<Spread>>),
     Texts(HashSet<String>),
 }
 
@@ -44,37 +45,6 @@ impl fmt::Debug for Keys {
             Some(keys) => write!(f, "Keys({keys})"),
             None => f.write_str("Keys(everything)"),
         }
-    }
-}
-
-/// Spreads whole words over a table: pseudonyms are ciphertext, and numbers get one multiplication.
-#[derive(Default)]
-struct Word(u64);
-
-impl Hasher for Word {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let mixed = (word ^ (word >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-
-    fn write_i64(&mut self, word: i64) {
-        self.write_u64(word.cast_unsigned());
-    }
-
-    fn write_u128(&mut self, word: u128) {
-        // its low and its high half
-        let (low, high) = (word & u128::from(u64::MAX), word >> 64);
-        self.write_u64(u64::try_from(low ^ high).unwrap_or_default());
     }
 }
 

@@ -21,6 +21,7 @@ mod encode_expr;
 pub mod keys;
 mod measure;
 pub mod persons;
+mod spread;
 mod types;
 
 pub use crate::fragment::build::{

@@ -15,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::plan::spread::Spread;
+
 const BYTES: usize = 16;
 
 /// Field of the lists that travel between the phases of an aggregate.
@@ -34,27 +36,6 @@ impl Hash for Entry {
         let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
         let group = u64::from(self.group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         state.write_u64(word(low) ^ word(high).rotate_left(32) ^ group);
-    }
-}
-
-/// Pseudonyms are ciphertext, as good as random: one multiplication spreads them over the table.
-#[derive(Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let mixed = (word ^ (word >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        self.0 = mixed ^ (mixed >> 32);
     }
 }
 
