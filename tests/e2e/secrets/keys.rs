@@ -77,7 +77,8 @@ async fn no_key_passphrase_code_or_token_is_anywhere_but_in_its_own_place() -> R
 
     // Links carry the user's token from the hub to the spokes, and a code once; nothing else.
     let (recordings, bytes) = tap::recorded(&taps)?;
-    ensure!(recordings >= 12 && bytes > 1_000_000, "links were not recorded: {recordings} files, {bytes} bytes");
+    // Aggregates run at the spokes: what is recorded is mostly questions, catalogues and cells.
+    ensure!(recordings >= 12 && bytes > 300_000, "links were not recorded: {recordings} files, {bytes} bytes");
     let ends = |ends: &'static [&str]| {
         move |path: &Path| !path.is_dir() && !path.extension().is_some_and(|e| ends.iter().any(|end| e == *end))
     };

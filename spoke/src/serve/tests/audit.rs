@@ -18,8 +18,18 @@ async fn a_question_is_written_before_its_first_row_and_after_its_last() {
     let asked = request(filtered(&["row"], &col("pnr").eq(constant).and(col("atc").eq(lit("A00")))));
     let rows = super::fixture::count(&hub.ask(&asked).await.unwrap());
     assert!(hub.ask(&request(read(&["nowhere"]))).await.is_err());
-    // The key of the other project, for which there is no permit, is destroyed meanwhile.
-    let events: Vec<_> = spoke.audit().into_iter().filter(|e| e["event"] != "epoch").collect();
+    // The key of the other project, for which there is no permit, is destroyed meanwhile. A refusal is written beside the answer.
+    let mut look = tokio::time::interval(std::time::Duration::from_millis(20));
+    let events = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        loop {
+            look.tick().await;
+            let events: Vec<_> = spoke.audit().into_iter().filter(|e| e["event"] != "epoch").collect();
+            if events.iter().any(|e| e["stage"] == "refused") {
+                return events;
+            }
+        }
+    });
+    let events = events.await.expect("the refusal is not in the log");
     let kinds: Vec<_> = events.iter().map(|e| e["stage"].as_str().or(e["event"].as_str()).unwrap()).collect();
     assert_eq!(kinds, ["catalogue", "asked", "answered", "refused"]);
     let (asked, answered) = (&events[1], &events[2]);
