@@ -248,6 +248,15 @@ struct From {
 const LABS: &str = "(SELECT * FROM {lab_h} UNION ALL SELECT * FROM {lab_m} UNION ALL SELECT * FROM {lab_n}) l";
 
 const SOURCES: &[From] = &[
+    // The larger side keeps its rows: the engine turns the join round.
+    From {
+        text: "{lmdb} m LEFT JOIN {bef} b ON b.pnr = m.pnr AND b.koen > 0",
+        person: &["m.pnr"],
+        text_columns: &["m.atc", "b.kom"],
+        whole: &["m.apk", "b.koen"],
+        real: &["m.volume"],
+        day: &["m.eksd"],
+    },
     From {
         text: "{lmdb} m",
         person: &["m.pnr"],
