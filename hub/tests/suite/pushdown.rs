@@ -156,3 +156,32 @@ async fn tables_of_one_spoke_meet_there_though_another_is_named_between_them() {
     let asked = two.region.asked();
     assert!(asked.len() == 1 && asked[0].contains(" JOIN "), "{asked:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_a_cohort_reaches_no_third_controller_by_way_of_a_second_ones_list() {
+    use crate::{
+        house::{Build, lab, lmdb},
+        spoke::Spoke,
+    };
+    let a = Spoke::new("aa").offer("diabetes", "lmdb", lmdb(0..400));
+    let b = Spoke::new("bb").offer("diabetes", "lab", lab(0..4_000));
+    let c = Spoke::new("cc").offer("diabetes", "lab", lab(0..9_000));
+    // The first names the second alone; the second names the third.
+    name(&a, &["bb"]);
+    name(&b, &["cc"]);
+    let house = Build::new().spoke(&a).await.spoke(&b).await.spoke(&c).await.start(&[("diabetes", &[ANNA])]).await;
+    let mut anna = house.client(ANNA, Zone::Enclave).await;
+    for sql in [
+        "SELECT count(*) AS n FROM aa.lmdb a JOIN (SELECT b.pnr FROM bb.lab b JOIN cc.lab c ON c.pnr = b.pnr) q ON q.pnr = a.pnr WHERE a.volume < 3",
+        "SELECT count(*) AS n FROM bb.lab b JOIN cc.lab c ON c.pnr = b.pnr JOIN aa.lmdb a ON a.pnr = b.pnr WHERE a.volume < 3",
+    ] {
+        assert!(anna.shown(sql).await.contains("| 3 |"), "{sql}");
+    }
+    for scan in c.seen.scans.lock().unwrap().iter() {
+        for list in &scan.keys {
+            if let Some(proto::wire::key_list::Kind::Ids(ids)) = &list.kind {
+                assert!(ids.len() >= 4_000 * 16, "the third learns of a cohort of {}", ids.len() / 16);
+            }
+        }
+    }
+}

@@ -150,7 +150,9 @@ impl List<'_> {
 /// From which input a column comes unchanged, and its place there, when rows of that input may be left out by it.
 fn below(plan: &Plan, place: usize) -> Option<(usize, usize)> {
     let column = |e: &Arc<dyn PhysicalExpr>| e.downcast_ref::<Column>().map(Column::index);
-    if plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>() || plan.is::<CollectKeysExec>() {
+    // Not below what collects keys itself: rows that this list left out there would tell of its people to the receivers of
+    // that one, whom its sources didn't name.
+    if plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>() {
         return Some((0, place));
     }
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
