@@ -118,6 +118,9 @@ struct SqlArgs {
     /// project, when the token is good for several
     #[arg(long, env = "EGER_PROJECT")]
     project: Option<String>,
+    /// let national tables do without members that can't be asked; the answer says whose rows are missing
+    #[arg(long)]
+    allow_partial: bool,
     /// certificate authority to trust, PEM
     #[arg(long, env = "EGER_CA")]
     ca: Option<PathBuf>,
@@ -130,6 +133,9 @@ struct SqlArgs {
     /// run the statements of this file and end
     #[arg(short = 'f', long)]
     file: Option<PathBuf>,
+    /// don't show how far each spoke is, which a terminal sees when a statement takes longer than a second
+    #[arg(short = 'q', long)]
+    quiet: bool,
 }
 
 #[derive(Args)]
@@ -395,11 +401,13 @@ fn sql_options(args: SqlArgs) -> SqlOptions {
         connect: Connect {
             token: args.token.map(Zeroizing::new),
             project: args.project,
+            allow_partial: args.allow_partial,
             ..Connect::new(&args.server, args.ca)
         },
         format: args.format,
         command: args.command,
         file: args.file,
+        quiet: args.quiet,
     }
 }
 
@@ -423,8 +431,8 @@ fn init(dir: &Path, name: &str) -> Result<(), Failure> {
 }
 
 async fn serve_command(args: ServeArgs) -> Result<(), Failure> {
-    runtime::telemetry::init("hub");
     let config = HubConfig::load(&args.config).map_err(usage)?;
+    let traces = runtime::telemetry::serve("hub", &config.name, &config.telemetry).map_err(usage)?;
     let profile = match &args.profile {
         Some(path) => Profile::load(path).map_err(usage)?,
         None => Profile::detect(),
@@ -451,6 +459,7 @@ async fn serve_command(args: ServeArgs) -> Result<(), Failure> {
     };
     let served = Box::pin(serve::run(options)).await;
     told.abort();
+    traces.end().await;
     served.map_err(|error| match error {
         serve::ServeError::Transport(_) | serve::ServeError::Gateway(GatewayError::Server(_)) => fault(error),
         _ => usage(error),

@@ -8,7 +8,12 @@ use crate::{
 };
 use policies::permit::User;
 use proto::ids::{ControllerId, PermitId, ProjectId, UserId};
-use runtime::{config::ConfigError, tls::TlsFiles, token::IssuerConfig};
+use runtime::{
+    config::ConfigError,
+    telemetry::{TelemetryConfig, metrics::MetricsConfig},
+    tls::TlsFiles,
+    token::IssuerConfig,
+};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,6 +65,10 @@ pub struct HubConfig {
     pub issuers: Vec<IssuerConfig>,
     /// where people sign in
     pub logins: Vec<LoginConfig>,
+    /// where traces go
+    pub telemetry: TelemetryConfig,
+    /// where metrics are told
+    pub metrics: MetricsConfig,
 }
 
 impl HubConfig {
@@ -138,6 +147,8 @@ pub struct Query {
     pub max_statement_bytes: usize,
     /// how long a statement may wait for a free slot
     pub queue_seconds: u64,
+    /// keys of a join that are sent to another spoke one by one; of more a Bloom filter is sent
+    pub key_list: usize,
 }
 
 impl Default for Query {
@@ -149,6 +160,7 @@ impl Default for Query {
             catalogue_cache_seconds: 10,
             max_statement_bytes: 256 << 10,
             queue_seconds: 60,
+            key_list: 2_000_000,
         }
     }
 }
@@ -255,6 +267,10 @@ struct HubFile {
     issuers: Vec<IssuerConfig>,
     #[serde(default, rename = "login")]
     logins: Vec<LoginConfig>,
+    #[serde(default)]
+    telemetry: TelemetryConfig,
+    #[serde(default)]
+    metrics: MetricsConfig,
 }
 
 #[derive(Deserialize)]
@@ -337,6 +353,8 @@ impl HubConfig {
             roles: file.roles,
             issuers,
             logins,
+            telemetry: file.telemetry,
+            metrics: file.metrics,
         };
         config.check_listeners(path)?;
         Ok(config)

@@ -63,6 +63,7 @@ pub const FLIGHT_ACTIONS: &[Row] = &[
     ("GetSessionOptions", &[HubSession]),
     ("CloseSession", &[HubSession]),
     ("CancelFlightInfo", &[HubSession, HubQueryCancel]),
+    ("eger.v1.progress", &[HubSession, HubQueryCancel]),
 ];
 
 /// Calls of the gateway, by method; `link` is a connection over which the hub asks, `relay` whatever comes with the header that names a controller.

@@ -3,7 +3,7 @@
 //!
 //! The folders are the path of a query: [`receive`] -> [`identify`] -> [`plan`] -> [`permit`] -> [`dispatch`]
 //! -> (the spoke) -> [`gather`] -> [`release`]. Beside the path stand [`registry`] (what the spokes offer),
-//! [`gateway`] (links that spokes open), [`compute`] (memory, disk and slots), [`admin`], and [`login`] and [`sql`] (the
+//! [`gateway`] (links that spokes open), [`compute`] (memory, disk and slots), [`watch`] (traces, numbers, progress), [`admin`], and [`login`] and [`sql`] (the
 //! terminal).
 //!
 //! INVARIANT: the hub holds no key of any pseudonym and never sees a person number.
@@ -32,3 +32,4 @@ pub mod release;
 pub mod request;
 pub mod serve;
 pub mod sql;
+pub mod watch;

@@ -1,6 +1,6 @@
 //! One request's facts, passed by argument through the whole path.
 
-use crate::{config::Project, identify::Caller, registry::Terms};
+use crate::{config::Project, identify::Caller, registry::Terms, watch::Watch};
 use chrono::{DateTime, SubsecRound, Utc};
 use proto::{envelope::Proof, ids::QueryId, wire};
 use std::{
@@ -22,19 +22,24 @@ pub struct RequestContext {
     pub now: DateTime<Utc>,
     /// the caller's own signature over what is asked; empty unless a permit demands it
     pub signature: Proof,
+    /// a national table may do without members that can't be asked; the answer says so
+    pub allow_partial: bool,
     /// all work ends here
     pub deadline: Instant,
     /// how long the whole request may take, for messages
     pub timeout: Duration,
+    /// what can be seen of it
+    pub watch: Arc<Watch>,
 }
 
 impl RequestContext {
     /// A request that starts now.
     #[must_use]
-    pub fn new(caller: Caller, project: Arc<Project>, query: QueryId, timeout: Duration) -> Self {
+    pub fn new(caller: Caller, project: Arc<Project>, query: QueryId, timeout: Duration, watch: Arc<Watch>) -> Self {
         // Tickets keep it to the microsecond.
         let (now, deadline) = (Utc::now().trunc_subsecs(6), Instant::now() + timeout);
-        Self { caller, project, query, now, signature: Proof::default(), deadline, timeout }
+        let signature = Proof::default();
+        Self { caller, project, query, now, signature, allow_partial: false, deadline, timeout, watch }
     }
 
     /// The envelope of a question about what a spoke offers.
@@ -65,7 +70,7 @@ impl RequestContext {
             deadline: SystemTime::now().checked_add(left),
             max_rows: None,
             max_bytes: None,
-            traceparent: String::new(),
+            traceparent: self.watch.parent().to_string(),
             permit: None,
             token: self.caller.token.clone(),
             signature: Proof::default(),

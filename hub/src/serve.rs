@@ -27,6 +27,7 @@ use runtime::{
     peer::{Peer, PeerError},
     profile::Profile,
     sign::SigningKey,
+    telemetry::metrics::MetricsError,
     tls::{Tap, Tls, TlsError},
     token::{Issuers, IssuersError},
 };
@@ -48,16 +49,12 @@ const LEAD_PATIENCE: Duration = Duration::from_secs(600);
 /// The largest message taken from a client: statements and bound values.
 const MAX_REQUEST: usize = 4 << 20;
 
-/// A thread's stack: statements are walked by recursion, as deep as their longest chain of operators. Only what is used
-/// is taken from memory.
-const STACK: usize = 32 << 20;
-
 /// The threads that a hub runs on.
 ///
 /// # Errors
 /// When the system gives none.
 pub fn executor() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread().thread_stack_size(runtime::computing::STACK).enable_all().build()
 }
 
 /// Where the hub listens.
@@ -71,6 +68,8 @@ pub struct Listening {
     pub gateway: Option<SocketAddr>,
     /// the HTTP API, if it is served
     pub api: Option<SocketAddr>,
+    /// metrics, if they are told
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Listening {
@@ -80,6 +79,7 @@ impl Listening {
         let mut all = vec![("open", self.open), ("enclave", self.enclave)];
         all.extend(self.gateway.map(|at| ("gateway", at)));
         all.extend(self.api.map(|at| ("api", at)));
+        all.extend(self.metrics.map(|at| ("metrics", at)));
         all
     }
 }
@@ -147,6 +147,9 @@ pub enum ServeError {
     /// A listener can't be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// `[metrics]`.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The gateway can't be opened, or broke off.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
@@ -209,15 +212,19 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let applications = Applications::new(&tokens);
     let reconciler = Reconciler::new(applications.clone(), Arc::clone(&links), Arc::clone(&clock)).await?;
     let listeners = listen::open(&config).await?;
-    let planner = Planner::new(registry, Arc::new(compute));
+    let planner = Planner::new(registry, Arc::new(compute), config.query.key_list);
     let issuers = Issuers::new(&config.issuers)?;
     let identify = Identify::new(issuers.clone(), tokens.clone());
     let api = api::Api::new(&config, applications, tokens, identify.clone(), reconciler.nudge(), clock)?.router();
+    let metrics = config.metrics.clone();
     let core = Arc::new(Core::new(config, reconciler.projects(), identify, planner, sealer, audit.clone())?);
     audit.record(Event::Server { what: "started" }).await?;
     // Ended after the last statement, so that the last checkpoint covers it.
     let ended = CancellationToken::new();
     let _end = ended.clone().drop_guard();
+    let watched = Arc::clone(&core);
+    let before = move || watched.meters().now(&watched.now());
+    let metrics = runtime::telemetry::metrics::serve(&metrics, core.meters().registry(), before, ended.clone()).await?;
     let (nudge, purge, mut duties) = own.start(&core, &ended);
     duties.push(tokio::spawn(pass_on(nudges.subscribe(), reconciler.nudge(), nudge, ended.clone())));
     let gateway = match at_gateway {
@@ -237,7 +244,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
         }
     };
     let probe = tokio::spawn(probe(issuers));
-    let addresses = Listening { gateway: gateway.as_ref().map(Gateway::address), ..listeners.addresses };
+    let addresses = Listening { gateway: gateway.as_ref().map(Gateway::address), metrics, ..listeners.addresses };
 
     let reconcile = tokio::spawn(reconciler.run(shutdown.clone()));
     let api = listeners.api.map(|incoming| tokio::spawn(api::serve(incoming, api, shutdown.clone())));

@@ -9,6 +9,7 @@
 pub mod envelope;
 pub mod fragment;
 pub mod ids;
+pub mod measured;
 #[cfg(feature = "plan")]
 pub mod plan;
 pub mod refusal;

@@ -18,6 +18,8 @@ pub enum Kind {
     NotFound,
     /// The request makes no sense.
     Invalid,
+    /// It was planned by what is no longer so: another key, another permit, other columns. Planned anew it may be answered.
+    Stale,
     /// The request, or its answer, is over a limit of size.
     TooLarge,
     /// Out of memory, slots or quota at the moment.
@@ -39,6 +41,8 @@ impl Kind {
             Kind::Denied => Code::PermissionDenied,
             Kind::NotFound => Code::NotFound,
             Kind::Invalid => Code::InvalidArgument,
+            // A side that doesn't know of it reads a request that makes no sense.
+            Kind::Stale => Code::FailedPrecondition,
             Kind::TooLarge => Code::OutOfRange, // what tonic itself says of a too large message
             Kind::Exhausted => Code::ResourceExhausted,
             Kind::Unavailable => Code::Unavailable,
@@ -53,7 +57,8 @@ impl Kind {
             Code::Unauthenticated => Kind::Unauthenticated,
             Code::PermissionDenied => Kind::Denied,
             Code::NotFound => Kind::NotFound,
-            Code::InvalidArgument | Code::Unimplemented | Code::FailedPrecondition => Kind::Invalid,
+            Code::InvalidArgument | Code::Unimplemented => Kind::Invalid,
+            Code::FailedPrecondition => Kind::Stale,
             Code::OutOfRange => Kind::TooLarge,
             Code::ResourceExhausted => Kind::Exhausted,
             Code::Unavailable | Code::Aborted => Kind::Unavailable,
@@ -117,6 +122,7 @@ mod tests {
             Kind::Denied,
             Kind::NotFound,
             Kind::Invalid,
+            Kind::Stale,
             Kind::TooLarge,
             Kind::Exhausted,
             Kind::Unavailable,

@@ -159,7 +159,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     runtime::crypto::install();
-    runtime::telemetry::init("spoke");
+    // `serve` starts logging itself: its configuration says whether there are traces too.
+    if !matches!(cli.command, Command::Serve(_)) {
+        runtime::telemetry::init("spoke");
+    }
     runtime::hardening::protect_memory();
     let done = match cli.command {
         Command::Init(args) => run_init(args),

@@ -18,6 +18,7 @@ use runtime::{
     config::{ConfigError, relative_to},
     peer::Peer,
     seal::{Passphrase, SealError},
+    telemetry::{TelemetryConfig, metrics::MetricsConfig},
     tls::TlsFiles,
     token::IssuerConfig,
 };
@@ -63,6 +64,12 @@ pub struct SpokeConfig {
     /// Who vouches for people: the issuers whose access tokens count here. TOML key `[[issuer]]`.
     #[serde(default, rename = "issuer")]
     pub issuers: Vec<IssuerConfig>,
+    /// Where traces go.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
+    /// Where metrics are told.
+    #[serde(default)]
+    pub metrics: MetricsConfig,
 }
 
 /// A name in both languages.
@@ -117,6 +124,23 @@ pub struct Link {
     /// links that are kept standing
     #[serde(deserialize_with = "at_least_one")]
     pub connections: usize,
+    /// how answers are compressed on their way to the hub
+    pub compression: Compression,
+}
+
+/// How answers are compressed, if the hub reads it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// when the link turns out to be slower than compressing
+    #[default]
+    Auto,
+    /// never
+    None,
+    /// always, with little work
+    Lz4,
+    /// always, to fewer bytes with more work
+    Zstd,
 }
 
 /// Who opens the connection between spoke and hub.
@@ -215,6 +239,8 @@ pub struct ServeLimits {
     pub max_bytes: ByteSize,
     /// threads a query may use; 0: as many as there are cores
     pub threads: usize,
+    /// memory for answers that are given again to the same question; 0: none are kept
+    pub results: ByteSize,
     /// when the process is told to stop, running queries may go on for so long
     pub drain_seconds: u64,
 }
@@ -241,6 +267,7 @@ impl Default for Link {
             mode: LinkMode::Dial,
             gateway: None,
             connections: 2,
+            compression: Compression::Auto,
         }
     }
 }
@@ -274,6 +301,7 @@ impl Default for ServeLimits {
             max_rows: 1_000_000_000,
             max_bytes: ByteSize::mib(64 * 1024),
             threads: 0,
+            results: ByteSize(0),
             drain_seconds: 20,
         }
     }

@@ -19,6 +19,8 @@ pub mod pseudonym;
 pub mod publish;
 pub mod receive;
 pub mod reply;
+mod results;
 pub mod rules;
 pub mod scan;
 pub mod serve;
+pub mod watch;

@@ -8,6 +8,7 @@ use crate::{
     member::{Duties, MemberError, Removal},
     publish::{PublishError, Store},
     receive::flight::Surface,
+    reply,
     rules::Rules,
 };
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -20,7 +21,10 @@ use datafusion::{
     },
 };
 use policies::authorize::PolicyProblem;
-use runtime::tls::{self, Tap, Tls, TlsError};
+use runtime::{
+    telemetry::metrics::MetricsError,
+    tls::{self, Tap, Tls, TlsError},
+};
 use std::{
     io,
     net::SocketAddr,
@@ -98,6 +102,9 @@ pub enum ServeError {
         /// what is wrong
         message: String,
     },
+    /// `[metrics]`.
+    #[error("spoke.toml, {0}")]
+    Metrics(#[from] MetricsError),
     /// The server broke off.
     #[error("the server stopped: {0}")]
     Server(#[from] tonic::transport::Error),
@@ -136,12 +143,20 @@ async fn run_by(options: ServeOptions, rules: Rules) -> Result<(), ServeError> {
         admission: Arc::clone(&admission),
         inbox: (&config).into(),
         duties: Arc::clone(&duties),
+        pace: reply::Pace::new(config.link.compression),
         stop: stop.clone(),
     };
+    let measured = Arc::clone(&admission);
+    let before = move || measured.meters().now(&measured.now());
+    let registry = admission.meters().registry();
+    runtime::telemetry::metrics::serve(&config.metrics, registry, before, shutdown.clone()).await?;
     // Until the very end: an answer that is being drained ends with its permit too.
     let watched = CancellationToken::new();
     let _watching = watched.clone().drop_guard();
     tokio::spawn(Arc::clone(admission.permits()).watch(watched.clone()));
+    if let Some(results) = admission.results() {
+        tokio::spawn(Arc::clone(results).watch(watched.clone()));
+    }
     // Without a gateway there is no way to ask; what has to be removed stays written down.
     let removal = config.link.gateway.is_some().then(|| Arc::new(OverGateway(config.clone())) as Arc<dyn Removal>);
     tokio::spawn(duties.run(Arc::clone(&admission), removal, watched));
@@ -152,7 +167,7 @@ async fn run_by(options: ServeOptions, rules: Rules) -> Result<(), ServeError> {
     let server = match dial {
         Some(gateway) => {
             tracing::info!(controller = %config.controller, %gateway, hub = %config.hub_peer(), "serving");
-            let dial = Dial::new(&config, &gateway, tap, ready);
+            let dial = Dial::new(&config, &gateway, tap, ready, admission.meters().clone());
             tokio::spawn(link::serve(dial, identity, service, shutdown.clone()))
         }
         None => {

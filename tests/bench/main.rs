@@ -4,8 +4,11 @@
 
 mod admission;
 mod decisions;
+mod growth;
 mod ingest;
 mod link;
+mod peers;
+mod planning;
 mod register;
 mod report;
 mod scan;
@@ -19,12 +22,14 @@ use std::{path::PathBuf, process::ExitCode};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 #[command(
     name = "bench",
     after_help = "Examples:
   cargo run --release -p tests --bin bench
-  cargo run --release -p tests --bin bench -- --rows 1000000 --people 100000 --runs 3"
+  cargo run --release -p tests --bin bench -- --rows 1000000 --people 100000 --runs 3
+  cargo run --release -p tests --bin bench -- --only register --rows 50000000 --runs 3
+  cargo run --release -p tests --bin bench -- --only peers --scale 1"
 )]
 struct Options {
     /// Rows of the table
@@ -36,6 +41,18 @@ struct Options {
     /// Runs of which the median is printed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
+    /// Spokes at the most, where cost is measured against their number
+    #[arg(long, default_value_t = 50)]
+    sites: usize,
+    /// Scale of TPC-H, for `--only peers`
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Only this query of TPC-H, for example 18
+    #[arg(long)]
+    query: Option<String>,
+    /// Only this peer
+    #[arg(long)]
+    peer: Option<peers::Peer>,
     /// Only this part
     #[arg(long)]
     only: Option<Part>,
@@ -58,8 +75,14 @@ enum Part {
     Decisions,
     /// Questions let in at a spoke
     Admission,
+    /// From a statement's text to the plan that runs
+    Planning,
     /// Joins and counts over registers at four spokes
     Register,
+    /// More spokes, and more researchers at once
+    Growth,
+    /// TPC-H beside DuckDB and PostgreSQL; only when asked for, since it installs them
+    Peers,
 }
 
 fn main() -> ExitCode {
@@ -78,7 +101,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = hub::serve::executor()?;
     runtime.block_on(async {
         report::machine();
         let wanted = |part| options.only.is_none_or(|only| only == part);
@@ -94,8 +117,17 @@ fn run(options: &Options) -> Result<()> {
         if wanted(Part::Admission) {
             admission::measure(options).await?;
         }
+        if wanted(Part::Planning) {
+            planning::measure(options).await?;
+        }
         if wanted(Part::Register) {
             register::measure(options).await?;
+        }
+        if wanted(Part::Growth) {
+            growth::measure(options).await?;
+        }
+        if options.only == Some(Part::Peers) {
+            peers::measure(options).await?;
         }
         if options.only.is_some_and(|only| !matches!(only, Part::Ingest | Part::Scan)) {
             report::machine();

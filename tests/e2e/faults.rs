@@ -1,6 +1,10 @@
 //! Signal 9 and full disks, in turn, at every party. Each time: a clear error at the survivor, nothing lost, the next
 //! run right.
 
+mod home;
+mod phases;
+mod shapes;
+
 use crate::fixture::{Running, number, options, start};
 use anyhow::{Context, Result, ensure};
 use arrow_flight::decode::FlightRecordBatchStream;

@@ -117,6 +117,26 @@ impl Namespace {
         Ok(())
     }
 
+    /// Lets no more than so much out, as a bad line does.
+    fn narrow(&self, rate: &str) -> Result<()> {
+        self.within(&[
+            "tc",
+            "qdisc",
+            "add",
+            "dev",
+            &self.inside,
+            "root",
+            "tbf",
+            "rate",
+            rate,
+            "burst",
+            "4kb",
+            "latency",
+            "400ms",
+        ])
+        .map(drop)
+    }
+
     fn mend(&self) -> Result<()> {
         self.within(&["nft", "delete table inet cut"]).map(drop)
     }
@@ -271,6 +291,10 @@ async fn a_spoke_behind_a_firewall_joins_serves_and_survives() -> Result<()> {
     namespace.address("del", 2)?;
     namespace.address("add", 3)?;
     asker.answered("a new address").await?;
+
+    // A slow line is a fault that answers live with.
+    namespace.narrow("256kbit")?;
+    asker.answered("the line became slow").await?;
 
     asker.finish().await?;
     platform.stop().await?;

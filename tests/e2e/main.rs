@@ -2,10 +2,14 @@
 
 mod adbc;
 mod answers;
+mod clients;
+mod differential;
 mod faults;
 mod firewall;
 mod fixture;
 mod flight_sql_client;
+#[path = "../grammar.rs"]
+mod grammar;
 mod malformed;
 mod oidc;
 mod provider;
@@ -13,3 +17,5 @@ mod readme;
 mod revocation;
 mod s3;
 mod secrets;
+mod slt;
+mod watch;

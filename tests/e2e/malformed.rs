@@ -260,6 +260,7 @@ async fn malformed_fragments_are_refused_by_name() -> Result<()> {
     };
     let mut client = FlightServiceClient::with_interceptor(channel, to_dst).max_encoding_message_size(256 << 20);
     let good = || wire::ScanRequest {
+        versions: Vec::new(),
         envelope: Some(wire::Envelope {
             version: 1,
             query_id: QueryId::new().to_string(),
@@ -273,6 +274,7 @@ async fn malformed_fragments_are_refused_by_name() -> Result<()> {
         fragment: Some(wire::Fragment { version: 1, root: Some(read("bef", &["koen"])) }),
         schema_fingerprint: Vec::new(),
         keys: Vec::new(),
+        accepts: Vec::new(),
     };
     let change = |f: &dyn Fn(&mut wire::ScanRequest)| {
         let mut request = good();

@@ -55,6 +55,13 @@ catalogue_timeout_seconds = 10      # how long a spoke may take to say what it o
 catalogue_cache_seconds = 10        # how long that is used again
 max_statement_bytes = 262144
 queue_seconds = 60                  # how long a statement may wait for a free slot
+key_list = 2000000                  # keys of a join that are sent one by one; of more a Bloom filter is sent
+
+# What operators see (docs/operate.md); off until it stands here:
+# [telemetry]
+# otlp = "http://127.0.0.1:4318"    # traces go to this collector
+# [metrics]
+# listen = "127.0.0.1:9464"         # Prometheus asks here
 "#;
 
 const README: &str = "# A hub's folder

@@ -147,7 +147,7 @@ impl From<Refusal> for Problem {
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Kind::Invalid => (StatusCode::BAD_REQUEST, "unreadable", "The request can't be read"),
             Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
-            Kind::Exhausted | Kind::Unavailable | Kind::Deadline | Kind::Cancelled => {
+            Kind::Stale | Kind::Exhausted | Kind::Unavailable | Kind::Deadline | Kind::Cancelled => {
                 (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy")
             }
             Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "fault", "A fault of the hub"),

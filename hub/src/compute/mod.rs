@@ -3,6 +3,7 @@
 //! INVARIANT: everything taken here is given back when the result stream is dropped, however it ends.
 
 mod admission;
+pub(crate) mod ahead;
 mod memory;
 
 pub use admission::{Admission, Slot};
@@ -82,6 +83,16 @@ impl Compute {
     #[must_use]
     pub fn memory_used(&self) -> usize {
         self.shared.used()
+    }
+
+    /// Spilled data on disk, bytes.
+    #[must_use]
+    pub fn spilled(&self) -> u64 {
+        let files = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let below = |folder: &Path| files(folder).filter_map(|file| file.metadata().ok()).map(|about| about.len());
+        // A folder for each statement, and in it one that the engine makes.
+        let inner = files(&self.spill).flat_map(|statement| files(&statement.path()));
+        inner.map(|engine| below(&engine.path()).sum::<u64>()).sum()
     }
 
     /// An environment to run one statement in, and what must live as long as it runs.

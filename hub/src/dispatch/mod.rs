@@ -11,7 +11,11 @@ use arrow_flight::{FlightData, Ticket, flight_service_client::FlightServiceClien
 use policies::query_signature::{self, Asked, Digest};
 use prost::Message;
 use proto::wire;
+use runtime::telemetry::TraceParent;
 use tonic::Streaming;
+
+/// How an answer may be compressed. Named only to spokes that offered it: one of an older version refuses what it doesn't know.
+const READABLE: [wire::Compression; 2] = [wire::Compression::Lz4, wire::Compression::Zstd];
 
 /// Why an answer did not come, or not whole.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ pub enum Broken {
     Said(tonic::Status),
 }
 
-/// Sends the fragment, and the key lists that it speaks of, and returns the answer's stream. Dropping the stream stops the work at the spoke.
+/// Sends the fragment, and the key lists that it speaks of, and returns the answer's stream. `parent`: what the spoke hangs its trace below. Dropping the stream stops the work at the spoke.
 ///
 /// # Errors
 /// When the spoke can't be reached or refuses.
@@ -30,13 +34,24 @@ pub async fn send(
     question: &Permitted<wire::Fragment>,
     keys: Vec<wire::KeyList>,
     links: &Links,
+    parent: &TraceParent,
 ) -> Result<Streaming<FlightData>, Broken> {
     let link = links.reach(question.controller()).await.ok_or(Broken::NoLink)?;
+    let mut envelope = question.context().envelope_for(question.terms());
+    envelope.traceparent = parent.to_string();
     let request = wire::ScanRequest {
-        envelope: Some(question.context().envelope_for(question.terms())),
+        envelope: Some(envelope),
         fragment: Some(question.get().clone()),
         schema_fingerprint: question.fingerprint(),
         keys,
+        versions: question.versions(),
+        accepts: question
+            .terms()
+            .compresses
+            .iter()
+            .filter(|way| READABLE.contains(way))
+            .map(|way| (*way).into())
+            .collect(),
     };
     let mut client = FlightServiceClient::new(link.channel()).max_decoding_message_size(runtime::tls::MAX_MESSAGE);
     let answer = client.do_get(Ticket { ticket: request.encode_to_vec().into() }).await.map_err(Broken::Said)?;

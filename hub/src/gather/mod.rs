@@ -3,21 +3,23 @@
 //! INVARIANT: an answer is whole or an error. A stream that stops without its final status, has another schema than
 //! planned, or is late, is an error that names the controller; rows that came before are never an answer of their own.
 
+mod fit;
+mod measured;
 mod trouble;
+mod unfold;
 
 use crate::{
+    compute::ahead,
     dispatch::{self, Broken},
     permit::Permitted,
     plan::KeySlot,
     registry::Links,
+    watch::Leg,
 };
-use arrow::{
-    array::{RecordBatch, RecordBatchOptions},
-    datatypes::{Schema, SchemaRef},
-};
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use arrow_flight::{
     FlightData,
-    decode::{DecodedPayload, FlightDataDecoder},
+    decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder},
     error::FlightError,
 };
 use datafusion::{
@@ -28,13 +30,20 @@ use datafusion::{
         stream::RecordBatchStreamAdapter,
     },
 };
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use proto::{fragment::Limits, plan::keys::Keys, refusal::Refusal, wire};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tonic::Streaming;
+
+pub use measured::{Took, took};
 
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Bytes around a key list's values.
+const FRAME: usize = 32;
 /// Name of the metric that counts bytes received from a spoke.
 pub const WIRE_BYTES: &str = "wire_bytes";
 /// Name of the metric that counts rows received from a spoke.
@@ -48,6 +57,7 @@ struct Counters {
     rows: Count,
     bytes: Count,
     keys: Count,
+    spoke: measured::Spoke,
 }
 
 /// The rows that answer `question`, which speaks of `lists`. The request is sent when the stream is first polled; an answer that breaks before
@@ -65,17 +75,17 @@ pub fn rows(
         rows: MetricBuilder::new(metrics).counter(WIRE_ROWS, partition),
         bytes: MetricBuilder::new(metrics).counter(WIRE_BYTES, partition),
         keys: MetricBuilder::new(metrics).counter(KEY_BYTES, partition),
+        spoke: measured::Spoke::new(metrics, partition),
     };
-    let gather =
-        Gather { question, lists, links, schema: Arc::clone(&schema), counters, state: State::Ask { again: true } };
+    let context = question.context();
+    let leg = context.watch.leg(question.controller(), context.caller.zone);
+    let state = State::Ask { again: true };
+    let gather = Gather { question, lists, links, schema: Arc::clone(&schema), counters, leg, state };
     let batches = futures::stream::try_unfold(gather, |mut gather| async move {
-        match gather.next().await {
-            Ok(Some(batch)) => Ok(Some((batch, gather))),
-            Ok(None) => Ok(None),
-            Err(refusal) => Err(DataFusionError::External(Box::new(refusal))),
-        }
+        let next = gather.next().await.map_err(|refusal| DataFusionError::External(Box::new(refusal)))?;
+        Ok::<_, DataFusionError>(next.map(|batch| (batch, gather)))
     });
-    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    Box::pin(RecordBatchStreamAdapter::new(schema, ahead::of(batches)))
 }
 
 struct Gather {
@@ -85,6 +95,7 @@ struct Gather {
     links: Arc<Links>,
     schema: SchemaRef,
     counters: Counters,
+    leg: Leg,
     state: State,
 }
 
@@ -109,12 +120,16 @@ impl Gather {
             let error = match tokio::time::timeout_at(deadline, self.step()).await {
                 Ok(Ok(Step::Batch(batch))) => {
                     self.counters.rows.add(batch.num_rows());
+                    self.leg.rows(batch.num_rows() as u64, self.counters.bytes.value() as u64);
                     if let State::Answer { again, .. } = &mut self.state {
                         *again &= batch.num_rows() == 0;
                     }
                     return Ok(Some(batch));
                 }
-                Ok(Ok(Step::End)) => return Ok(None),
+                Ok(Ok(Step::End)) => {
+                    self.leg.done(self.counters.bytes.value() as u64);
+                    return Ok(None);
+                }
                 Ok(Ok(Step::On)) => continue,
                 Ok(Err(error)) => error,
                 Err(_) => return Err(trouble::late(&self.question)),
@@ -132,38 +147,44 @@ impl Gather {
         match &mut self.state {
             State::Ask { again } => {
                 let again = *again;
+                let begun = Instant::now();
+                self.leg.begins(!self.lists.is_empty());
                 let mut keys = Vec::with_capacity(self.lists.len());
                 for list in &self.lists {
                     let list = fitting(list.complete().await.as_ref(), self.lists.len());
                     self.counters.keys.add(prost::Message::encoded_len(&list));
                     keys.push(list);
                 }
-                let stream = dispatch::send(&self.question, keys, &self.links).await.map_err(Trouble::Broken)?;
+                self.leg.asked(keys.len(), self.counters.keys.value() as u64);
+                self.counters.spoke.keys_after(begun.elapsed());
+                let parent = self.leg.parent();
+                let stream = dispatch::send(&self.question, keys, &self.links, &parent);
+                let stream = stream.await.map_err(Trouble::Broken)?;
+                self.leg.answers();
+                self.counters.spoke.answered_after(begun.elapsed());
                 let decoder = FlightDataDecoder::new(frames(stream, self.counters.clone()));
                 self.state = State::Answer { decoder: Box::new(decoder), again };
                 Ok(Step::On)
             }
-            State::Answer { decoder, .. } => match decoder.next().await {
+            State::Answer { decoder, .. } => match decoded(decoder).await? {
                 None if decoder.schema().is_none() => Err(Trouble::Garbage("no schema")),
                 None => Ok(Step::End),
                 Some(Err(error)) => Err(Trouble::Flight(error)),
                 Some(Ok(message)) => match message.payload {
                     DecodedPayload::None => Ok(Step::On),
                     DecodedPayload::Schema(sent) => {
-                        if same(&self.schema, &sent) {
+                        if fit::fits(&self.schema, &sent) {
                             Ok(Step::On)
                         } else {
                             Err(Trouble::Garbage("another schema"))
                         }
                     }
                     DecodedPayload::RecordBatch(batch) => {
-                        if !same(&self.schema, batch.schema_ref()) {
+                        if !fit::fits(&self.schema, batch.schema_ref()) {
                             return Err(Trouble::Garbage("another schema"));
                         }
-                        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                        RecordBatch::try_new_with_options(Arc::clone(&self.schema), batch.columns().to_vec(), &options)
-                            .map(Step::Batch)
-                            .map_err(|_| Trouble::Garbage("rows that don't fit the schema"))
+                        let fitted = fit::fitted(&self.schema, &batch).map(Step::Batch);
+                        fitted.ok_or(Trouble::Garbage("rows that don't fit the schema"))
                     }
                 },
             },
@@ -177,6 +198,13 @@ enum Step {
     End,
 }
 
+/// The next message. Where lengths in a message don't fit its bytes, the decoder's own checks end the task; here that
+/// is an answer like other nonsense.
+async fn decoded(decoder: &mut FlightDataDecoder) -> Result<Option<Result<DecodedFlightData, FlightError>>, Trouble> {
+    let next = std::panic::AssertUnwindSafe(decoder.next()).catch_unwind();
+    next.await.map_err(|_| Trouble::Garbage("a message that contradicts itself"))
+}
+
 /// What went wrong with one try.
 #[derive(Debug)]
 enum Trouble {
@@ -185,23 +213,13 @@ enum Trouble {
     Garbage(&'static str),
 }
 
-/// A list as it travels: no restriction instead of more than a spoke reads.
+/// A list as it travels: a filter instead of more than a spoke reads.
 fn fitting(list: &Keys, lists: usize) -> wire::KeyList {
-    let most = Limits::default().max_keys / lists.max(1);
-    let most = if list.sorted_ids().is_some() { most } else { most / 8 };
+    let all = Limits::default().max_keys / lists.max(1);
+    let most = if list.sorted_ids().is_some() || list.is_bloom() { all } else { all / 8 };
     let said = list.to_wire();
     // some bytes more for the list's own frame
-    if prost::Message::encoded_len(&said) + 16 <= most { said } else { Keys::everything().to_wire() }
-}
-
-/// Names and types in order; what is said about columns may differ.
-fn same(planned: &Schema, sent: &Schema) -> bool {
-    planned.fields().len() == sent.fields().len()
-        && planned
-            .fields()
-            .iter()
-            .zip(sent.fields())
-            .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
+    if prost::Message::encoded_len(&said) + FRAME <= most { said } else { list.within(all - FRAME).to_wire() }
 }
 
 /// The messages of an answer, counted. An end without the spoke's final status is an error: HTTP/2 lets a stream be
@@ -214,10 +232,16 @@ fn frames(
         let said = |status| FlightError::Tonic(Box::new(status));
         if let Some(data) = stream.message().await.map_err(said)? {
             counters.bytes.add(data.data_body.len() + data.data_header.len() + data.app_metadata.len());
+            unfold::check(&data).map_err(|why| FlightError::DecodeError(why.to_owned()))?;
             return Ok(Some((data, (stream, counters))));
         }
         match stream.trailers().await.map_err(said)? {
-            Some(trailers) if trailers.contains_key("grpc-status") => Ok(None),
+            Some(trailers) if trailers.contains_key("grpc-status") => {
+                if let Some(measured) = proto::measured::read(&trailers) {
+                    counters.spoke.told(&measured);
+                }
+                Ok(None)
+            }
             _ => Err(FlightError::ProtocolError("the answer stopped without a final status".to_owned())),
         }
     })
@@ -225,6 +249,7 @@ fn frames(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
     use super::*;
     use proto::wire::key_list::Kind;
 
@@ -234,9 +259,12 @@ mod tests {
             Keys::from_wire(wire::KeyList { kind: Some(Kind::Numbers(wire::Numbers { values: (0..n).collect() })) })
         };
         assert!(matches!(fitting(&numbers(1_000), 1).kind, Some(Kind::Numbers(_))));
-        assert_eq!(fitting(&numbers(2_000_000), 1).kind, Some(Kind::Everything(true)));
+        assert!(matches!(fitting(&numbers(2_000_000), 1).kind, Some(Kind::Bloom(_))));
         let ids = Keys::ids((0..1_000_000_u128).map(u128::to_be_bytes));
         assert!(matches!(fitting(&ids, 1).kind, Some(Kind::Ids(_))));
-        assert_eq!(fitting(&ids, 8).kind, Some(Kind::Everything(true)));
+        let Some(Kind::Bloom(bloom)) = fitting(&ids, 8).kind else { panic!("no filter") };
+        assert!(bloom.blocks.len() <= Limits::default().max_keys / 8);
+        // Not even a filter fits.
+        assert_eq!(fitting(&ids, 64).kind, Some(Kind::Everything(true)));
     }
 }

@@ -4,7 +4,7 @@ use super::Trouble;
 use crate::{
     dispatch::Broken,
     permit::Permitted,
-    registry::{lost, not_connected, unreachable},
+    registry::{lost, not_connected, quoted, unreachable},
 };
 use arrow_flight::error::FlightError;
 use proto::{
@@ -84,7 +84,7 @@ fn describe(trouble: &Trouble) -> &'static str {
 
 fn said(question: &Permitted<wire::Fragment>, status: &Status) -> Refusal {
     let (controller, query) = (question.controller(), question.context().query);
-    let refusal = Refusal::from(status.clone());
+    let refusal = quoted(status);
     match refusal.kind {
         Kind::Internal => Refusal::new(
             Kind::Internal,

@@ -27,6 +27,7 @@ pub struct Permitted<T> {
     offer: Arc<TableOffer>,
     others: Vec<Arc<TableOffer>>,
     context: Arc<RequestContext>,
+    held: bool,
 }
 
 impl<T> Permitted<T> {
@@ -57,6 +58,21 @@ impl<T> Permitted<T> {
     #[must_use]
     pub fn fingerprint(&self) -> Vec<u8> {
         schema::fingerprint_of(self.tables().map(|table| (table.name.as_ref(), table.fingerprint.as_slice())))
+    }
+
+    /// The versions of its tables that alone it may be answered from; none when any will do.
+    #[must_use]
+    pub fn versions(&self) -> Vec<wire::Version> {
+        let version =
+            |table: &Arc<TableOffer>| wire::Version { table: table.name.to_string(), snapshot: table.snapshot };
+        if self.held { self.tables().map(version).collect() } else { Vec::new() }
+    }
+
+    /// The same question, to be answered only from the versions of tables that it was planned over.
+    #[must_use]
+    pub fn held(mut self) -> Self {
+        self.held = true;
+        self
     }
 
     /// In which request.
@@ -127,7 +143,8 @@ pub fn fragment(
         return Err(Refusal::new(Kind::Internal, "a fragment that reads no table"));
     }
     read.into_iter().try_for_each(|read| offered(read, offers, &offer.controller))?;
-    Ok(Permitted { value: fragment, offer: Arc::clone(offer), others: others.to_vec(), context: Arc::clone(context) })
+    let (offer, others) = (Arc::clone(offer), others.to_vec());
+    Ok(Permitted { value: fragment, offer, others, context: Arc::clone(context), held: false })
 }
 
 /// Everything else in a fragment speaks of the columns of what it reads.

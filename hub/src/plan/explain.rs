@@ -1,6 +1,7 @@
 //! What runs where, for people to read.
 
-use super::scan::SpokeScanExec;
+use super::{partial::LeftOut, scan::SpokeScanExec};
+use crate::gather::Took;
 use arrow::{
     array::{ArrayRef, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema, SchemaRef},
@@ -13,12 +14,12 @@ use policies::{
 use proto::refusal::{Kind, Refusal};
 use std::sync::Arc;
 
-/// Columns of EXPLAIN, and two more of EXPLAIN ANALYZE.
+/// Columns of EXPLAIN, and four more of EXPLAIN ANALYZE.
 pub(super) fn schema(analyze: bool) -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let mut fields = vec![text("runs_at"), text("what")];
     if analyze {
-        fields.extend([text("rows"), text("bytes")]);
+        fields.extend([text("rows"), text("bytes"), text("waited"), text("at_spoke")]);
     }
     Arc::new(Schema::new(fields))
 }
@@ -29,15 +30,17 @@ pub(super) struct Measured {
     pub(super) zone: Zone,
 }
 
-/// One row for each spoke's fragment, then why the rest is the hub's, then the hub's part line by line.
+/// One row for each spoke's fragment, one for each that is left out, then why the rest is the hub's, then the hub's part line by
+/// line.
 pub(super) fn describe(
     plan: &Arc<dyn ExecutionPlan>,
     kept: &[String],
+    left_out: &LeftOut,
     measured: Option<&Measured>,
 ) -> Result<RecordBatch, Refusal> {
     let mut scans = Vec::new();
     collect(plan, &mut scans);
-    let mut lines: Vec<[String; 4]> = Vec::new();
+    let mut lines: Vec<[String; 6]> = Vec::new();
     // Numbers of a result that is not shown must not say what it would have said.
     let shown = |n: u64| match measured.map(|m| m.zone) {
         Some(Zone::Enclave) => thousands(n),
@@ -51,15 +54,19 @@ pub(super) fn describe(
             0 => shown(bytes),
             sent => format!("{}, keys {}", shown(bytes), shown(sent)),
         };
-        lines.push([scan.controller().to_string(), scan.text(), shown(rows), moved]);
+        let (waited, at_spoke) = if measured.is_some() { times(&scan.took(), shown) } else { Default::default() };
+        lines.push([scan.controller().to_string(), scan.text(), shown(rows), moved, waited, at_spoke]);
     }
+    lines.extend(
+        left_out.lines().map(|(at, what)| [at, what, String::new(), String::new(), String::new(), String::new()]),
+    );
     for reason in kept {
-        lines.push(["hub".to_owned(), format!("(stays here: {reason})"), String::new(), String::new()]);
+        lines.push(at_hub(format!("(stays here: {reason})"), String::new()));
     }
     let result = measured.map_or_else(String::new, |m| shown(m.rows));
     for (number, line) in displayable(plan.as_ref()).indent(false).to_string().lines().enumerate() {
         let rows = if number == 0 { result.clone() } else { String::new() };
-        lines.push(["hub".to_owned(), hub_line(line), rows, String::new()]);
+        lines.push(at_hub(hub_line(line), rows));
     }
     let schema = schema(measured.is_some());
     let columns: Vec<ArrayRef> = (0..schema.fields().len())
@@ -69,6 +76,27 @@ pub(super) fn describe(
         })
         .collect();
     RecordBatch::try_new(schema, columns).map_err(|_| Refusal::new(Kind::Internal, "the plan can't be shown"))
+}
+
+fn at_hub(what: String, rows: String) -> [String; 6] {
+    ["hub".to_owned(), what, rows, String::new(), String::new(), String::new()]
+}
+
+/// How long the hub waited, and what the spoke says of itself.
+fn times(took: &Took, shown: impl Fn(u64) -> String) -> (String, String) {
+    let mut waited = format!("{} ms", shown(took.answered));
+    if took.keys > 0 {
+        waited.push_str(&format!(", for keys {} ms", shown(took.keys)));
+    }
+    let mut at_spoke = String::new();
+    if let Some((waited, worked)) = took.at_spoke {
+        at_spoke = format!("waited {} ms, worked {} ms", shown(waited), shown(worked));
+    }
+    if let Some([rows, bytes, groups, skipped]) = took.read {
+        let [rows, bytes, groups, skipped] = [rows, bytes, groups, skipped].map(shown);
+        at_spoke.push_str(&format!(", read {rows} rows, {bytes} bytes, row groups {groups}, skipped {skipped}"));
+    }
+    (waited, at_spoke)
 }
 
 /// A spoke's fragment stands in its own row already.

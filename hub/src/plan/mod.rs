@@ -6,10 +6,12 @@
 //! INVARIANT: only what [`release::analyse`] gave back is optimised and run.
 
 mod catalog;
+mod disjoint;
 mod explain;
 mod federate;
 mod national;
 mod parameters;
+mod partial;
 mod roles;
 mod run;
 mod scan;
@@ -22,7 +24,8 @@ mod trouble;
 
 pub use federate::KeySlot;
 pub use parameters::{Parameters, Prepared};
-pub use run::{Answer, Question, Runnable};
+pub use partial::{LEFT_OUT, PARTIAL};
+pub use run::{Answer, Question, Runnable, Terms};
 pub use scan::SpokeScanExec;
 pub use statement::{Manner, Reading, number_placeholders, parse};
 pub use table::SpokeTable;
@@ -52,6 +55,8 @@ pub struct Planner {
     registry: Registry,
     compute: Arc<Compute>,
     functions: session::Functions,
+    key_list: usize,
+    verdicts: Arc<disjoint::Verdicts>,
 }
 
 /// A statement that may be run, for one request.
@@ -62,7 +67,10 @@ pub struct Planned {
     manner: Manner,
     schema: SchemaRef,
     controllers: BTreeSet<ControllerId>,
+    left_out: partial::LeftOut,
     demands: bool,
+    key_list: usize,
+    verdicts: Arc<disjoint::Verdicts>,
 }
 
 impl Planned {
@@ -86,10 +94,11 @@ impl Planned {
 }
 
 impl Planner {
-    /// Plans over what `registry` finds, to be run by `compute`.
+    /// Plans over what `registry` finds, to be run by `compute`. Of a join's keys up to `key_list` are sent one by one, of
+    /// more a filter.
     #[must_use]
-    pub fn new(registry: Registry, compute: Arc<Compute>) -> Self {
-        Self { registry, compute, functions: session::Functions::standard() }
+    pub fn new(registry: Registry, compute: Arc<Compute>, key_list: usize) -> Self {
+        Self { registry, compute, functions: session::Functions::standard(), key_list, verdicts: Arc::default() }
     }
 
     /// Where what the spokes offer is asked.
@@ -130,29 +139,37 @@ impl Planner {
         environment: Option<Arc<RuntimeEnv>>,
     ) -> Result<(SessionState, LogicalPlan, bool), Refusal> {
         rules::question(&context.caller, reading.manner, &context.project)?;
-        let catalogue = self.registry.catalogue(context).await;
-        let state = session::session(
-            &self.functions,
-            self.compute.profile(),
-            &catalogue,
-            self.registry.links(),
-            context,
-            environment.unwrap_or_else(|| self.compute.planning()),
-        );
+        let environment = environment.unwrap_or_else(|| self.compute.planning());
         let fail = |error| trouble::planning(&error, &context.query);
-        let mut named = Vec::new();
-        for reference in state.resolve_table_references(&reading.statement).map_err(fail)? {
-            if let Some(table) = known(&reference, &state, &catalogue)? {
-                if table.parts.is_empty() {
-                    named.push(table);
-                } else {
-                    named.extend(table.parts.iter().map(|part| Arc::clone(&part.offer)));
+        let mut again = true;
+        loop {
+            let catalogue = self.registry.catalogue(context).await;
+            let (functions, profile, links) = (&self.functions, self.compute.profile(), self.registry.links());
+            let state = session::session(functions, profile, &catalogue, links, context, Arc::clone(&environment));
+            let mut named = Vec::new();
+            for reference in state.resolve_table_references(&reading.statement).map_err(fail)? {
+                if let Some(table) = known(&reference, &state, &catalogue)? {
+                    if table.parts.is_empty() {
+                        named.push(table);
+                    } else {
+                        named.extend(table.parts.iter().map(|part| Arc::clone(&part.offer)));
+                    }
                 }
             }
+            match step::check(&named) {
+                Ok(()) => {
+                    let logical = state.statement_to_plan(reading.statement.clone()).await.map_err(fail)?;
+                    return Ok((state, logical, catalogue.demands_signature()));
+                }
+                // One's offer may be from before the key changed, and the other's from after.
+                Err(_) if std::mem::take(&mut again) => {
+                    for offer in &named {
+                        self.registry.forget(&offer.controller, &context.project.project);
+                    }
+                }
+                Err(refusal) => return Err(refusal),
+            }
         }
-        step::check(&named)?;
-        let logical = state.statement_to_plan(reading.statement.clone()).await.map_err(fail)?;
-        Ok((state, logical, catalogue.demands_signature()))
     }
 
     fn release(
@@ -167,13 +184,18 @@ impl Planner {
         let analysed = state.analyzer().execute_and_check(logical, state.config_options(), |_, _| {}).map_err(fail)?;
         let plan = release::analyse(analysed, zone, &roles::SessionRoles)
             .map_err(|refusal| Refusal::new(Kind::Denied, refusal.to_string()))?;
+        let left_out = partial::LeftOut::of(plan.get());
+        if !left_out.is_empty() {
+            tracing::info!(query_id = %context.query, left_out = left_out.names(), "a partial answer");
+        }
         let schema = match manner {
-            Manner::Answer => Arc::new(plan.get().schema().as_arrow().clone()),
+            Manner::Answer => left_out.marked(Arc::new(plan.get().schema().as_arrow().clone())),
             Manner::Explain => explain::schema(false),
             Manner::Analyze => explain::schema(true),
         };
         let controllers = step::controllers(plan.get());
-        Ok(Planned { context: Arc::clone(context), state, plan, manner, schema, controllers, demands: false })
+        let (context, key_list, verdicts) = (Arc::clone(context), self.key_list, Arc::clone(&self.verdicts));
+        Ok(Planned { context, state, plan, manner, schema, controllers, left_out, demands: false, key_list, verdicts })
     }
 }
 

@@ -1,7 +1,8 @@
 //! A national table in a statement, and the members' tables that take its place.
 //!
-//! Release looks at the table as one, before it is taken apart. Then each scan of it becomes `UNION ALL` of its members,
-//! with names, units and codes harmonised in each member's part, so that they travel with the rest of the fragment.
+//! Release looks at the table as one, and so does the engine while it optimises the statement: fifty members would make each
+//! of its rules fifty times as long. Then each scan becomes `UNION ALL` of its members, with names, units and codes harmonised
+//! in each member's part, so that they travel with the rest of the fragment, and that union is optimised by itself.
 //!
 //! INVARIANT: the parts together give exactly the columns that the whole announced.
 
@@ -14,15 +15,21 @@ use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::{
     catalog::{Session, TableProvider},
-    common::{Column, DataFusionError, ScalarValue, TableReference, tree_node::Transformed},
+    common::{
+        Column, DataFusionError, ScalarValue, TableReference,
+        tree_node::{Transformed, TreeNode},
+    },
     datasource::{provider_as_source, source_as_provider},
+    execution::session_state::SessionState,
     logical_expr::{
-        Case, Cast, Expr, LogicalPlan, Operator, Projection, SubqueryAlias, TableScan, TableType, Union, binary_expr,
-        lit, logical_plan::TableScanBuilder,
+        Case, Cast, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, SubqueryAlias,
+        TableProviderFilterPushDown, TableScan, TableType, Union, binary_expr, lit, logical_plan::TableScanBuilder,
+        utils::conjunction,
     },
     physical_plan::ExecutionPlan,
 };
-use std::sync::Arc;
+use proto::ids::{ControllerId, TableName};
+use std::{collections::BTreeSet, sync::Arc};
 
 type Result<T> = std::result::Result<T, DataFusionError>;
 
@@ -44,8 +51,34 @@ impl NationalTable {
         self.offer.parts.iter().map(|part| &part.offer)
     }
 
-    fn union(&self, scan: &TableScan) -> Result<LogicalPlan> {
-        let parts = self.offer.parts.iter().map(|part| self.part(part, scan).map(Arc::new));
+    /// The table itself.
+    pub(super) fn offer(&self) -> &Arc<TableOffer> {
+        &self.offer
+    }
+
+    /// Members that can't be asked, and that the request does without.
+    pub(super) fn left_out(&self) -> &[ControllerId] {
+        &self.offer.left_out
+    }
+
+    /// The members' rows, with the conditions, columns and first rows that the scan has come to ask for; `disjoint`: it was found
+    /// that nobody is in two members' rows.
+    fn union(&self, scan: &TableScan, disjoint: bool) -> Result<LogicalPlan> {
+        let wanted: Vec<usize> = match &scan.projection {
+            Some(columns) => columns.clone(),
+            None => (0..self.offer.schema.fields().len()).collect(),
+        };
+        let mut needed = wanted.clone();
+        for column in scan.filters.iter().flat_map(Expr::column_refs) {
+            let place = self.offer.schema.index_of(&column.name)?;
+            if !needed.contains(&place) {
+                needed.push(place);
+            }
+        }
+        if needed.is_empty() {
+            needed.push(0);
+        }
+        let parts = self.offer.parts.iter().map(|part| self.part(part, &needed, disjoint).map(Arc::new));
         let mut parts = parts.collect::<Result<Vec<_>>>()?;
         let whole = match (parts.len(), parts.pop()) {
             (1, Some(only)) => only,
@@ -55,21 +88,34 @@ impl NationalTable {
             }
             (_, None) => return Err(DataFusionError::Internal("a national table without members".to_owned())),
         };
-        SubqueryAlias::try_new(whole, scan.table_name.clone()).map(LogicalPlan::SubqueryAlias)
+        let mut whole = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(whole, scan.table_name.clone())?);
+        if let Some(condition) = conjunction(scan.filters.iter().cloned()) {
+            whole = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(whole))?);
+        }
+        if needed != wanted {
+            let columns = scan.projected_schema.columns().into_iter().map(Expr::Column).collect();
+            whole = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(whole))?);
+        }
+        match scan.fetch {
+            Some(first) => LogicalPlanBuilder::from(whole).limit(0, Some(first))?.build(),
+            None => Ok(whole),
+        }
     }
 
     /// One member's rows, as the whole table has them.
-    fn part(&self, part: &Part, scan: &TableScan) -> Result<LogicalPlan> {
-        let table = SpokeTable::new(Arc::clone(&part.offer), Arc::clone(&self.links), Arc::clone(&self.context));
+    fn part(&self, part: &Part, needed: &[usize], disjoint: bool) -> Result<LogicalPlan> {
+        let mut table = SpokeTable::new(Arc::clone(&part.offer), Arc::clone(&self.links), Arc::clone(&self.context));
+        if disjoint {
+            table = table.one_of(&self.offer, part);
+        }
         let name = TableReference::bare(part.offer.name.to_string());
         let rows = TableScanBuilder::new(name.clone(), provider_as_source(Arc::new(table))).build()?;
-        let whole: Vec<usize> = match &scan.projection {
-            Some(columns) => columns.clone(),
-            None => (0..self.offer.schema.fields().len()).collect(),
-        };
-        let mut columns = Vec::with_capacity(whole.len());
-        for (place, field) in whole.into_iter().zip(scan.projected_schema.fields()) {
-            let value = match part.sources.get(place) {
+        let mut columns = Vec::with_capacity(needed.len());
+        for place in needed {
+            let Some(field) = self.offer.schema.fields().get(*place) else {
+                return Err(DataFusionError::Internal("a column that a national table doesn't have".to_owned()));
+            };
+            let value = match part.sources.get(*place) {
                 // the last column
                 None => lit(part.offer.controller.to_string()),
                 Some(source) => {
@@ -126,18 +172,36 @@ fn harmonised(
     }))
 }
 
-/// Puts members in the place of national tables, in subqueries too.
-pub(super) fn taken_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// Puts members in the place of national tables of an optimised plan, in subqueries too. `disjoint`: tables of which it was found
+/// that no person is in two members' rows.
+pub(super) fn taken_apart(
+    plan: LogicalPlan,
+    state: &SessionState,
+    disjoint: &BTreeSet<TableName>,
+) -> Result<LogicalPlan> {
     let taken = plan.transform_up_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = &node
             && let Ok(provider) = source_as_provider(&scan.source)
             && let Some(national) = provider.downcast_ref::<NationalTable>()
         {
-            return national.union(scan).map(Transformed::yes);
+            let members = national.union(scan, disjoint.contains(&national.offer.name))?;
+            return state.optimize(&members).map(Transformed::yes);
         }
         Ok(Transformed::no(node))
     })?;
     Ok(taken.data)
+}
+
+fn has_subquery(filter: &Expr) -> bool {
+    let inner = |e: &Expr| {
+        let is = matches!(
+            e,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::OuterReferenceColumn(..)
+        );
+        Ok(is)
+    };
+    // What can't be walked is left where it is.
+    filter.exists(inner).unwrap_or(true)
 }
 
 #[async_trait]
@@ -148,6 +212,15 @@ impl TableProvider for NationalTable {
 
     fn table_type(&self) -> TableType {
         TableType::View
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // It is taken apart with its conditions; what no member can say stays above their rows.
+        let whole = |filter: &Expr| !filter.is_volatile() && !filter.column_refs().is_empty() && !has_subquery(filter);
+        let said = |filter: &&Expr| {
+            if whole(filter) { TableProviderFilterPushDown::Exact } else { TableProviderFilterPushDown::Unsupported }
+        };
+        Ok(filters.iter().map(said).collect())
     }
 
     async fn scan(

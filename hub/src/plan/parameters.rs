@@ -4,6 +4,7 @@ use super::{Manner, Planner, parse, trouble};
 use crate::request::RequestContext;
 use arrow::{
     array::RecordBatch,
+    compute::concat_batches,
     datatypes::{DataType, Field, Schema, SchemaRef},
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
@@ -16,8 +17,10 @@ use std::sync::Arc;
 
 /// Parameters that one statement may have.
 const MAX_PARAMETERS: usize = 1000;
+/// Rows of values that may be bound at once. Each is a statement of its own, to the spokes and to every cap.
+const MAX_ROWS: usize = 100;
 
-/// The values bound to a statement, one row.
+/// The values bound to a statement: a row for each time that it runs.
 #[derive(Debug, Clone, Default)]
 pub struct Parameters(Option<RecordBatch>);
 
@@ -31,23 +34,43 @@ pub struct Prepared {
 }
 
 impl Parameters {
-    /// Takes the rows that a client bound: none or one.
+    /// Takes the rows that a client bound.
     ///
     /// # Errors
-    /// When there are several.
+    /// When they are too many.
     pub fn new(batches: &[RecordBatch]) -> Result<Self, Refusal> {
-        let mut rows = batches.iter().filter(|batch| batch.num_rows() > 0);
-        let Some(first) = rows.next() else { return Ok(Self::default()) };
-        if first.num_rows() > 1 || rows.next().is_some() {
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let Some(first) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(Self::default()) };
+        if rows > MAX_ROWS {
             return Err(Refusal::new(
-                Kind::Invalid,
-                "several rows of values are bound to one statement: bind one row, and run the statement once for each",
+                Kind::TooLarge,
+                format!(
+                    "{rows} rows of values are bound, and {MAX_ROWS} are taken at once: each runs the statement anew. \
+                     Bind fewer, or say it as one statement with IN or a join"
+                ),
             ));
         }
         if first.num_columns() > MAX_PARAMETERS {
             return Err(Refusal::new(Kind::TooLarge, format!("a statement may have {MAX_PARAMETERS} parameters")));
         }
-        Ok(Self(Some(first.clone())))
+        let different = || Refusal::new(Kind::Invalid, "the rows bound are of different types: bind them one by one");
+        // A stream may change its schema on the way, and what joins batches takes their columns by number.
+        let types = |batch: &RecordBatch| batch.columns().iter().map(|c| c.data_type().clone()).collect::<Vec<_>>();
+        let wanted = types(first);
+        if batches.iter().any(|batch| types(batch) != wanted) {
+            return Err(different());
+        }
+        let all = concat_batches(first.schema_ref(), batches).map_err(|_| different())?;
+        Ok(Self(Some(all)))
+    }
+
+    /// Each row by itself, in order; one without values when nothing is bound.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Self> {
+        match &self.0 {
+            Some(batch) => (0..batch.num_rows()).map(|row| Self(Some(batch.slice(row, 1)))).collect(),
+            None => vec![Self::default()],
+        }
     }
 
     /// The values as bytes, to travel in a ticket; empty when there are none.
@@ -80,6 +103,11 @@ impl Parameters {
     /// The plan with values in place of parameters.
     pub(super) fn bind(&self, plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
         let invalid = |message: String| Refusal::new(Kind::Invalid, message);
+        if self.0.as_ref().is_some_and(|batch| batch.num_rows() > 1) {
+            return Err(invalid(
+                "several rows of values are bound: ask for FlightInfo, which lists an answer for each".to_owned(),
+            ));
+        }
         let wanted = count(&plan)?;
         let given = self.0.as_ref().map_or(0, RecordBatch::num_columns);
         if wanted != given {
@@ -151,5 +179,41 @@ impl Planner {
             None => None,
         };
         Ok(Prepared { dataset, parameters: Arc::new(Schema::new(fields)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    fn batch(columns: Vec<ArrayRef>) -> RecordBatch {
+        RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(n, c)| (format!("p{n}"), c))).unwrap()
+    }
+
+    fn numbers(of: &[i64]) -> ArrayRef {
+        Arc::new(Int64Array::from(of.to_vec()))
+    }
+
+    #[test]
+    fn rows_of_several_batches_keep_their_order_through_a_ticket() {
+        let bound =
+            Parameters::new(&[batch(vec![numbers(&[3, 1])]), batch(vec![numbers(&[])]), batch(vec![numbers(&[2])])]);
+        let bytes = bound.unwrap().to_bytes().unwrap();
+        let rows = Parameters::from_bytes(&bytes).unwrap().rows();
+        let values: Vec<ArrayRef> = rows.iter().map(|row| Arc::clone(row.0.as_ref().unwrap().column(0))).collect();
+        assert_eq!(values, [numbers(&[3]), numbers(&[1]), numbers(&[2])]);
+        assert_eq!(Parameters::new(&[]).unwrap().rows().len(), 1, "without values it runs once");
+    }
+
+    #[test]
+    fn batches_that_differ_are_refused() {
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+        let two = || batch(vec![numbers(&[1]), numbers(&[2])]);
+        for other in [batch(vec![numbers(&[1])]), batch(vec![numbers(&[1]), text])] {
+            let refusal = Parameters::new(&[two(), other]).unwrap_err();
+            assert!(refusal.message.contains("different types"), "{refusal:?}");
+        }
     }
 }

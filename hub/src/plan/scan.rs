@@ -102,6 +102,12 @@ impl SpokeScanExec {
         metrics.sum_by_name(gather::KEY_BYTES).map_or(0, |sent| sent.as_usize() as u64)
     }
 
+    /// How long it took, and what the spoke says it read.
+    #[must_use]
+    pub fn took(&self) -> gather::Took {
+        gather::took(&self.metrics.clone_inner())
+    }
+
     /// Rows and bytes received so far.
     #[must_use]
     pub fn received(&self) -> (u64, u64) {

@@ -71,6 +71,9 @@ pub(super) fn session(
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     options.execution.hash_join_buffering_capacity = 0;
+    // What is told about columns (codes, units) differs between the two sides of a UNION, and the engine's two ways of joining it
+    // differ too. Types are checked by what is announced.
+    options.execution.skip_physical_aggregate_schema_check = true;
     // What a sort keeps back for merging must leave room for sorting, also when a statement gets little.
     let memory = usize::try_from(profile.query_pool_bytes()).unwrap_or(usize::MAX);
     options.execution.sort_spill_reservation_bytes = (memory / 16 / profile.target_partitions()).min(10 << 20);

@@ -66,10 +66,12 @@ mod tests {
             controller: controller.parse().unwrap(),
             name: "bef".parse().unwrap(),
             schema: Arc::new(Schema::new(vec![field])),
-            rows: 1,
-            bytes: 1,
+            snapshot: 0,
+            statistics: crate::registry::TableStatistics::default(),
             fingerprint: Vec::new(),
             parts: Vec::new(),
+            disjoint: false,
+            left_out: Vec::new(),
             terms: Arc::new(Terms { epoch: Some(epoch), key_id: id.to_owned(), ..Terms::default() }),
         })
     }

@@ -1,21 +1,22 @@
 //! A controller's table, as the planner sees it.
 
-use super::scan::SpokeScanExec;
+use super::{disjoint, federate::of_table, scan::SpokeScanExec};
 use crate::{
     permit,
-    registry::{Links, TableOffer},
+    registry::{Links, TableOffer, national::Part},
     request::RequestContext,
 };
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::{
     catalog::{Session, TableProvider},
-    common::{DataFusionError, Statistics, stats::Precision},
+    common::{DataFusionError, Statistics},
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
     physical_plan::ExecutionPlan,
 };
 use proto::{
     fragment::Limits,
+    ids::TableName,
     plan::{self, encode_expr},
     refusal::{Kind, Refusal},
     wire,
@@ -28,17 +29,42 @@ pub struct SpokeTable {
     offer: Arc<TableOffer>,
     links: Arc<Links>,
     context: Arc<RequestContext>,
+    share: Option<Share>,
+}
+
+/// A member's part of a national table in which it was found that no person is in two members' rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Share {
+    /// the national table
+    pub(super) of: TableName,
+    /// the member's column of people
+    pub(super) person: String,
 }
 
 impl SpokeTable {
     pub(super) fn new(offer: Arc<TableOffer>, links: Arc<Links>, context: Arc<RequestContext>) -> Self {
-        Self { offer, links, context }
+        Self { offer, links, context, share: None }
     }
 
     /// The offer behind it.
     #[must_use]
     pub fn offer(&self) -> &Arc<TableOffer> {
         &self.offer
+    }
+
+    /// The same table as a part of a national one that is known to be disjoint.
+    pub(super) fn one_of(mut self, national: &TableOffer, part: &Part) -> Self {
+        let place = disjoint::person(national).and_then(|name| national.schema.index_of(name).ok());
+        let source = place.and_then(|place| part.sources.get(place));
+        let name = disjoint::person(national).map(str::to_owned);
+        let person = source.and_then(|source| source.from.clone().or(name));
+        self.share = person.map(|person| Share { of: national.name.clone(), person });
+        self
+    }
+
+    /// Which part of a disjoint national table it is.
+    pub(super) fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
     }
 
     /// The request that it belongs to.
@@ -120,7 +146,7 @@ impl TableProvider for SpokeTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        Some(self.estimate(&self.offer.schema, 0, None))
+        Some(of_table(&self.offer, &self.offer.schema, &[], None))
     }
 
     async fn scan(
@@ -138,23 +164,7 @@ impl TableProvider for SpokeTable {
         let fragment = self.fragment(&wanted, filters, limit)?;
         let question = permit::fragment(&self.context, std::slice::from_ref(&self.offer), fragment)
             .map_err(|refusal| DataFusionError::External(Box::new(refusal)))?;
-        let statistics = self.estimate(&schema, filters.len(), limit);
+        let statistics = of_table(&self.offer, &schema, filters, limit);
         Ok(Arc::new(SpokeScanExec::new(question, Arc::clone(&self.links), schema, statistics)))
-    }
-}
-
-impl SpokeTable {
-    /// Never exact: an exact count would be taken for the answer to `COUNT(*)` without asking the spoke, and the
-    /// spoke's row filter is not in it.
-    fn estimate(&self, schema: &Schema, filters: usize, limit: Option<usize>) -> Statistics {
-        let all = usize::try_from(self.offer.rows).unwrap_or(usize::MAX);
-        // A filter is taken to keep a fifth of the rows.
-        let kept = filters.min(6).try_into().map_or(all, |n| all / 5usize.pow(n)).max(1);
-        let rows = limit.map_or(kept, |limit| kept.min(limit));
-        let width: usize = schema.fields().iter().map(|f| f.data_type().primitive_width().unwrap_or(16)).sum();
-        let mut statistics = Statistics::new_unknown(schema);
-        statistics.num_rows = Precision::Inexact(rows);
-        statistics.total_byte_size = Precision::Inexact(rows.saturating_mul(width.max(1)));
-        statistics
     }
 }

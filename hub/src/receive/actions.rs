@@ -1,12 +1,15 @@
-//! Actions beside statements: session options, cancelling, and where to sign in.
+//! Actions beside statements: session options, cancelling, progress, and where to sign in.
 //!
 //! INVARIANT: all but the last identify their caller first; the last says only what the operator means everybody to know.
 
 use super::{
     Purpose, Service,
-    sessions::messages::{
-        CloseSessionResult, ErrorValue, GetSessionOptionsResult, OptionError, OptionValue, SessionOptionValue,
-        SetSessionOptionsRequest, SetSessionOptionsResult,
+    sessions::{
+        Set,
+        messages::{
+            CloseSessionResult, ErrorValue, GetSessionOptionsResult, OptionError, OptionValue, SessionOptionValue,
+            SetSessionOptionsRequest, SetSessionOptionsResult,
+        },
     },
 };
 use crate::{
@@ -28,9 +31,17 @@ use tonic::Request;
 /// Action type: where to sign in. Needs no token.
 pub const ISSUERS: &str = "eger.v1.issuers";
 
-pub(super) const ACTIONS: [(&str, &str); 5] = [
+/// Action type: how far the spokes are with a statement of the caller's that runs.
+pub const PROGRESS: &str = "eger.v1.progress";
+
+pub(super) const ACTIONS: [(&str, &str); 6] = [
+    (PROGRESS, "How far each spoke is with a statement that runs: its query id in, JSON out"),
     (ISSUERS, "Where to sign in: trusted issuers and the client to name there, as JSON. Needs no token"),
-    ("SetSessionOptions", "Sets the session's options: catalog, the project that statements are about"),
+    (
+        "SetSessionOptions",
+        "Sets the session's options: catalog, the project that statements are about; allow_partial, whether answers may do \
+         without members of national tables that can't be asked",
+    ),
     ("GetSessionOptions", "The session's options"),
     ("CloseSession", "Forgets the session's options"),
     ("CancelFlightInfo", "Cancels a statement that runs"),
@@ -55,14 +66,16 @@ impl Service {
         match action.r#type.as_str() {
             "SetSessionOptions" => self.set_options(request, &caller),
             "GetSessionOptions" => {
-                let catalog = self.core.sessions.catalog(&self.session(request, &caller), caller.expires);
-                let option = |value| SessionOptionValue { option_value: Some(OptionValue::String(value)) };
-                let session_options: HashMap<_, _> =
-                    catalog.into_iter().map(|name| ("catalog".to_owned(), option(name))).collect();
+                let set = self.core.sessions.get(&self.session(request, &caller), caller.expires).unwrap_or_default();
+                let option = |name: &str, value| (name.to_owned(), SessionOptionValue { option_value: Some(value) });
+                let catalog = set.catalog.map(|name| option("catalog", OptionValue::String(name)));
+                let partial = set.allow_partial.then(|| option("allow_partial", OptionValue::Bool(true)));
+                let session_options: HashMap<_, _> = catalog.into_iter().chain(partial).collect();
                 Ok(GetSessionOptionsResult { session_options }.encode_to_vec())
             }
             "CloseSession" => {
-                self.core.sessions.set_catalog(self.session(request, &caller), caller.expires, None);
+                let session = self.session(request, &caller);
+                self.core.sessions.change(session, caller.expires, |set| *set = Set::default());
                 Ok(CloseSessionResult { status: 1 }.encode_to_vec())
             }
             "CancelFlightInfo" => {
@@ -73,6 +86,18 @@ impl Service {
                 let status =
                     if self.cancel(&caller, &info)? { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
                 Ok(CancelFlightInfoResult::new(status).encode_to_vec())
+            }
+            PROGRESS => {
+                let query = std::str::from_utf8(&action.body).ok().and_then(|text| text.parse::<QueryId>().ok());
+                let query = query.ok_or_else(|| {
+                    Refusal::new(Kind::Invalid, format!("{PROGRESS} needs a query id: it came with FlightInfo"))
+                })?;
+                let progress = self
+                    .core
+                    .running
+                    .progress(&query, &caller)
+                    .ok_or_else(|| Refusal::new(Kind::NotFound, "no such statement of yours runs"))?;
+                serde_json::to_vec(&progress).map_err(|_| Refusal::new(Kind::Internal, "the progress can't be told"))
             }
             other => {
                 let name: String = other.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
@@ -85,23 +110,31 @@ impl Service {
         let wanted = SetSessionOptionsRequest::decode(plain(&request.get_ref().body).as_slice())
             .map_err(|_| Refusal::new(Kind::Invalid, "SetSessionOptions can't be read"))?;
         let mut errors = HashMap::new();
+        let change = |how: &mut dyn FnMut(&mut Set)| {
+            self.core.sessions.change(self.session(request, caller), caller.expires, how);
+        };
         for (name, option) in wanted.session_options {
             let result = match (name.as_str(), option.option_value) {
                 ("catalog", Some(OptionValue::String(catalog))) => {
                     match choose(caller, &self.core.projects(), None, Some(&catalog)) {
                         Ok(project) => {
-                            let session = self.session(request, caller);
-                            let catalog = Some(project.project.to_string());
-                            self.core.sessions.set_catalog(session, caller.expires, catalog);
+                            change(&mut |set| set.catalog = Some(project.project.to_string()));
                             Ok(())
                         }
                         Err(_) => Err(ErrorValue::InvalidValue),
                     }
                 }
                 ("catalog", None) => {
-                    self.core.sessions.set_catalog(self.session(request, caller), caller.expires, None);
+                    change(&mut |set| set.catalog = None);
                     Ok(())
                 }
+                ("allow_partial", value) => match allowed(value) {
+                    Some(allowed) => {
+                        change(&mut |set| set.allow_partial = allowed);
+                        Ok(())
+                    }
+                    None => Err(ErrorValue::InvalidValue),
+                },
                 ("catalog", Some(_)) => Err(ErrorValue::InvalidValue),
                 _ => Err(ErrorValue::InvalidName),
             };
@@ -129,6 +162,16 @@ impl Service {
             cancelled |= self.core.running.cancel(&query, caller);
         }
         Ok(cancelled)
+    }
+}
+
+/// A switch: some clients can send texts only. Taken back, it is off.
+fn allowed(value: Option<OptionValue>) -> Option<bool> {
+    match value {
+        None => Some(false),
+        Some(OptionValue::Bool(allowed)) => Some(allowed),
+        Some(OptionValue::String(text)) => text.parse().ok(),
+        Some(_) => None,
     }
 }
 

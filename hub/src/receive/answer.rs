@@ -4,7 +4,10 @@
 //! INVARIANT: the log line has user, issuer, a name of the token, project, zone, seconds, rows and outcome; never a literal, a
 //! value or the token.
 
-use super::running::Place;
+use super::{
+    anew::{self, Anew},
+    running::Place,
+};
 use crate::{
     audit::{Event, HubAudit},
     compute::{Slot, SpillFolder},
@@ -14,10 +17,13 @@ use crate::{
 use arrow::array::RecordBatch;
 use arrow_flight::{FlightData, encode::FlightDataEncoderBuilder, error::FlightError};
 use futures::{Stream, StreamExt, stream::BoxStream};
+use policies::zone::Zone;
 use proto::refusal::{Kind, Refusal};
+use runtime::telemetry::spans::{TARGET, number};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tonic::Status;
+use tracing::Span;
 
 /// A spoke that is late is named by `gather` at the deadline; this comes after it, for everything else.
 const GRACE: Duration = Duration::from_millis(500);
@@ -73,24 +79,29 @@ impl Log {
     }
 
     pub(super) fn refused(&mut self, refusal: &Refusal) {
-        self.outcome = Some(match refusal.kind {
+        let outcome = match refusal.kind {
             Kind::Unauthenticated => "unauthenticated",
             Kind::Denied => "denied",
             Kind::NotFound => "not found",
             Kind::Invalid => "invalid",
+            Kind::Stale => "stale",
             Kind::TooLarge => "too large",
             Kind::Exhausted => "exhausted",
             Kind::Unavailable => "unavailable",
             Kind::Deadline => "deadline",
             Kind::Cancelled => "cancelled",
             Kind::Internal => "internal",
-        });
+        };
+        self.context.watch.meters().refused(outcome);
+        self.outcome = Some(outcome);
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let context = &self.context;
+        let (context, outcome) = (&self.context, self.outcome.unwrap_or(GONE));
+        context.watch.meters().statement(context.caller.zone.name(), outcome);
+        context.watch.span().record("outcome", outcome);
         tracing::info!(
             query_id = %context.query,
             user = %context.caller.user,
@@ -100,7 +111,7 @@ impl Drop for Log {
             zone = context.caller.zone.name(),
             seconds = self.started.elapsed().as_secs_f64(),
             rows = self.rows,
-            outcome = self.outcome.unwrap_or(GONE),
+            outcome,
             "statement"
         );
         if let Some(audit) = self.audit.take() {
@@ -111,35 +122,78 @@ impl Drop for Log {
 
 struct Outgoing {
     batches: BoxStream<'static, Result<RecordBatch, Refusal>>,
+    /// for when what it was planned by is old
+    anew: Option<Anew>,
     // Declared after the batches: work stops before what it used is given back.
     held: Held,
     log: Log,
     deadline: Instant,
     timeout: Duration,
     over: bool,
+    /// traced from the first row to the last
+    release: Span,
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        let exact = self.log.context.caller.zone == Zone::Enclave;
+        self.release.record("rows", number(self.log.rows, exact));
+    }
+}
+
+impl Outgoing {
+    /// What comes next, or why nothing does. A refusal that can come from an old offer has the statement planned anew, once.
+    async fn next(&mut self) -> Option<Result<RecordBatch, Refusal>> {
+        loop {
+            let next = tokio::select! {
+                biased;
+                refusal = self.held.place.ended() => return Some(Err(refusal)),
+                next = self.batches.next() => next,
+                () = tokio::time::sleep_until(self.deadline) => return Some(Err(Refusal::new(
+                    Kind::Deadline,
+                    format!(
+                        "the statement took longer than {} s. Ask for less, or fetch the answer faster",
+                        self.timeout.as_secs()
+                    ),
+                ))),
+            };
+            let refusal = match next {
+                Some(Err(refusal)) if self.log.rows == 0 && anew::may_be_old(&refusal) => refusal,
+                other => return other,
+            };
+            let Some(anew) = self.anew.take() else { return Some(Err(refusal)) };
+            // What runs at other spokes stops first.
+            self.batches = futures::stream::empty().boxed();
+            let answer = tokio::select! {
+                biased;
+                ended = self.held.place.ended() => Err(ended),
+                answer = Box::pin(anew.answer(refusal)) => answer,
+            };
+            match answer {
+                Ok(answer) => self.batches = answer.into_parts().1,
+                Err(refusal) => return Some(Err(refusal)),
+            }
+        }
+    }
 }
 
 /// The answer as Flight messages.
-pub(super) fn outgoing(answer: Answer, held: Held, log: Log) -> BoxStream<'static, Result<FlightData, Status>> {
+pub(super) fn outgoing(
+    answer: Answer,
+    anew: Anew,
+    held: Held,
+    log: Log,
+) -> BoxStream<'static, Result<FlightData, Status>> {
     let (schema, batches) = answer.into_parts();
     let (deadline, timeout) = (log.context.deadline + GRACE, log.context.timeout);
-    let outgoing = Outgoing { batches, held, log, deadline, timeout, over: false };
+    let release =
+        tracing::info_span!(target: TARGET, parent: &log.context.watch.span(), "release", rows = tracing::field::Empty);
+    let outgoing = Outgoing { batches, anew: Some(anew), held, log, deadline, timeout, over: false, release };
     let batches = futures::stream::unfold(outgoing, |mut outgoing| async move {
         if outgoing.over {
             return None;
         }
-        let next = tokio::select! {
-            biased;
-            refusal = outgoing.held.place.ended() => Some(Err(refusal)),
-            next = outgoing.batches.next() => next,
-            () = tokio::time::sleep_until(outgoing.deadline) => Some(Err(Refusal::new(
-                Kind::Deadline,
-                format!(
-                    "the statement took longer than {} s. Ask for less, or fetch the answer faster",
-                    outgoing.timeout.as_secs()
-                ),
-            ))),
-        };
+        let next = outgoing.next().await;
         match &next {
             Some(Ok(batch)) => outgoing.log.rows += batch.num_rows() as u64,
             Some(Err(refusal)) => {

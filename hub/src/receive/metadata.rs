@@ -59,7 +59,8 @@ impl Core {
         let listed = self.listed(caller, chosen, only)?;
         let asked = listed.into_iter().map(async |project| {
             let timeout = self.config.query.timeout();
-            let context = RequestContext::new(caller.clone(), Arc::new(project), QueryId::new(), timeout);
+            let context =
+                RequestContext::new(caller.clone(), Arc::new(project), QueryId::new(), timeout, self.unwatched());
             self.planner.registry().catalogue(&context).await
         });
         Ok(futures::future::join_all(asked).await)

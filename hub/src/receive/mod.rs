@@ -4,6 +4,7 @@
 //! INVARIANT: every call identifies its caller again; nothing that runs is kept for a caller who may never come.
 
 mod actions;
+mod anew;
 mod answer;
 mod facts;
 mod front;
@@ -14,7 +15,7 @@ mod sessions;
 mod sign;
 mod ticket;
 
-pub use actions::ISSUERS;
+pub use actions::{ISSUERS, PROGRESS};
 
 /// Types of the actions beside Flight SQL's own.
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub(crate) fn action_names() -> std::collections::BTreeSet<String> {
 }
 
 pub use front::Front;
+pub(crate) use service::ALLOW_PARTIAL;
 pub use service::Service;
 pub use sign::ToSign;
 pub use ticket::{Body, Purpose, Sealer, TicketKeyError};
@@ -34,7 +36,9 @@ use crate::{
     identify::{Caller, Identify, choose},
     plan::{Parameters, Planner, Prepared},
     request::RequestContext,
+    watch::{Meters, Now, Watch},
 };
+use anew::Anew;
 use answer::{Held, Log};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::FlightData;
@@ -47,15 +51,17 @@ use proto::{
     refusal::{Kind, Refusal},
 };
 use running::Running;
+use runtime::telemetry::{TraceParent, spans::TARGET};
 use sessions::Sessions;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use tonic::Status;
+use tracing::Instrument;
 
 /// A prepared statement's handle is good this long.
 const PREPARED: Duration = Duration::from_secs(12 * 3600);
@@ -71,6 +77,7 @@ pub struct Core {
     sessions: Sessions,
     facts: Facts,
     audit: HubAudit,
+    meters: Meters,
 }
 
 impl Core {
@@ -87,6 +94,7 @@ impl Core {
         audit: HubAudit,
     ) -> Result<Self, Refusal> {
         Ok(Self {
+            meters: Meters::default(),
             projects,
             config,
             identify,
@@ -121,8 +129,45 @@ impl Core {
         self.running.stop();
     }
 
-    fn context(&self, caller: Caller, project: crate::config::Project, query: QueryId) -> Arc<RequestContext> {
-        Arc::new(RequestContext::new(caller, Arc::new(project), query, self.config.query.timeout()))
+    /// The numbers of this hub.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// How things are at this moment, for the numbers.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let compute = self.planner.compute();
+        let mut permits = BTreeMap::<ControllerId, usize>::new();
+        for controller in self.projects().all().flat_map(|project| project.controllers.keys()) {
+            *permits.entry(controller.clone()).or_default() += 1;
+        }
+        Now {
+            running: self.running.count(),
+            waiting: compute.admission().waiting(),
+            links: self.planner.registry().links().standing(),
+            permits: permits.into_iter().collect(),
+            memory: (compute.memory_used() as u64, compute.profile().pool_bytes()),
+            spill: compute.spilled(),
+        }
+    }
+
+    /// For questions that are no statement.
+    fn unwatched(&self) -> Arc<Watch> {
+        Arc::new(Watch::counting(self.meters.clone()))
+    }
+
+    fn context(
+        &self,
+        caller: Caller,
+        project: crate::config::Project,
+        allow_partial: bool,
+        watch: Arc<Watch>,
+    ) -> Arc<RequestContext> {
+        let timeout = self.config.query.timeout();
+        let context = RequestContext::new(caller, Arc::new(project), QueryId::new(), timeout, watch);
+        Arc::new(RequestContext { allow_partial, ..context })
     }
 
     /// The project that a sealed body is about, if its caller is still a member.
@@ -157,7 +202,8 @@ impl Core {
             sign::fits(&questions)?;
             Ok((schema, questions))
         };
-        let (schema, questions) = match planned.await {
+        let plan = tracing::info_span!(target: TARGET, parent: &context.watch.span(), "plan");
+        let (schema, questions) = match planned.instrument(plan).await {
             Ok(planned) => planned,
             Err(refusal) => {
                 Log::new(Arc::clone(context)).refused(&refusal);
@@ -178,6 +224,7 @@ impl Core {
             query_id: context.query.to_string(),
             schema: digest(&schema),
             digests: questions.iter().map(|question| question.digest.to_string()).collect(),
+            traceparent: context.watch.parent().to_string(),
             ..self.body(context, sql, parameters, Duration::from_secs(self.config.query.ticket_seconds))?
         };
         let ticket = self.sealer.seal(Purpose::Ticket, &body)?;
@@ -216,45 +263,54 @@ impl Core {
             schema: Vec::new(),
             now: context.now.timestamp_micros(),
             digests: Vec::new(),
+            allow_partial: context.allow_partial,
+            traceparent: String::new(),
         })
     }
 
     /// Runs what a ticket names.
     async fn redeem(
-        &self,
+        self: &Arc<Self>,
         caller: Caller,
         ticket: &[u8],
         signature: Proof,
+        parent: TraceParent,
     ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
         let body = self.sealer.open(Purpose::Ticket, ticket, &caller)?;
         let query: QueryId = body.query_id.parse().map_err(|_| Refusal::new(Kind::Internal, "a ticket without id"))?;
-        self.run(caller, &body, query, signature).await
+        self.run(caller, &body, query, signature, parent.or(&TraceParent::parse(&body.traceparent))).await
     }
 
     /// Runs a statement and streams its answer.
     async fn run(
-        &self,
+        self: &Arc<Self>,
         caller: Caller,
         body: &Body,
         query: QueryId,
         signature: Proof,
+        parent: TraceParent,
     ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
         let project = self.project_of(body, &caller)?;
-        let mut context = RequestContext::new(caller, Arc::new(project), query, self.config.query.timeout());
+        let watch = Arc::new(Watch::new("do-get", parent, self.meters.clone()));
+        let timeout = self.config.query.timeout();
+        let mut context = RequestContext::new(caller, Arc::new(project), query, timeout, watch);
         context.signature = signature;
+        context.allow_partial = body.allow_partial;
         // What was announced is run as of then; a prepared statement that is run at once, as of now.
         let announced = if body.query_id.is_empty() { None } else { DateTime::from_timestamp_micros(body.now) };
         context.now = announced.unwrap_or(context.now);
         let context = Arc::new(context);
         let mut log = Log::new(Arc::clone(&context));
-        let place = self.running.enter(query, &context.caller);
+        let place = self.running.enter(query, &context.caller, Arc::clone(&context.watch));
         let started = tokio::select! {
             biased;
             refusal = place.ended() => Err(refusal),
             started = self.start(&context, body, &mut log) => started,
         };
         match started {
-            Ok((answer, slot, spill)) => Ok(answer::outgoing(answer, Held { place, spill, slot }, log)),
+            Ok(Started { answer, slot, spill, anew }) => {
+                Ok(answer::outgoing(answer, anew, Held { place, spill, slot }, log))
+            }
             Err(refusal) => {
                 log.refused(&refusal);
                 Err(refusal)
@@ -263,25 +319,39 @@ impl Core {
     }
 
     async fn start(
-        &self,
+        self: &Arc<Self>,
         context: &Arc<RequestContext>,
         body: &Body,
         log: &mut Log,
-    ) -> Result<(crate::plan::Answer, crate::compute::Slot, crate::compute::SpillFolder), Refusal> {
+    ) -> Result<Started, Refusal> {
         let compute = self.planner.compute();
-        let slot = compute.admission().slot(Duration::from_secs(self.config.query.queue_seconds)).await?;
+        let patience = Duration::from_secs(self.config.query.queue_seconds);
+        let begun = Instant::now();
+        let queue = tracing::info_span!(target: TARGET, parent: &context.watch.span(), "queue");
+        let slot = compute.admission().slot(&context.caller.user, &context.caller.issuer, patience);
+        let slot = slot.instrument(queue).await?;
+        self.meters.queued(begun.elapsed());
         let (environment, spill) = compute.environment(&context.query)?;
         let parameters = Parameters::from_bytes(&body.parameters)?;
-        let planned = self.planner.plan(context, &body.sql, &parameters, Some(environment)).await?;
+        let begun = Instant::now();
+        let plan = tracing::info_span!(target: TARGET, parent: &context.watch.span(), "plan");
+        let planned = self.planner.plan(context, &body.sql, &parameters, Some(Arc::clone(&environment)));
+        let planned = planned.instrument(plan.clone()).await?;
         if !body.schema.is_empty() && body.schema != digest(planned.schema()) {
-            return Err(Refusal::new(
-                Kind::Unavailable,
-                "the tables have changed since this statement was announced. Run it again",
-            ));
+            return Err(other_tables());
         }
         let controllers = planned.controllers().clone();
-        let runnable = planned.physical().await?;
+        let runnable = planned.physical().instrument(plan).await?;
+        self.meters.planned(begun.elapsed());
         sign::check(context, &body.digests, &runnable.to_sign())?;
+        let anew = Anew {
+            core: Arc::clone(self),
+            context: Arc::clone(context),
+            body: body.clone(),
+            environment,
+            controllers: controllers.clone(),
+            terms: runnable.terms(),
+        };
         // On disk before a spoke is asked: what can't be written down is not answered.
         self.audit
             .record(Event::Asked {
@@ -295,8 +365,20 @@ impl Core {
             })
             .await?;
         log.audited(self.audit.clone());
-        Ok((runnable.run()?, slot, spill))
+        Ok(Started { answer: runnable.proven().await?.run()?, slot, spill, anew })
     }
+}
+
+/// A statement that runs.
+struct Started {
+    answer: crate::plan::Answer,
+    slot: crate::compute::Slot,
+    spill: crate::compute::SpillFolder,
+    anew: Anew,
+}
+
+fn other_tables() -> Refusal {
+    Refusal::new(Kind::Unavailable, "the tables have changed since this statement was announced. Run it again")
 }
 
 #[async_trait::async_trait]

@@ -1,6 +1,10 @@
 //! Statements that run, so that they can be cancelled.
 
-use crate::{identify::Caller, permit::rules};
+use crate::{
+    identify::Caller,
+    permit::rules,
+    watch::{Progress, Watch},
+};
 use proto::{
     ids::{QueryId, UserId},
     refusal::{Kind, Refusal},
@@ -20,6 +24,7 @@ struct Entry {
     user: UserId,
     issuer: String,
     cancel: CancellationToken,
+    watch: Arc<Watch>,
 }
 
 /// The statements that run now; a ticket may be redeemed twice at once.
@@ -39,10 +44,11 @@ pub(super) struct Place {
 }
 
 impl Running {
-    pub(super) fn enter(&self, query: QueryId, caller: &Caller) -> Place {
+    pub(super) fn enter(&self, query: QueryId, caller: &Caller, watch: Arc<Watch>) -> Place {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let cancel = CancellationToken::new();
-        let entry = Entry { query, user: caller.user.clone(), issuer: caller.issuer.clone(), cancel: cancel.clone() };
+        let (user, issuer) = (caller.user.clone(), caller.issuer.clone());
+        let entry = Entry { query, user, issuer, cancel: cancel.clone(), watch };
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).insert(number, entry);
         Place { running: self.clone(), number, cancel }
     }
@@ -57,6 +63,16 @@ impl Running {
             found = true;
         }
         found
+    }
+
+    /// How far the spokes are with the caller's statement; nothing when no such statement of theirs runs. Whoever may
+    /// cancel it may watch it.
+    pub(super) fn progress(&self, query: &QueryId, caller: &Caller) -> Option<Vec<Progress>> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = |e: &&Entry| e.query == *query && rules::may_cancel(caller, (&e.user, &e.issuer));
+        let mut own = entries.values().filter(own).peekable();
+        own.peek()?;
+        Some(own.flat_map(|entry| entry.watch.progress(caller.zone)).collect())
     }
 
     /// Ends all of them, when the hub stops and has waited long enough.

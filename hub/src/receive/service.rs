@@ -11,6 +11,7 @@ use crate::{
     identify::{Caller, choose},
     permit::rules,
     plan::{Parameters, number_placeholders},
+    watch::Watch,
 };
 use arrow::{
     array::RecordBatch,
@@ -44,13 +45,19 @@ use proto::{
     ids::QueryId,
     refusal::{Kind, Refusal},
 };
-use runtime::token::binding::MAX_SIGNED;
+use runtime::{
+    telemetry::{TraceParent, spans::TARGET},
+    token::binding::MAX_SIGNED,
+};
 use std::{pin::Pin, sync::Arc};
 use tonic::{
     Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
 };
+use tracing::Instrument;
 
+/// Header: answers may do without members of national tables that can't be asked.
+pub(crate) const ALLOW_PARTIAL: &str = "x-eger-allow-partial";
 /// Bytes of values that may be bound to a statement.
 const MAX_BOUND: usize = 1 << 20;
 
@@ -90,25 +97,71 @@ impl Service {
         choose(caller, &self.core.projects(), chosen.header.as_deref(), chosen.session.as_deref())
     }
 
+    /// Whether answers may do without members of national tables that can't be asked: the header says so, else the session.
+    fn allow_partial<T>(&self, request: &Request<T>, caller: &Caller) -> Result<bool, Refusal> {
+        match request.metadata().get(ALLOW_PARTIAL).map(MetadataValue::as_bytes) {
+            None => Ok(self.core.sessions.allow_partial(&self.session(request, caller), caller.expires)),
+            Some(b"true") => Ok(true),
+            Some(b"false") => Ok(false),
+            Some(_) => Err(Refusal::new(Kind::Invalid, format!("header '{ALLOW_PARTIAL}' is true or false"))),
+        }
+    }
+
+    /// Watches a call about a statement.
+    fn watch<T>(&self, request: &Request<T>, call: &'static str) -> Arc<Watch> {
+        Arc::new(Watch::new(call, parent(request), self.core.meters().clone()))
+    }
+
     async fn info(
         &self,
-        caller: Caller,
-        project: Project,
+        (caller, project, allow_partial): (Caller, Project, bool),
         sql: &str,
         parameters: &Parameters,
         descriptor: FlightDescriptor,
+        watch: Arc<Watch>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let context = self.core.context(caller, project, QueryId::new());
-        let Announced { schema, ticket, facts } = self.core.announce(&context, sql, parameters).await?;
-        let command = TicketStatementQuery { statement_handle: ticket.into() };
-        let ticket = Ticket::new(command.as_any().encode_to_vec());
-        let info = described(&schema, ticket, descriptor)?.with_app_metadata(facts);
-        Ok(Response::new(info))
+        let mut announced = Vec::new();
+        for row in parameters.rows() {
+            // Each row of values is a statement of its own: planned, released, counted and logged as one.
+            let context = self.core.context(caller.clone(), project.clone(), allow_partial, Arc::clone(&watch));
+            announced.push(self.core.announce(&context, sql, &row).await?);
+        }
+        Ok(Response::new(listed(announced, descriptor)?))
     }
 
     fn prepared(&self, handle: &[u8], caller: &Caller) -> Result<Body, Refusal> {
         self.core.sealer.open(Purpose::Prepared, handle, caller)
     }
+}
+
+/// FlightInfo of what was announced: an endpoint for each, in order.
+fn listed(announced: Vec<Announced>, descriptor: FlightDescriptor) -> Result<FlightInfo, Refusal> {
+    let ticket = |handle: Vec<u8>| {
+        let command = TicketStatementQuery { statement_handle: handle.into() };
+        Ticket::new(command.as_any().encode_to_vec())
+    };
+    let several = announced.len() > 1;
+    let mut all = announced.into_iter();
+    let Some(Announced { schema, ticket: first, facts }) = all.next() else {
+        return Err(Refusal::new(Kind::Internal, "nothing was announced"));
+    };
+    let mut info = described(&schema, ticket(first), descriptor)?.with_ordered(several);
+    if !several {
+        return Ok(info.with_app_metadata(facts));
+    }
+    // What to sign is another thing for each row, so that it stands with each.
+    info.endpoint = info.endpoint.into_iter().map(|endpoint| endpoint.with_app_metadata(facts.clone())).collect();
+    for next in all {
+        if next.schema != schema {
+            return Err(Refusal::new(
+                Kind::Invalid,
+                "the rows of values give answers of different types: bind them one by one",
+            ));
+        }
+        let endpoint = FlightEndpoint::new().with_ticket(ticket(next.ticket)).with_app_metadata(next.facts);
+        info = info.with_endpoint(endpoint);
+    }
+    Ok(info)
 }
 
 fn described(schema: &Schema, ticket: Ticket, descriptor: FlightDescriptor) -> Result<FlightInfo, Refusal> {
@@ -136,6 +189,15 @@ fn signature<T>(request: &Request<T>) -> Result<Proof, Refusal> {
         Ok(text) if text.len() <= MAX_SIGNED => Ok(Proof::new(text)),
         _ => Err(Refusal::new(Kind::Invalid, format!("header '{HEADER}' holds no signature"))),
     }
+}
+
+/// The trace that a request belongs to.
+fn parent<T>(request: &Request<T>) -> TraceParent {
+    TraceParent::in_headers(request.metadata().as_ref())
+}
+
+fn identifying(watch: &Watch) -> tracing::Span {
+    tracing::info_span!(target: TARGET, parent: &watch.span(), "identify")
 }
 
 fn table(batch: RecordBatch) -> Response<DoGet> {
@@ -189,12 +251,15 @@ impl FlightSqlService for Service {
         query: CommandStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let watch = self.watch(&request, "get-flight-info");
+        let caller = self.caller(&request).instrument(identifying(&watch)).await?;
         if query.transaction_id.is_some() {
             return Err(refused("a transaction").into());
         }
         let project = self.project(&request, &caller)?;
-        self.info(caller, project, &query.query, &Parameters::default(), request.into_inner()).await
+        let allow_partial = self.allow_partial(&request, &caller)?;
+        self.info((caller, project, allow_partial), &query.query, &Parameters::default(), request.into_inner(), watch)
+            .await
     }
 
     async fn get_flight_info_prepared_statement(
@@ -202,11 +267,12 @@ impl FlightSqlService for Service {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let watch = self.watch(&request, "get-flight-info");
+        let caller = self.caller(&request).instrument(identifying(&watch)).await?;
         let body = self.prepared(&query.prepared_statement_handle, &caller)?;
         let project = self.core.project_of(&body, &caller)?;
         let parameters = Parameters::from_bytes(&body.parameters)?;
-        self.info(caller, project, &body.sql, &parameters, request.into_inner()).await
+        self.info((caller, project, body.allow_partial), &body.sql, &parameters, request.into_inner(), watch).await
     }
 
     async fn get_flight_info_substrait_plan(
@@ -319,7 +385,7 @@ impl FlightSqlService for Service {
     ) -> Result<Response<DoGet>, Status> {
         let caller = self.caller(&request).await?;
         let signature = signature(&request)?;
-        Ok(Response::new(self.core.redeem(caller, &ticket.statement_handle, signature).await?))
+        Ok(Response::new(self.core.redeem(caller, &ticket.statement_handle, signature, parent(&request)).await?))
     }
 
     async fn do_get_prepared_statement(
@@ -329,7 +395,7 @@ impl FlightSqlService for Service {
     ) -> Result<Response<DoGet>, Status> {
         let caller = self.caller(&request).await?;
         let body = self.prepared(&query.prepared_statement_handle, &caller)?;
-        Ok(Response::new(self.core.run(caller, &body, QueryId::new(), Proof::default()).await?))
+        Ok(Response::new(self.core.run(caller, &body, QueryId::new(), Proof::default(), parent(&request)).await?))
     }
 
     async fn do_get_catalogs(
@@ -513,7 +579,8 @@ impl FlightSqlService for Service {
         let project = self.project(&request, &caller)?;
         self.core.check_length(&query.query)?;
         let sql = number_placeholders(&query.query);
-        let context = self.core.context(caller, project, QueryId::new());
+        let allow_partial = self.allow_partial(&request, &caller)?;
+        let context = self.core.context(caller, project, allow_partial, self.core.unwatched());
         let prepared = self.core.prepare(&context, &sql).await?;
         let body = self.core.body(&context, &sql, &Parameters::default(), super::PREPARED)?;
         let handle = self.core.sealer.seal(Purpose::Prepared, &body)?;

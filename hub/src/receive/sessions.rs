@@ -1,5 +1,5 @@
-//! Session options. A session is one person on one connection; what it holds is the project chosen. It ends with the access
-//! token that was last used in it, and when it has not been used for a day.
+//! Session options. A session is one person on one connection; what it holds is the project chosen, and whether answers may be
+//! partial. It ends with the access token that was last used in it, and when it has not been used for a day.
 //!
 //! INVARIANT: an option names a project; whether the caller belongs to it is asked at every request. Another person's token
 //! on the same connection is another session.
@@ -38,7 +38,16 @@ struct Options {
     used: Instant,
     /// the end of the token last used
     until: SystemTime,
-    catalog: String,
+    set: Set,
+}
+
+/// What was chosen; nothing of it yet in a new session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Set {
+    /// the project
+    pub(super) catalog: Option<String>,
+    /// answers may do without members of national tables that can't be asked
+    pub(super) allow_partial: bool,
 }
 
 impl Options {
@@ -63,6 +72,16 @@ impl Default for Sessions {
 impl Sessions {
     /// The project chosen; `until` is the end of the token that asks.
     pub(super) fn catalog(&self, session: &Session, until: SystemTime) -> Option<String> {
+        self.get(session, until)?.catalog
+    }
+
+    /// Whether answers may be partial.
+    pub(super) fn allow_partial(&self, session: &Session, until: SystemTime) -> bool {
+        self.get(session, until).is_some_and(|set| set.allow_partial)
+    }
+
+    /// What was chosen, if anything was.
+    pub(super) fn get(&self, session: &Session, until: SystemTime) -> Option<Set> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let options = all.get_mut(session)?;
         if options.over(self.idle) {
@@ -71,10 +90,13 @@ impl Sessions {
         }
         options.used = Instant::now();
         options.until = until;
-        Some(options.catalog.clone())
+        Some(options.set.clone())
     }
 
-    pub(super) fn set_catalog(&self, session: Session, until: SystemTime, catalog: Option<String>) {
+    /// Chooses something else.
+    pub(super) fn change(&self, session: Session, until: SystemTime, how: impl FnOnce(&mut Set)) {
+        let mut set = self.get(&session, until).unwrap_or_default();
+        how(&mut set);
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MAX {
             all.retain(|_, options| !options.over(self.idle));
@@ -84,10 +106,11 @@ impl Sessions {
         {
             all.remove(&oldest);
         }
-        match catalog {
-            Some(catalog) => all.insert(session, Options { used: Instant::now(), until, catalog }),
-            None => all.remove(&session),
-        };
+        if set == Set::default() {
+            all.remove(&session);
+        } else {
+            all.insert(session, Options { used: Instant::now(), until, set });
+        }
     }
 }
 
@@ -176,18 +199,29 @@ mod tests {
             Session::new(&caller, Some(SocketAddr::from(([127, 0, 0, 1], port))))
         };
         let catalog = |session: &Session| sessions.catalog(session, until);
-        sessions.set_catalog(of("anna", 1), until, Some("a".to_owned()));
+        let choose = |sessions: &Sessions, session, until| {
+            sessions.change(session, until, |set| set.catalog = Some("a".to_owned()));
+        };
+        choose(&sessions, of("anna", 1), until);
         assert_eq!(catalog(&of("anna", 1)).as_deref(), Some("a"));
         assert_eq!(catalog(&of("anna", 2)), None);
         assert_eq!(catalog(&of("bo", 1)), None);
+        // One option is set beside another, and both are forgotten alone.
+        assert!(!sessions.allow_partial(&of("anna", 1), until));
+        sessions.change(of("anna", 1), until, |set| set.allow_partial = true);
+        assert!(sessions.allow_partial(&of("anna", 1), until) && !sessions.allow_partial(&of("anna", 2), until));
+        sessions.change(of("anna", 1), until, |set| set.catalog = None);
+        assert_eq!(sessions.get(&of("anna", 1), until), Some(Set { catalog: None, allow_partial: true }));
+        sessions.change(of("anna", 1), until, |set| *set = Set::default());
+        assert_eq!(sessions.get(&of("anna", 1), until), None);
         // With the end of its token a session ends.
-        sessions.set_catalog(of("anna", 3), SystemTime::now(), Some("a".to_owned()));
+        choose(&sessions, of("anna", 3), SystemTime::now());
         assert_eq!(catalog(&of("anna", 3)), None);
         let hasty = Sessions { idle: Duration::ZERO, ..Sessions::default() };
-        hasty.set_catalog(of("anna", 1), until, Some("a".to_owned()));
+        choose(&hasty, of("anna", 1), until);
         while hasty.catalog(&of("anna", 1), until).is_some() {}
         for port in 0..12_000 {
-            sessions.set_catalog(of("anna", port), until, Some("a".to_owned()));
+            choose(&sessions, of("anna", port), until);
         }
         assert!(sessions.all.lock().unwrap().len() <= MAX);
     }

@@ -74,6 +74,12 @@ pub struct Body {
     /// digests of what was to be signed
     #[prost(string, repeated, tag = "11")]
     pub digests: Vec<String>,
+    /// members of national tables that can't be asked may be left out
+    #[prost(bool, tag = "12")]
+    pub allow_partial: bool,
+    /// the trace that it was announced in, so that its running stands in the same
+    #[prost(string, tag = "13")]
+    pub traceparent: String,
 }
 
 /// Seals and opens tickets.

@@ -64,6 +64,8 @@ struct State {
     /// when the last link of a controller broke
     lost: HashMap<ControllerId, Instant>,
     expelled: BTreeSet<ControllerId>,
+    /// how many links a controller has opened
+    arrivals: HashMap<ControllerId, u64>,
     next: u64,
 }
 
@@ -157,6 +159,7 @@ impl Links {
         state.next = id.wrapping_add(1);
         // It was admitted just now; what was read of it before is older.
         state.expelled.remove(controller);
+        *state.arrivals.entry(controller.clone()).or_default() += 1;
         let all = state.dialled.entry(controller.clone()).or_default();
         all.push(Dialled { id, link: Link(channel), certificate, watch });
         if all.len() > MAX_LINKS {
@@ -183,6 +186,12 @@ impl Links {
         drop(state);
         self.changed();
         left
+    }
+
+    /// How many links a controller has opened since this hub was started. What its spoke said before the last of them may be
+    /// another process's word.
+    pub(super) fn arrivals(&self, controller: &ControllerId) -> u64 {
+        self.lock().arrivals.get(controller).copied().unwrap_or_default()
     }
 
     /// How many links stand, by controller.

@@ -1,15 +1,21 @@
 //! What the spokes offer: for one project, user and zone, each controller's tables as that controller's permit has
-//! them. Asked for anew every few seconds; nothing is kept beyond that.
+//! them. Asked for anew every few seconds, and when a controller's permit changes or its spoke opens a link again; nothing is
+//! kept beyond that. What is kept decides nothing: the spoke looks at permit, key and columns with each question, and what
+//! it says is stale is forgotten here and planned anew.
 //!
 //! INVARIANT: an offer is used only for the (project, user, issuer, zone) that it was made to.
 
 mod links;
 pub mod national;
 mod offer;
+mod quoted;
+mod statistics;
 
 pub use links::{Link, Links};
 pub use national::Nationals;
 pub use offer::{Catalogue, Offer, TableOffer, Terms};
+pub(crate) use quoted::quoted;
+pub use statistics::{ColumnFacts, TableStatistics};
 
 use crate::request::RequestContext;
 use arrow_flight::{Action, flight_service_client::FlightServiceClient};
@@ -17,7 +23,7 @@ use policies::zone::Zone;
 use prost::Message;
 use proto::{
     envelope::CATALOGUE_ACTION,
-    ids::{ControllerId, ProjectId, UserId},
+    ids::{ControllerId, PermitId, ProjectId, UserId},
     refusal::{Kind, Refusal},
     wire,
 };
@@ -43,6 +49,10 @@ struct Key {
     issuer: String,
     zone: Zone,
     controller: ControllerId,
+    /// the permit that this hub knows of
+    permit: PermitId,
+    /// the links that the spoke had opened
+    arrivals: u64,
 }
 
 /// Asks spokes what they offer.
@@ -70,13 +80,16 @@ impl Registry {
 
     /// What the project's controllers offer to this request. A spoke that can't be asked is in there as such.
     pub async fn catalogue(&self, context: &RequestContext) -> Catalogue {
-        let asked = context.project.controllers.keys().map(async |controller| {
+        let asked = context.project.controllers.iter().map(async |(controller, permit)| {
             let key = Key {
                 project: context.project.project.clone(),
                 user: context.caller.user.clone(),
                 issuer: context.caller.issuer.clone(),
                 zone: context.caller.zone,
                 controller: controller.clone(),
+                permit: *permit,
+                // Looked at before asking: a link that comes meanwhile makes the answer old.
+                arrivals: self.links.arrivals(controller),
             };
             if let Some(offer) = self.cached(&key) {
                 return (controller.clone(), offer);
@@ -86,7 +99,7 @@ impl Registry {
             (controller.clone(), offer)
         });
         let mut catalogue = Catalogue::new(context.project.project.clone(), futures::future::join_all(asked).await);
-        self.nationals.add(&mut catalogue);
+        self.nationals.add(&mut catalogue, context.allow_partial);
         catalogue
     }
 
@@ -134,7 +147,7 @@ impl Registry {
                 }
             },
             Ok(Err(status)) => {
-                let refusal = Refusal::from(status.clone());
+                let refusal = quoted(&status);
                 if matches!(refusal.kind, Kind::Denied | Kind::NotFound) {
                     return Offer::Nothing;
                 }

@@ -3,13 +3,14 @@
 //! A project sees those members whose tables its permits offer, under schema `national`, with a column `controller`.
 //!
 //! INVARIANT: a national table holds what its members offer to this project, user and zone, and nothing else. A member
-//! that can't be asked is an error that names it, never a smaller table.
+//! that can't be asked is an error that names it; in a request that allows partial answers, the table names it as left out. It is
+//! never a smaller table in silence.
 
 pub mod declare;
 
-use super::{Catalogue, Offer, TableOffer};
+use super::{Catalogue, Offer, TableOffer, TableStatistics};
 use arrow::datatypes::{DataType, Field, Schema};
-use declare::{CONTROLLER, Column, Kind, National, NationalError, SCHEMA, Source};
+use declare::{CONTROLLER, Column, Kind, National, NationalError, Persons, SCHEMA, Source};
 use proto::{
     ids::{ControllerId, TableName},
     refusal::{Kind as Why, Refusal},
@@ -39,8 +40,9 @@ impl Nationals {
         declare::load(&folder.join(SCHEMA)).map(Self)
     }
 
-    /// Adds the national tables to what the controllers of a project offer.
-    pub(super) fn add(&self, catalogue: &mut Catalogue) {
+    /// Adds the national tables to what the controllers of a project offer. `partial`: members that can't be asked may be left
+    /// out.
+    pub(super) fn add(&self, catalogue: &mut Catalogue, partial: bool) {
         let Ok(name) = SCHEMA.parse::<ControllerId>() else { return };
         // A controller of that name would be taken for all of them.
         if self.0.is_empty() || catalogue.offers.contains_key(&name) {
@@ -48,7 +50,7 @@ impl Nationals {
         }
         let mut tables = BTreeMap::new();
         for (table, national) in &self.0 {
-            match offer(&name, table, national, catalogue) {
+            match offer(&name, table, national, catalogue, partial) {
                 Ok(Some(offer)) => drop(tables.insert(table.clone(), Arc::new(offer))),
                 Ok(None) => {}
                 Err(refusal) => drop(catalogue.broken.insert(table.clone(), refusal)),
@@ -66,18 +68,24 @@ fn offer(
     table: &TableName,
     national: &National,
     catalogue: &Catalogue,
+    partial: bool,
 ) -> Result<Option<TableOffer>, Refusal> {
     let mut present = Vec::new();
+    let mut down = Vec::new();
     for member in &national.members {
         match catalogue.offers.get(&member.controller) {
             None | Some(Offer::Nothing) => {}
-            Some(Offer::Down(refusal)) => return Err(refusal.clone()),
+            Some(Offer::Down(refusal)) if !partial => return Err(refusal.clone()),
+            Some(Offer::Down(refusal)) => down.push((member.controller.clone(), refusal)),
             Some(Offer::Tables(tables)) => {
                 present.extend(tables.get(member.table.as_ref().unwrap_or(table)).map(|offer| (member, offer)));
             }
         }
     }
-    let Some((_, first)) = present.first() else { return Ok(None) };
+    let Some((_, first)) = present.first() else {
+        // Of nobody's rows there is no part either.
+        return down.first().map_or(Ok(None), |(_, refusal)| Err(Refusal::clone(refusal)));
+    };
     let mut fields = Vec::new();
     let mut kept = Vec::new();
     for column in &national.columns {
@@ -116,11 +124,18 @@ fn offer(
         controller: schema_name.clone(),
         name: table.clone(),
         schema: Arc::new(Schema::new_with_metadata(fields, role)),
-        rows: present.iter().map(|(_, offer)| offer.rows).sum(),
-        bytes: present.iter().map(|(_, offer)| offer.bytes).sum(),
+        snapshot: 0,
+        // Never asked for: the members' own count, once it is taken apart.
+        statistics: TableStatistics {
+            rows: present.iter().map(|(_, offer)| offer.statistics.rows).sum(),
+            bytes: present.iter().map(|(_, offer)| offer.statistics.bytes).sum(),
+            ..TableStatistics::default()
+        },
         fingerprint: Vec::new(),
         terms: Arc::clone(&first.terms),
         parts,
+        disjoint: national.persons == Persons::Disjoint,
+        left_out: down.into_iter().map(|(controller, _)| controller).collect(),
     }))
 }
 

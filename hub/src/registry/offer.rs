@@ -1,6 +1,6 @@
 //! A controller's offer, read from its catalogue.
 
-use super::national::Part;
+use super::{national::Part, statistics::TableStatistics};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use policies::zone::Zone;
 use proto::{
@@ -16,6 +16,8 @@ const MAX_COLUMNS: usize = 4096;
 const MAX_KEY_ID: usize = 128;
 /// Controllers that one permit may name for key lists.
 const MAX_RECEIVERS: usize = 1024;
+/// Ways of compressing that one controller may offer.
+const MAX_WAYS: usize = 16;
 /// Tables that one controller may offer.
 const MAX_TABLES: usize = 4096;
 
@@ -32,6 +34,8 @@ pub struct Terms {
     pub client_signature: bool,
     /// controllers that may learn which of this controller's people are in a cohort
     pub key_lists_to: Vec<ControllerId>,
+    /// how it can compress its answers
+    pub compresses: Vec<wire::Compression>,
 }
 
 /// One table, as a controller offers it to a project.
@@ -43,16 +47,20 @@ pub struct TableOffer {
     pub name: TableName,
     /// its columns, with roles and descriptions in the fields' metadata
     pub schema: SchemaRef,
-    /// rows of the whole table, an estimate
-    pub rows: u64,
-    /// bytes on disk, an estimate
-    pub bytes: u64,
+    /// version of the published table
+    pub snapshot: i64,
+    /// what its spoke tells of its rows, for planning
+    pub statistics: TableStatistics,
     /// the spoke refuses to answer for a table that looks otherwise
     pub fingerprint: Vec<u8>,
     /// under which permit
     pub terms: Arc<Terms>,
     /// the members' tables, when it is a national one
     pub parts: Vec<Part>,
+    /// whether it is declared that no person is in two members' rows; not to be believed
+    pub disjoint: bool,
+    /// members that can't be asked and are left out, in a request that allows it
+    pub left_out: Vec<ControllerId>,
 }
 
 /// What a controller answers to a project.
@@ -124,11 +132,13 @@ pub(super) fn tables(
             controller: controller.clone(),
             schema: Arc::new(columns(entry)?),
             name: name.clone(),
-            rows: entry.rows,
-            bytes: entry.bytes,
+            snapshot: entry.snapshot,
+            statistics: TableStatistics::told(entry),
             fingerprint: entry.schema_fingerprint.clone(),
             terms: Arc::clone(&terms),
             parts: Vec::new(),
+            disjoint: false,
+            left_out: Vec::new(),
         };
         if all.insert(name, Arc::new(offer)).is_some() {
             return Err("a table stands there twice");
@@ -157,6 +167,7 @@ fn terms(reply: &wire::CatalogueReply) -> Result<Terms, &'static str> {
         epoch: (reply.epoch > 0).then_some(reply.epoch),
         key_id: reply.key_id.clone(),
         client_signature: reply.client_signature,
+        compresses: reply.compresses().filter(|way| *way != wire::Compression::Unspecified).take(MAX_WAYS).collect(),
     })
 }
 
@@ -200,7 +211,8 @@ fn columns(entry: &wire::TableEntry) -> Result<Schema, &'static str> {
                 metadata.insert(key.to_owned(), value.to_owned());
             }
         }
-        fields.push(field.as_ref().clone().with_metadata(metadata));
+        let plain = schema::plain(field.data_type());
+        fields.push(field.as_ref().clone().with_data_type(plain).with_metadata(metadata));
     }
     // The schema's own metadata says whether the table is about people.
     Ok(Schema::new_with_metadata(fields, sent.metadata().clone()))

@@ -71,7 +71,7 @@ pub(super) async fn open(config: &HubConfig) -> Result<Listeners, ListenError> {
         }
     };
     Ok(Listeners {
-        addresses: Listening { open: open_at, enclave: enclave_at, gateway: None, api: api_at },
+        addresses: Listening { open: open_at, enclave: enclave_at, gateway: None, api: api_at, metrics: None },
         api,
         open: incoming(open, acceptor.clone()).boxed(),
         enclave: incoming(enclave, acceptor).boxed(),

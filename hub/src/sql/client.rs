@@ -3,7 +3,8 @@
 use super::exit;
 use crate::{
     login::LoginConfig,
-    receive::{ISSUERS, ToSign},
+    receive::{ALLOW_PARTIAL, ISSUERS, PROGRESS, ToSign},
+    watch::Progress,
 };
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use arrow_flight::{
@@ -50,6 +51,8 @@ pub struct Connect {
     pub token: Option<Zeroizing<String>>,
     /// project, when the token is good for several
     pub project: Option<String>,
+    /// answers may do without members of national tables that can't be asked
+    pub allow_partial: bool,
     /// certificates to trust, PEM; for TLS
     pub ca: Option<PathBuf>,
     /// the key that the token is bound to, for permits that demand signatures
@@ -60,7 +63,7 @@ impl Connect {
     /// To this hub, as nobody.
     #[must_use]
     pub fn new(server: &str, ca: Option<PathBuf>) -> Self {
-        Self { server: server.to_owned(), token: None, project: None, ca, key: None }
+        Self { server: server.to_owned(), token: None, project: None, allow_partial: false, ca, key: None }
     }
 }
 
@@ -102,7 +105,7 @@ impl ClientError {
                 Kind::Unauthenticated | Kind::Denied => exit::DENIED,
                 Kind::Invalid | Kind::NotFound | Kind::TooLarge => exit::STATEMENT,
                 Kind::Cancelled => exit::CANCELLED,
-                Kind::Exhausted | Kind::Unavailable | Kind::Deadline | Kind::Internal => exit::FAILED,
+                Kind::Stale | Kind::Exhausted | Kind::Unavailable | Kind::Deadline | Kind::Internal => exit::FAILED,
             },
         }
     }
@@ -128,7 +131,27 @@ pub struct Client {
     inner: FlightServiceClient<Channel>,
     token: Option<MetadataValue<Ascii>>,
     project: Option<MetadataValue<Ascii>>,
+    allow_partial: bool,
     key: Option<Arc<BindingKey>>,
+}
+
+/// Asks how far the spokes are with one statement.
+pub(super) struct Watcher {
+    inner: FlightServiceClient<Channel>,
+    token: Option<MetadataValue<Ascii>>,
+    query: String,
+}
+
+impl Watcher {
+    /// How far they are; nothing when the hub doesn't tell, or the statement doesn't run any more.
+    pub(super) async fn progress(&mut self) -> Option<Vec<Progress>> {
+        let mut request = Request::new(Action::new(PROGRESS, self.query.clone().into_bytes()));
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        let told = self.inner.do_action(request).await.ok()?.into_inner().message().await.ok()??;
+        serde_json::from_slice(&told.body).ok()
+    }
 }
 
 /// An answer, batch by batch.
@@ -185,7 +208,7 @@ impl Client {
         let token = connect.token.as_deref().map(String::as_str).map(bearer).transpose()?;
         let project = connect.project.as_ref().map(|p| header("--project", p.clone())).transpose()?;
         let inner = FlightServiceClient::new(channel).max_decoding_message_size(runtime::tls::MAX_MESSAGE);
-        Ok(Self { inner, token, project, key: connect.key.clone() })
+        Ok(Self { inner, token, project, allow_partial: connect.allow_partial, key: connect.key.clone() })
     }
 
     /// From now on, this token is sent.
@@ -220,6 +243,9 @@ impl Client {
         if let Some(project) = &self.project {
             request.metadata_mut().insert("x-eger-project", project.clone());
         }
+        if self.allow_partial {
+            request.metadata_mut().insert(ALLOW_PARTIAL, MetadataValue::from_static("true"));
+        }
         request
     }
 
@@ -251,6 +277,12 @@ impl Client {
         query_signature::make(key, &told.query_id, &digests, SystemTime::now() + SIGNED)
             .map(Some)
             .map_err(|error| ClientError::Usage(error.to_string()))
+    }
+
+    /// Who can ask how far an announced statement is.
+    pub(super) fn watcher(&self, info: &FlightInfo) -> Option<Watcher> {
+        let told = serde_json::from_slice::<ToSign>(&info.app_metadata).ok()?;
+        Some(Watcher { inner: self.inner.clone(), token: self.token.clone(), query: told.query_id.to_string() })
     }
 
     /// Fetches an announced answer.

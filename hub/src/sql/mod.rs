@@ -2,15 +2,17 @@
 
 mod client;
 mod print;
+mod progress;
 mod prompt;
 
 pub use client::{Client, ClientError, Connect};
 pub use print::Format;
 
-use crate::login::signed_in;
+use crate::{login::signed_in, plan::PARTIAL};
 use arrow_flight::FlightInfo;
 use print::Printer;
 use std::{
+    convert::Infallible,
     io::{IsTerminal, Write},
     process::ExitCode,
     time::Instant,
@@ -28,6 +30,8 @@ pub struct SqlOptions {
     pub command: Option<String>,
     /// a file of statements to run instead of a prompt
     pub file: Option<std::path::PathBuf>,
+    /// show nothing of how far the spokes are
+    pub quiet: bool,
 }
 
 /// Exit codes of `hub sql`, as `--help` lists them.
@@ -114,13 +118,13 @@ pub async fn run(options: SqlOptions) -> ExitCode {
                 return failed("Arrow data hold one answer: run one statement at a time", exit::USAGE);
             }
             for statement in statements {
-                if let Err(outcome) = answer(&mut client, &statement, format, false).await {
+                if let Err(outcome) = answer(&mut client, &statement, format, (false, options.quiet)).await {
                     return failed(&outcome.to_string(), outcome.code());
                 }
             }
             ExitCode::SUCCESS
         }
-        None => prompt::run(client, session, format).await,
+        None => prompt::run(client, session, format, options.quiet).await,
     }
 }
 
@@ -129,20 +133,34 @@ fn failed(message: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Waits for `step` while progress is shown.
+async fn meanwhile<T>(
+    progress: &mut (impl Future<Output = Infallible> + Unpin),
+    step: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, Outcome> {
+    tokio::select! {
+        done = step => done.map_err(Outcome::Said),
+        never = progress => match never {},
+    }
+}
+
 /// Runs one statement and writes its answer; Ctrl-C cancels it, here and at the spokes.
-async fn answer(client: &mut Client, sql: &str, format: Format, timing: bool) -> Result<(), Outcome> {
+async fn answer(client: &mut Client, sql: &str, format: Format, (timing, quiet): (bool, bool)) -> Result<(), Outcome> {
     let started = Instant::now();
     let fetched = async {
         let info: FlightInfo = client.announce(sql).await.map_err(Outcome::Said)?;
-        let mut rows = 0;
+        let (mut rows, mut partial) = (0, None);
         let out = std::io::BufWriter::new(std::io::stdout().lock());
         let mut printer = None;
         let mut out = Some(out);
         let signature = client.signature(&info).map_err(Outcome::Said)?;
+        let mut showing = Box::pin(progress::show(client.watcher(&info), quiet));
         for endpoint in &info.endpoint {
             let Some(ticket) = endpoint.ticket.clone() else { continue };
-            let mut stream = client.fetch(ticket, signature.as_deref()).await.map_err(Outcome::Said)?;
-            while let Some(batch) = stream.next().await.map_err(Outcome::Said)? {
+            let mut stream = meanwhile(&mut showing, client.fetch(ticket, signature.as_deref())).await?;
+            while let Some(batch) = meanwhile(&mut showing, stream.next()).await? {
+                // Rows and lines of progress don't mix on a terminal.
+                showing = Box::pin(progress::show(None, true));
                 rows += batch.num_rows();
                 if printer.is_none()
                     && let Some(out) = out.take()
@@ -153,11 +171,15 @@ async fn answer(client: &mut Client, sql: &str, format: Format, timing: bool) ->
                     printer.write(&batch).map_err(Outcome::Output)?;
                 }
             }
+            partial = stream.schema().and_then(|schema| schema.metadata().get(PARTIAL).cloned());
             if printer.is_none()
                 && let (Some(schema), Some(out)) = (stream.schema(), out.take())
             {
                 printer = Some(Printer::new(out, format, schema).map_err(Outcome::Output)?);
             }
+        }
+        if let Some(missing) = partial {
+            eprintln!("notice: this is a partial answer, without the rows of: {missing}");
         }
         match printer {
             Some(printer) => printer.finish().map_err(Outcome::Output)?,

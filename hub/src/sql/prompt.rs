@@ -25,10 +25,11 @@ struct Prompt {
     session: Option<Session>,
     format: Format,
     timing: bool,
+    quiet: bool,
 }
 
 /// Reads and runs until the end of input.
-pub(super) async fn run(client: Client, session: Option<Session>, format: Format) -> ExitCode {
+pub(super) async fn run(client: Client, session: Option<Session>, format: Format, quiet: bool) -> ExitCode {
     let mut editor = match DefaultEditor::new() {
         Ok(editor) => editor,
         Err(error) => return super::failed(&format!("no prompt: {error}"), super::exit::USAGE),
@@ -38,7 +39,7 @@ pub(super) async fn run(client: Client, session: Option<Session>, format: Format
         let _ = editor.load_history(path);
     }
     eprintln!("Statements end with ;   \\? helps, \\q ends");
-    let mut prompt = Prompt { client, session, format, timing: true };
+    let mut prompt = Prompt { client, session, format, timing: true, quiet };
     let mut pending = String::new();
     loop {
         let shown = if pending.is_empty() { "eger> " } else { "  ... " };
@@ -68,7 +69,8 @@ pub(super) async fn run(client: Client, session: Option<Session>, format: Format
                     continue;
                 }
                 for statement in split(&text) {
-                    if let Err(outcome) = answer(&mut prompt.client, &statement, prompt.format, prompt.timing).await {
+                    let manner = (prompt.timing, prompt.quiet);
+                    if let Err(outcome) = answer(&mut prompt.client, &statement, prompt.format, manner).await {
                         match outcome {
                             Outcome::Cancelled => eprintln!("cancelled"),
                             other => eprintln!("error: {other}"),

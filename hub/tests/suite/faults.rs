@@ -1,5 +1,14 @@
 //! A spoke that is away, slow, dies or talks nonsense: an error that names it, never a smaller number.
 
+pub mod broken;
+mod cable;
+mod cancelled;
+mod counted;
+mod killed;
+mod left_over;
+mod matrix;
+mod shapes;
+
 use crate::{
     client::rows,
     house::{ANNA, Build, House, lab, lmdb, two},

@@ -60,6 +60,7 @@ async fn every_call(client: &mut Client) -> Vec<(&'static str, Option<Refusal>)>
         ("GetSessionOptions", vec![]),
         ("CloseSession", vec![]),
         ("CancelFlightInfo", vec![]),
+        ("eger.v1.progress", vec![]),
         ("CreatePreparedStatement", prepare.as_any().encode_to_vec()),
     ] {
         let request = client.request(Action::new(name, body));

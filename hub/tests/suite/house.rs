@@ -53,6 +53,8 @@ pub struct Build {
     pub query: String,
     /// seconds that an offer is used again
     pub cache: u32,
+    /// seconds that a spoke may take to say what it offers
+    pub patience: u32,
     /// further tables of hub.toml
     pub more: String,
     pub profile: Profile,
@@ -73,6 +75,7 @@ impl Build {
             dialling: Vec::new(),
             query: String::new(),
             cache: 0,
+            patience: 3,
             more: String::new(),
             profile,
             clock: None,
@@ -119,8 +122,8 @@ impl Build {
         let path = self.folder.path().join("hub.toml");
         let mut text = format!(
             "name = \"main\"\n[listen]\nopen = \"127.0.0.1:0\"\nenclave = \"127.0.0.1:0\"\n[link]\ncert = \"keys/link.crt\"\n\
-             key = \"keys/link.key\"\nca = \"keys/link-ca.crt\"\n[query]\ncatalogue_timeout_seconds = 3\ncatalogue_cache_seconds = {}\n{}\n[api]\naddress = \"127.0.0.1:0\"\n",
-            self.cache, self.query
+             key = \"keys/link.key\"\nca = \"keys/link-ca.crt\"\n[query]\ncatalogue_timeout_seconds = {}\ncatalogue_cache_seconds = {}\n{}\n[api]\naddress = \"127.0.0.1:0\"\n",
+            self.patience, self.cache, self.query
         );
         let issuer = Issuer::new(1, ISSUER);
         text.push_str(&issuer.table(self.folder.path()));

@@ -5,7 +5,7 @@ use crate::{
     house::{ANNA, two},
 };
 use arrow::{
-    array::{ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray},
+    array::{Array, ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray},
     datatypes::{DataType, Schema},
 };
 use arrow_flight::{IpcMessage, sql::client::FlightSqlServiceClient};
@@ -67,12 +67,49 @@ async fn a_value_of_another_type_is_converted_and_wrong_numbers_of_values_refuse
     let stream = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
     let batches: Vec<_> = stream.try_collect().await.unwrap();
     assert_eq!(batches[0].column(0), &(Arc::new(Int64Array::from(vec![10])) as ArrayRef));
+}
 
-    let mut statement =
-        client.prepare("SELECT count(*) AS n FROM sds.lmdb WHERE volume < $1".to_owned(), None).await.unwrap();
-    statement.set_parameters(row(vec![Arc::new(Int64Array::from(vec![1, 2]))])).unwrap();
-    let several = statement.execute().await.unwrap_err().to_string();
-    assert!(several.contains("bind one row"), "{several}");
+#[tokio::test(flavor = "multi_thread")]
+async fn several_rows_of_values_are_several_answers_in_their_order() {
+    let two = two().await;
+    let mut client = client(two.house.token(ANNA), two.house.at.enclave).await;
+    let sql = "SELECT count(*) AS n FROM sds.lmdb WHERE volume < $1";
+    let mut statement = client.prepare(sql.to_owned(), None).await.unwrap();
+    let limits = [3, 10, 0, 7];
+    statement.set_parameters(row(vec![Arc::new(Int64Array::from(limits.to_vec()))])).unwrap();
+    let info = statement.execute().await.unwrap();
+    assert!(info.ordered && info.endpoint.len() == limits.len(), "{info:?}");
+    let announced = Schema::try_from(IpcMessage(info.schema.clone())).unwrap();
+    for (limit, endpoint) in limits.into_iter().zip(&info.endpoint) {
+        let stream = client.do_get(endpoint.ticket.clone().unwrap()).await.unwrap();
+        let batches: Vec<_> = stream.try_collect().await.unwrap();
+        assert_eq!(*batches[0].schema(), announced);
+        assert_eq!(batches[0].column(0), &(Arc::new(Int64Array::from(vec![limit])) as ArrayRef));
+    }
+    let asked = two.sds.asked();
+    assert_eq!(asked.len(), limits.len(), "each row is a question of its own: {asked:?}");
+
+    let mut statement = client.prepare(sql.to_owned(), None).await.unwrap();
+    statement.set_parameters(row(vec![Arc::new(Int64Array::from_iter_values(0..101))])).unwrap();
+    let many = statement.execute().await.unwrap_err().to_string();
+    assert!(many.contains("101 rows") && many.contains("Bind fewer"), "{many}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_row_of_values_is_released_by_itself() {
+    let two = two().await;
+    let mut client = client(two.house.token(ANNA), two.house.at.open).await;
+    let sql = "SELECT count(DISTINCT pnr) AS n FROM sds.lmdb WHERE volume < $1";
+    let mut statement = client.prepare(sql.to_owned(), None).await.unwrap();
+    statement.set_parameters(row(vec![Arc::new(Int64Array::from(vec![3, 1000]))])).unwrap();
+    let info = statement.execute().await.unwrap();
+    let mut answers = Vec::new();
+    for endpoint in &info.endpoint {
+        let stream = client.do_get(endpoint.ticket.clone().unwrap()).await.unwrap();
+        answers.extend(stream.try_collect::<Vec<_>>().await.unwrap());
+    }
+    assert!(answers[0].column(0).is_null(0), "three people are too few: {answers:?}");
+    assert!(answers[1].column(0).is_valid(0), "{answers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -185,3 +185,210 @@ async fn hostile_a_cohort_reaches_no_third_controller_by_way_of_a_second_ones_li
         }
     }
 }
+
+/// Spokes with as many rows each, of people of their own.
+async fn several(number: i64, rows: i64) -> (crate::house::House, Vec<crate::spoke::Spoke>) {
+    use crate::{
+        house::{Build, lmdb},
+        spoke::Spoke,
+    };
+    let mut build = Build::new();
+    let mut spokes = Vec::new();
+    for n in 0..number {
+        let spoke = Spoke::new(&format!("s{n}")).offer("diabetes", "lmdb", lmdb(n * rows..(n + 1) * rows));
+        build = build.spoke(&spoke).await;
+        spokes.push(spoke);
+    }
+    (build.start(&[("diabetes", &[ANNA])]).await, spokes)
+}
+
+fn union(number: usize, columns: &str) -> String {
+    let parts: Vec<String> = (0..number).map(|n| format!("SELECT {columns} FROM s{n}.lmdb")).collect();
+    parts.join(" UNION ALL ")
+}
+
+fn sent(spoke: &crate::spoke::Spoke) -> usize {
+    spoke.seen.sent.load(std::sync::atomic::Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_limit_travels_to_each_of_five_spokes_and_one_that_cannot_travel_stops_them() {
+    const ROWS: i64 = 200_000;
+    let (house, spokes) = several(5, ROWS).await;
+    let mut anna = house.client(ANNA, Zone::Enclave).await;
+    let all = union(5, "volume, atc");
+    let rows = crate::client::rows(&anna.sql(&format!("SELECT * FROM ({all}) q LIMIT 10")).await.unwrap());
+    assert_eq!(rows, 10);
+    for spoke in &spokes {
+        spoke.idle().await;
+        assert!(spoke.asked().iter().all(|asked| asked.contains("LIMIT 10")), "{:?}", spoke.asked());
+        assert!(sent(spoke) <= 1);
+    }
+    // OFFSET: each may have to give all of the first rows.
+    let rows = crate::client::rows(&anna.sql(&format!("SELECT * FROM ({all}) q LIMIT 7 OFFSET 5")).await.unwrap());
+    assert_eq!(rows, 7);
+    assert!(spokes[0].asked().last().unwrap().contains("LIMIT 12"), "{:?}", spokes[0].asked().last());
+    // A condition that a fragment can't say: rows come until there are enough.
+    let before: Vec<usize> = spokes.iter().map(sent).collect();
+    let sql = format!("SELECT * FROM ({all}) q WHERE regexp_like(atc, 'A') LIMIT 10");
+    assert_eq!(crate::client::rows(&anna.sql(&sql).await.unwrap()), 10);
+    for (spoke, before) in spokes.iter().zip(before) {
+        spoke.idle().await;
+        let taken = sent(spoke) - before;
+        assert!(taken < 100, "{taken} of {} batches", ROWS / 1_000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_limit_over_a_join_of_two_spokes_stops_the_side_that_is_read_last() {
+    use crate::{
+        house::{Build, lab, lmdb},
+        spoke::Spoke,
+    };
+    // More than links hold on their way.
+    const ROWS: i64 = 2_000_000;
+    // Each batch of the larger side has as many matches as rows.
+    let sds = Spoke::new("sds").offer("diabetes", "lmdb", lmdb(0..50_000));
+    let region = Spoke::new("region-h").offer("diabetes", "lab_forsker", lab(0..ROWS));
+    let house = Build::new().spoke(&sds).await.spoke(&region).await.start(&[("diabetes", &[ANNA])]).await;
+    let mut anna = house.client(ANNA, Zone::Enclave).await;
+    let sql = "SELECT m.volume, l.value FROM sds.lmdb m JOIN \"region-h\".lab_forsker l ON m.pnr = l.pnr LIMIT 10";
+    assert_eq!(crate::client::rows(&anna.sql(sql).await.unwrap()), 10);
+    region.idle().await;
+    let taken = sent(&region);
+    assert!(taken < 1_000, "{taken} of {} batches", ROWS / 1_000);
+    let sql = format!("{sql} OFFSET 3");
+    assert_eq!(crate::client::rows(&anna.sql(&sql).await.unwrap()), 10);
+    // A limit below a join says which rows it is about; it isn't the join's.
+    let below = "SELECT count(*) AS n FROM (SELECT pnr FROM sds.lmdb LIMIT 5) m JOIN \"region-h\".lab_forsker l ON m.pnr = l.pnr";
+    assert!(anna.shown(below).await.contains("| 5 |"));
+    assert!(sds.asked().last().unwrap().ends_with("LIMIT 5"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_exists_and_their_opposites_run_at_the_spoke_that_has_both_tables() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    let lab = "\"region-h\".lab_forsker";
+    for (condition, people) in [
+        (format!("a.pnr IN (SELECT pnr FROM {lab} WHERE value < 50)"), 10),
+        (format!("EXISTS (SELECT 1 FROM {lab} b WHERE b.pnr = a.pnr AND b.value < 50)"), 10),
+        (format!("NOT EXISTS (SELECT 1 FROM {lab} b WHERE b.pnr = a.pnr AND b.value < 50)"), 50),
+    ] {
+        let answer = anna.shown(&format!("SELECT count(*) AS n FROM {lab} a WHERE {condition}")).await;
+        assert!(answer.contains(&format!("| {people} |")), "{condition}: {answer}");
+        let asked = two.region.asked();
+        assert!(asked.last().unwrap().contains("count("), "{condition}: {:?}", asked.last());
+    }
+    let scans = two.region.asked().len();
+    assert_eq!(scans, 3, "one question for each statement");
+    // NOT IN means something else where there may be NULLs: right, and at the hub.
+    let not_in =
+        format!("SELECT count(*) AS n FROM {lab} a WHERE a.pnr NOT IN (SELECT pnr FROM {lab} WHERE value < 50)");
+    assert!(anna.shown(&not_in).await.contains("| 50 |"));
+    assert!(two.region.asked().len() > scans + 1, "{:?}", two.region.asked());
+    // Across spokes, each way.
+    for (condition, people) in [("IN", 40), ("NOT IN", 20)] {
+        let sql = format!("SELECT count(*) AS n FROM {lab} a WHERE a.pnr {condition} (SELECT pnr FROM sds.lmdb)");
+        assert!(anna.shown(&sql).await.contains(&format!("| {people} |")), "{condition}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stays_at_the_hub_gets_only_the_columns_that_it_needs_and_the_filter_travels() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    for (sql, wanted) in [
+        (
+            "SELECT max(r) AS n FROM (SELECT row_number() OVER (PARTITION BY atc ORDER BY volume) AS r FROM sds.lmdb WHERE volume < 30) q",
+            "15",
+        ),
+        ("SELECT median(volume) AS n FROM sds.lmdb WHERE atc = 'A10BA02'", "19.0"),
+        (
+            "SELECT approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY volume) AS n FROM sds.lmdb WHERE volume < 3",
+            "1.0",
+        ),
+        ("SELECT cardinality(array_agg(volume)) AS n FROM sds.lmdb WHERE volume < 3", "3"),
+    ] {
+        let answer = anna.shown(sql).await;
+        assert!(answer.contains(&format!("| {wanted} ")), "{sql}: {answer}");
+        let asked = two.sds.asked().pop().unwrap();
+        assert!(asked.contains("WHERE") && !asked.contains("pnr") && !asked.contains("eksd"), "{asked}");
+        let explained = anna.shown(&format!("EXPLAIN {sql}")).await;
+        assert!(explained.contains("stays here: a fragment can't say"), "{sql}: {explained}");
+    }
+    // Over several spokes the reason is that it doesn't merge.
+    let both = "SELECT volume AS x FROM sds.lmdb UNION ALL SELECT value FROM \"region-h\".lab_forsker";
+    let median = format!("SELECT median(x) AS n FROM ({both}) q");
+    assert!(anna.shown(&median).await.contains("| 49.5 |"));
+    let explained = anna.shown(&format!("EXPLAIN {median}")).await;
+    assert!(explained.contains("stays here: ") && explained.contains("median"), "{explained}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn different_rows_of_several_spokes_are_found_at_each_of_them() {
+    let (house, spokes) = several(3, 4_000).await;
+    let mut anna = house.client(ANNA, Zone::Enclave).await;
+    let all = union(3, "atc");
+    let answer = anna.shown(&format!("SELECT DISTINCT atc FROM ({all}) q ORDER BY atc")).await;
+    assert!(answer.contains("A10BA02") && answer.contains("C09AA05") && answer.lines().count() == 6, "{answer}");
+    // UNION is the same.
+    let apart = all.replace("UNION ALL", "UNION");
+    let answer = anna.shown(&format!("SELECT count(*) AS n FROM ({apart}) q")).await;
+    assert!(answer.contains("| 2 |"), "{answer}");
+    for spoke in &spokes {
+        let asked = spoke.asked();
+        assert!(asked.iter().all(|asked| asked.contains("GROUP BY atc")), "{asked:?}");
+        assert_eq!(asked.len(), 2);
+        assert!(sent(spoke) <= 4, "groups travel, not rows");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cohort_narrows_what_a_second_list_is_made_of_where_all_may_learn_of_it() {
+    use crate::{
+        house::{Build, lab, lmdb},
+        spoke::Spoke,
+    };
+    let a = Spoke::new("aa").offer("diabetes", "lmdb", lmdb(0..400));
+    let b = Spoke::new("bb").offer("diabetes", "lab", lab(0..4_000));
+    let c = Spoke::new("cc").offer("diabetes", "lab", lab(0..9_000));
+    name(&a, &["bb", "cc"]);
+    name(&b, &["cc"]);
+    let house = Build::new().spoke(&a).await.spoke(&b).await.spoke(&c).await.start(&[("diabetes", &[ANNA])]).await;
+    let mut anna = house.client(ANNA, Zone::Enclave).await;
+    let sql = "SELECT count(*) AS n FROM aa.lmdb a JOIN (SELECT b.pnr FROM bb.lab b JOIN cc.lab c ON c.pnr = b.pnr) q \
+               ON q.pnr = a.pnr WHERE a.volume < 3";
+    assert!(anna.shown(sql).await.contains("| 3 |"));
+    let scans = c.seen.scans.lock().unwrap();
+    let lists: Vec<_> = scans.iter().flat_map(|scan| &scan.keys).filter_map(|list| list.kind.as_ref()).collect();
+    let short = |kind: &&proto::wire::key_list::Kind| matches!(kind, proto::wire::key_list::Kind::Ids(ids) if ids.len() <= 3 * 16);
+    assert!(lists.iter().any(short), "the third is asked for {} lists, none of them short", lists.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn different_texts_of_two_spokes_are_found_at_each_under_one_name() {
+    use crate::{
+        house::{Build, lab, lmdb},
+        spoke::Spoke,
+    };
+    use arrow::{datatypes::Schema, record_batch::RecordBatch};
+    // One of the columns says what its codes are.
+    let coded = lmdb(0..40).into_iter().map(|batch| {
+        let schema = batch.schema();
+        let fields = schema.fields().iter().map(|field| {
+            let codes = (field.name() == "atc").then(|| ("eger.codes".to_owned(), "ATC".to_owned()));
+            field.as_ref().clone().with_metadata(field.metadata().clone().into_iter().chain(codes).collect())
+        });
+        RecordBatch::try_new(std::sync::Arc::new(Schema::new(fields.collect::<Vec<_>>())), batch.columns().to_vec())
+            .unwrap()
+    });
+    let sds = Spoke::new("sds").offer("diabetes", "lmdb", coded.collect());
+    let region = Spoke::new("region-h").offer("diabetes", "lab_forsker", lab(0..60));
+    let house = Build::new().spoke(&sds).await.spoke(&region).await.start(&[("diabetes", &[ANNA])]).await;
+    let mut anna = house.client(ANNA, Zone::Enclave).await;
+    let answer = anna
+        .shown("SELECT analysiscode AS t FROM \"region-h\".lab_forsker UNION SELECT atc FROM sds.lmdb ORDER BY t")
+        .await;
+    assert!(answer.contains("A10BA02"), "{answer}");
+}

@@ -1,13 +1,16 @@
 //! A spoke that answers from memory, over the real link.
 
+use crate::faults::broken::{self, Faults, without_status};
 use arrow::{
-    array::RecordBatch,
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    array::{AsArray, RecordBatch, new_null_array},
+    datatypes::{DataType, Date32Type, Field, Schema, SchemaRef},
+    ipc::{CompressionType, writer::IpcWriteOptions},
+    row::{RowConverter, SortField},
 };
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult, Ticket,
-    encode::FlightDataEncoderBuilder,
+    encode::{DictionaryHandling, FlightDataEncoderBuilder},
     error::FlightError,
     flight_service_server::{FlightService, FlightServiceServer},
 };
@@ -31,7 +34,7 @@ use runtime::{
     tls::{self, Tls},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -41,6 +44,7 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::Notify};
 use tonic::{Request, Response, Status, Streaming};
+use tower::util::MapResponseLayer;
 
 /// How the spoke behaves when it is asked for rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +56,20 @@ pub enum Manner {
     AnotherSchema,
     /// gives bytes that are no Arrow data
     Garbage,
+    /// compresses its answers so, if the hub reads it
+    Compresses(wire::Compression),
+    /// sends few bytes that unfold to more than a message may hold
+    Bomb,
+    /// gives its rows again and again
+    Endless,
     /// fails the first time as a lost connection does, then answers
     LostOnce,
     /// refuses
     Refuses(Kind),
+    /// says at the end what it took
+    Measures(wire::Measured),
+    /// gives this many batches, then says that it was planned by what is old
+    StaleAfter(usize),
 }
 
 /// Answers an action: its kind and body.
@@ -65,6 +79,8 @@ pub type Acts = dyn Fn(&str, &[u8]) -> Result<Vec<u8>, Refusal> + Send + Sync;
 pub struct Table {
     pub schema: SchemaRef,
     pub batches: Vec<RecordBatch>,
+    /// different values of each column, and the years of days
+    pub facts: Vec<(u64, Option<(i32, i32)>)>,
 }
 
 #[derive(Default)]
@@ -76,8 +92,12 @@ pub struct Seen {
     /// what this controller's approver has signed
     pub statements: Mutex<Vec<String>>,
     pub asked_by: Mutex<Vec<proto::envelope::Envelope>>,
+    /// batches of rows that were taken from it
+    pub given: AtomicUsize,
     /// answers that run now
     pub running: AtomicUsize,
+    /// batches that the hub took
+    pub sent: AtomicUsize,
     pub dropped: Notify,
 }
 
@@ -94,6 +114,10 @@ pub struct Spoke {
     /// under which permit, and with which key, tables are offered
     pub terms: Arc<Mutex<wire::CatalogueReply>>,
     pub seen: Arc<Seen>,
+    /// what goes wrong for whom
+    pub faults: Arc<Faults>,
+    /// rows of one message
+    pub rows: usize,
 }
 
 impl Spoke {
@@ -111,11 +135,15 @@ impl Spoke {
                 ..wire::CatalogueReply::default()
             })),
             seen: Arc::default(),
+            faults: Arc::default(),
+            // Small batches, so that there is something to stop in the middle.
+            rows: 1000,
         }
     }
 
     pub fn offer(mut self, project: &str, name: &str, batches: Vec<RecordBatch>) -> Self {
-        let table = Table { schema: batches[0].schema(), batches };
+        let facts = (0..batches[0].num_columns()).map(|column| facts(&batches, column)).collect();
+        let table = Table { schema: batches[0].schema(), batches, facts };
         self.offers.entry(project.to_owned()).or_default().insert(name.to_owned(), table);
         self
     }
@@ -139,8 +167,9 @@ impl Spoke {
 
     pub fn serve_on(&self, listener: TcpListener, tls: &Tls) {
         let service = FlightServiceServer::new(self.clone());
-        let serving = tls::server().add_service(service).serve_with_incoming(tls::incoming(listener, tls));
-        tokio::spawn(serving);
+        let layer = MapResponseLayer::new(without_status as fn(_) -> _);
+        let server = tls::server().layer(layer).add_service(service);
+        tokio::spawn(server.serve_with_incoming(tls::incoming(listener, tls)));
     }
 
     /// Opens a link at a gateway and serves on it. The link ends when the handle is cancelled.
@@ -171,7 +200,7 @@ impl Spoke {
                 rows: table.batches.iter().map(|b| b.num_rows() as u64).sum(),
                 bytes: 1000,
                 arrow_schema: if self.garbage_catalogue { vec![1, 2, 3] } else { schema::to_bytes(&table.schema) },
-                columns: table.schema.fields().iter().map(|f| column(f)).collect(),
+                columns: table.schema.fields().iter().zip(&table.facts).map(|(f, facts)| column(f, *facts)).collect(),
                 schema_fingerprint: schema::fingerprint(&table.schema).to_vec(),
                 ..Default::default()
             })
@@ -184,6 +213,18 @@ impl Spoke {
         })
     }
 
+    /// As a spoke looks at what a question was planned by.
+    fn check(&self, envelope: &wire::Envelope) -> Result<(), Refusal> {
+        let terms = self.terms.lock().unwrap();
+        if !terms.permit.is_empty() && envelope.permit != terms.permit {
+            return Err(Refusal::new(Kind::Denied, "no such project for this user here, or its time is over"));
+        }
+        if envelope.epoch != 0 && envelope.epoch != terms.epoch {
+            return Err(Refusal::new(Kind::Stale, "the project's key has another epoch here; plan it again"));
+        }
+        Ok(())
+    }
+
     async fn answer(
         &self,
         request: wire::ScanRequest,
@@ -192,6 +233,7 @@ impl Spoke {
         let tables = self.offers.get(&envelope.project).ok_or_else(|| Refusal::new(Kind::Denied, "no"))?.clone();
         self.seen.scans.lock().unwrap().push(request.clone());
         let manner = *self.manner.lock().unwrap();
+        self.check(&envelope)?;
         match manner {
             Manner::Refuses(kind) => return Err(Refusal::new(kind, "that is too much for today")),
             Manner::LostOnce => {
@@ -202,7 +244,14 @@ impl Spoke {
                 let data = FlightData { data_header: vec![0xff; 64].into(), ..Default::default() };
                 return Ok(futures::stream::iter([Ok(data)]).boxed());
             }
-            Manner::Answers | Manner::Stalls(_) | Manner::AnotherSchema => {}
+            Manner::Answers
+            | Manner::Stalls(_)
+            | Manner::AnotherSchema
+            | Manner::Compresses(_)
+            | Manner::Bomb
+            | Manner::Measures(_)
+            | Manner::StaleAfter(_)
+            | Manner::Endless => {}
         }
         let context = SessionContext::new();
         let keys: Vec<_> = request.keys.iter().map(|list| Arc::new(Keys::from_wire(list.clone()))).collect();
@@ -220,29 +269,63 @@ impl Spoke {
             batches = vec![RecordBatch::new_empty(Arc::clone(&schema))];
         }
         // Small batches, so that there is something to stop in the middle.
-        let rows: Vec<RecordBatch> = batches
+        let mut rows: Vec<RecordBatch> = batches
             .iter()
-            .flat_map(|b| (0..b.num_rows()).step_by(1000).map(|at| b.slice(at, 1000.min(b.num_rows() - at))))
+            .flat_map(|b| (0..b.num_rows()).step_by(self.rows).map(|at| b.slice(at, self.rows.min(b.num_rows() - at))))
             .collect();
+        let codec = match manner {
+            Manner::Compresses(way) if request.accepts().any(|accepted| accepted == way) => match way {
+                wire::Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
+                wire::Compression::Zstd => Some(CompressionType::ZSTD),
+                wire::Compression::Unspecified => None,
+            },
+            Manner::Bomb => {
+                let nothing = schema.fields().iter().map(|f| new_null_array(f.data_type(), 10_000_000));
+                rows = vec![RecordBatch::try_new(Arc::clone(&schema), nothing.collect()).unwrap()];
+                Some(CompressionType::ZSTD)
+            }
+            _ => None,
+        };
+        let options = IpcWriteOptions::default().try_with_compression(codec).unwrap();
         let guard = Guard::new(Arc::clone(&self.seen));
-        let batches = futures::stream::iter(rows).map(Ok::<_, FlightError>);
+        let seen = Arc::clone(&self.seen);
+        let again = if manner == Manner::Endless { usize::MAX } else { 1 };
+        let batches = futures::stream::iter(std::iter::repeat_n(rows, again).flatten()).map(move |batch| {
+            seen.given.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, FlightError>(batch)
+        });
         let batches = match manner {
             Manner::Stalls(given) => batches.take(given).chain(futures::stream::pending()).boxed(),
+            Manner::StaleAfter(given) => {
+                let stale = Status::from(Refusal::new(Kind::Stale, "plan it again"));
+                let stale = futures::stream::once(async { Err(FlightError::Tonic(Box::new(stale))) });
+                batches.take(given).chain(stale).boxed()
+            }
             _ => batches.boxed(),
         };
         let batches = batches.map(move |batch| {
-            let _held = &guard;
+            guard.0.sent.fetch_add(1, Ordering::SeqCst);
             batch
         });
-        Ok(FlightDataEncoderBuilder::new().with_schema(schema).build(batches).map(|d| d.map_err(Into::into)).boxed())
+        let encoder = FlightDataEncoderBuilder::new()
+            .with_schema(schema)
+            .with_options(options)
+            .with_max_flight_data_size(1 << 30)
+            .with_dictionary_handling(DictionaryHandling::Resend);
+        let answer = encoder.build(batches).map(|d| d.map_err(Into::into));
+        let end = match manner {
+            Manner::Measures(measured) => Some(Err(proto::measured::end(&measured))),
+            _ => None,
+        };
+        Ok(answer.chain(futures::stream::iter(end)).boxed())
     }
 }
 
 /// Counts an answer as running until its stream is dropped.
-struct Guard(Arc<Seen>);
+pub struct Guard(Arc<Seen>);
 
 impl Guard {
-    fn new(seen: Arc<Seen>) -> Self {
+    pub fn new(seen: Arc<Seen>) -> Self {
         seen.running.fetch_add(1, Ordering::SeqCst);
         Self(seen)
     }
@@ -281,13 +364,39 @@ impl Tables for Offered {
     }
 }
 
-fn column(field: &Field) -> wire::ColumnEntry {
+fn facts(batches: &[RecordBatch], column: usize) -> (u64, Option<(i32, i32)>) {
+    let schema = batches[0].schema();
+    let rows = RowConverter::new(vec![SortField::new(schema.field(column).data_type().clone())]).unwrap();
+    let mut different = HashSet::new();
+    let mut years: Option<(i32, i32)> = None;
+    for batch in batches {
+        let values = batch.column(column);
+        let converted = rows.convert_columns(std::slice::from_ref(values)).unwrap();
+        different.extend(converted.iter().map(|row| row.data().to_vec()));
+        if let Some(days) = values.as_primitive_opt::<Date32Type>() {
+            let year = |day: i32| 1970 + (f64::from(day) / 365.25).floor() as i32;
+            for year in days.iter().flatten().map(year) {
+                years = Some(years.map_or((year, year), |(first, last)| (first.min(year), last.max(year))));
+            }
+        }
+    }
+    (different.len() as u64, years)
+}
+
+fn column(field: &Field, (distinct, years): (u64, Option<(i32, i32)>)) -> wire::ColumnEntry {
     let role = match field.metadata().get(schema::ROLE).map(String::as_str) {
         Some(schema::PERSON) => wire::ColumnRole::Person,
         Some(schema::KEY) => wire::ColumnRole::Key,
         _ => wire::ColumnRole::Value,
     };
-    wire::ColumnEntry { name: field.name().clone(), role: role.into(), ..Default::default() }
+    wire::ColumnEntry {
+        name: field.name().clone(),
+        role: role.into(),
+        distinct,
+        first_year: years.map(|years| years.0),
+        last_year: years.map(|years| years.1),
+        ..Default::default()
+    }
 }
 
 fn no<T>() -> Result<T, Status> {
@@ -327,7 +436,8 @@ impl FlightService for Spoke {
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         assert_eq!(tls::peer_of(&request).unwrap().to_string(), "eger://hub/main");
         let scan = fragment::from_bytes(&request.get_ref().ticket, &Limits::default()).map_err(Refusal::from)?;
-        Ok(Response::new(self.answer(scan).await?))
+        let fault = self.faults.of(&scan.envelope.as_ref().unwrap().user);
+        broken::answer(fault, Guard::new(Arc::clone(&self.seen)), self.answer(scan)).await
     }
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
         no()
@@ -339,7 +449,10 @@ impl FlightService for Spoke {
         assert_eq!(tls::peer_of(&request).unwrap().to_string(), "eger://hub/main");
         let body = &request.get_ref().body;
         let reply = match (request.get_ref().r#type.as_str(), &self.member) {
-            (CATALOGUE_ACTION, _) => self.catalogue(body)?.encode_to_vec(),
+            (CATALOGUE_ACTION, _) => {
+                let fault = self.faults.of(catalogue_request(body).map_err(Refusal::from)?.user.as_ref());
+                return broken::catalogue(fault, self.catalogue(body)?).await;
+            }
             (PART_ACTION, _) => {
                 let part = Part::from_json(&wire::PartRequest::decode(body.as_ref()).unwrap().part).unwrap();
                 let reply = wire::PartReply { part: part.id.to_string() };

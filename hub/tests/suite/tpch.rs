@@ -4,7 +4,7 @@
 //! Scale 0.01 by default; `EGER_TPCH_SCALE=1` for the benchmark's smallest.
 
 use crate::{
-    differential::shown,
+    grammar::shown,
     house::{ANNA, Build},
     spoke::Spoke,
 };

@@ -6,6 +6,7 @@
 //!
 //! INVARIANT: nothing here is used by the platform itself; a spoke learns of the registers by its declarations only.
 
+pub mod cast;
 pub mod client;
 pub mod generate;
 pub mod issuer;
@@ -14,3 +15,4 @@ pub mod platform;
 pub mod questions;
 pub mod registers;
 pub mod role;
+pub mod sites;

@@ -84,15 +84,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let steps = Arc::new(show::Steps::new(arguments.people));
     let options = platform::Options {
-        also: Vec::new(),
-        population: 0,
-        issuers: Vec::new(),
-        dir,
-        program: program.clone(),
         registers: generate::Options { people: arguments.people, seed: arguments.seed },
         live: true,
-        environment: Vec::new(),
         report: Arc::new(move |progress| steps.show(progress)),
+        ..platform::Options::new(dir, program.clone(), arguments.people)
     };
     let stopping = runtime::shutdown::on_signal();
     // dropped in the middle of a start, the platform kills what it has started

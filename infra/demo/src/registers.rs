@@ -135,7 +135,13 @@ pub struct Table {
     pub en: &'static str,
 }
 
-const fn column(name: &'static str, source: &'static str, kind: Kind, da: &'static str, en: &'static str) -> Column {
+pub(crate) const fn column(
+    name: &'static str,
+    source: &'static str,
+    kind: Kind,
+    da: &'static str,
+    en: &'static str,
+) -> Column {
     Column { name, source, kind, unit: None, codes: None, da, en, granted: true }
 }
 

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod ca;
 pub mod clock;
+pub mod computing;
 pub mod config;
 pub mod crypto;
 pub mod enrolment;

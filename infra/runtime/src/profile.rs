@@ -226,10 +226,11 @@ impl Profile {
         self.queries.slots.unwrap_or_else(|| (self.cpu.cores / 2).clamp(2, 64).min(by_memory))
     }
 
-    /// Queries that wait for a slot before new ones are refused.
+    /// Queries that wait for a slot before new ones are refused: one that waits holds next to nothing, so that a hundred
+    /// people find a place also on a small machine.
     #[must_use]
     pub fn admission_queue(&self) -> usize {
-        self.queries.queue.unwrap_or_else(|| self.admission_slots() * 8)
+        self.queries.queue.unwrap_or_else(|| (self.admission_slots() * 64).clamp(256, 4096))
     }
 
     /// Partitions a query is cut into: the cores, within one memory domain.

@@ -172,6 +172,9 @@ impl From<FragmentError> for Refusal {
     }
 }
 
+/// Ways of compressing that one request may name. Those that are not known are skipped, so that a newer hub can name more.
+const MAX_ACCEPTS: usize = 16;
+
 /// Reads a ticket: envelope and fragment, both checked.
 pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<wire::ScanRequest, FragmentError> {
     // Before anything is built of it: what is no list of pseudonyms takes far more memory than bytes.
@@ -189,10 +192,21 @@ pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<wire::ScanRequest, Fr
     }
     let request = wire::ScanRequest::decode(bytes).map_err(malformed)?;
     keys::check_all(&request.keys)?;
+    if request.versions.len() > limits.max_list {
+        let length = request.versions.len();
+        return Err(FragmentError::TooLong { what: "ScanRequest.versions", length, limit: limits.max_list });
+    }
     let envelope = request.envelope.as_ref().ok_or(EnvelopeError::Missing)?;
     Envelope::try_from(envelope)?;
     if !matches!(request.schema_fingerprint.len(), 0 | 32) {
         return Err(FragmentError::Invalid { what: "schema_fingerprint", rule: "must be empty or 32 bytes" });
+    }
+    if request.accepts.len() > MAX_ACCEPTS {
+        return Err(FragmentError::TooLong {
+            what: "ScanRequest.accepts",
+            length: request.accepts.len(),
+            limit: MAX_ACCEPTS,
+        });
     }
     let fragment = request.fragment.as_ref().ok_or(FragmentError::Missing("fragment"))?;
     check(fragment, limits)?;

@@ -47,6 +47,7 @@ fn where_(predicate: Expr) -> Fragment {
 
 fn request(f: Fragment) -> wire::ScanRequest {
     wire::ScanRequest {
+        versions: Vec::new(),
         envelope: Some(wire::Envelope {
             version: 1,
             query_id: QueryId::new().to_string(),
@@ -56,6 +57,7 @@ fn request(f: Fragment) -> wire::ScanRequest {
             ..wire::Envelope::default()
         }),
         keys: Vec::new(),
+        accepts: Vec::new(),
         fragment: Some(f),
         schema_fingerprint: vec![7; 32],
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, JoinConstraint, JoinType, NullEquality, TableReference};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
@@ -13,6 +14,7 @@ use super::Tables;
 use super::decode_expr::{Binder, shown};
 use super::keys::Keys;
 use super::measure::decode_measure;
+use super::persons;
 use crate::fragment::{self, FragmentError, Limits};
 use crate::wire::{self, JoinKind, NamedExpr, Rel, rel};
 
@@ -162,7 +164,10 @@ impl Decoder<'_> {
             {
                 return Err(mismatch());
             }
-            let expr = decode_measure(measure, argument, filter, self.functions)?;
+            // One alone the engine takes apart into two plain groupings.
+            let width = argument.as_ref().filter(|_| aggregate.measures.len() > 1).map(|e| e.get_type(input.schema()));
+            let of_pseudonyms = matches!(width, Some(Ok(DataType::FixedSizeBinary(persons::WIDTH))));
+            let expr = decode_measure(measure, argument, filter, self.functions, of_pseudonyms)?;
             typed(&expr, &input, "Aggregate")?;
             measures.add(expr, &named.name);
         }

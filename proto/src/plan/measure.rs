@@ -8,7 +8,7 @@ use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
 use super::Unsayable;
 use super::constant::constant;
 use super::encode_expr::expr;
-use super::persons::persons_udaf;
+use super::persons::{counted_udaf, persons_udaf};
 use crate::fragment::FragmentError;
 use crate::wire::{Measure, MeasureKind};
 
@@ -45,6 +45,7 @@ pub(super) fn encode_measure(e: &Expr) -> Result<Measure, Unsayable> {
         ("stddev_pop", false) => MeasureKind::StddevPop,
         // by identity: another function of that name may count otherwise
         ("persons", false) if *func == persons_udaf() => MeasureKind::Persons,
+        ("counted_persons", false) if *func == counted_udaf() => MeasureKind::CountDistinct,
         (other, _) => return Err(Unsayable::new(format!("aggregate {other}"))),
     };
     let argument = match params.args.as_slice() {
@@ -60,12 +61,14 @@ fn is_value(e: &Expr) -> bool {
     constant(e).is_some_and(|value| !value.is_null())
 }
 
-/// The aggregate of a measure that was checked, over decoded argument and filter.
+/// The aggregate of a measure that was checked, over decoded argument and filter. `of_pseudonyms`: different values of the argument
+/// are counted as people are, which takes a fraction of the engine's own time and memory.
 pub(super) fn decode_measure(
     measure: &Measure,
     argument: Option<Expr>,
     filter: Option<Expr>,
     functions: &dyn FunctionRegistry,
+    of_pseudonyms: bool,
 ) -> Result<Expr, FragmentError> {
     let unknown = || FragmentError::Unknown { what: "MeasureKind", value: measure.kind };
     let kind = MeasureKind::try_from(measure.kind).map_err(|_| unknown())?;
@@ -84,13 +87,14 @@ pub(super) fn decode_measure(
     };
     let function = match kind {
         MeasureKind::Persons => persons_udaf(),
+        MeasureKind::CountDistinct if of_pseudonyms => counted_udaf(),
         _ => functions.udaf(name).map_err(|_| FragmentError::Function(name.to_owned()))?,
     };
     let argument = argument.unwrap_or(Expr::Literal(COUNT_STAR_EXPANSION, None));
     Ok(Expr::AggregateFunction(AggregateFunction::new_udf(
         function,
         vec![argument],
-        kind == MeasureKind::CountDistinct,
+        kind == MeasureKind::CountDistinct && !of_pseudonyms,
         filter.map(Box::new),
         Vec::new(),
         None,

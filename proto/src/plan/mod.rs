@@ -13,6 +13,7 @@ use datafusion::logical_expr::TableSource;
 
 use crate::fragment::FragmentError;
 
+pub mod bloom;
 mod constant;
 mod decode;
 mod decode_expr;
@@ -22,6 +23,7 @@ pub mod keys;
 mod measure;
 pub mod persons;
 mod spread;
+pub mod stop;
 mod types;
 
 pub use crate::fragment::build::{

@@ -31,12 +31,27 @@ pub const WIDTH: i32 = 16;
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Persons {
     signature: Signature,
+    /// said of a cell without rows
+    nobody: Option<i64>,
 }
 
-static PERSONS: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| {
-    let signature = Signature::exact(vec![DataType::FixedSizeBinary(WIDTH)], Volatility::Immutable);
-    Arc::new(AggregateUDF::new_from_impl(Persons { signature }))
-});
+static PERSONS: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Persons::new(None))));
+
+static COUNTED: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Persons::new(Some(0)))));
+
+impl Persons {
+    fn new(nobody: Option<i64>) -> Self {
+        let signature = Signature::exact(vec![DataType::FixedSizeBinary(WIDTH)], Volatility::Immutable);
+        Self { signature, nobody }
+    }
+}
+
+/// `count(DISTINCT ..)` of pseudonyms, counted as [`persons`] does: 0 for a cell without rows.
+pub(super) fn counted_udaf() -> Arc<AggregateUDF> {
+    Arc::clone(&COUNTED)
+}
 
 /// The function, to register with an engine that reads plans from elsewhere.
 #[must_use]
@@ -59,7 +74,11 @@ pub fn persons(person: Expr, filter: Option<Expr>) -> Expr {
 
 impl AggregateUDFImpl for Persons {
     fn name(&self) -> &str {
-        "persons"
+        if self.nobody.is_some() { "counted_persons" } else { "persons" }
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.nobody.is_none()
     }
 
     fn signature(&self) -> &Signature {
@@ -76,7 +95,7 @@ impl AggregateUDFImpl for Persons {
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(One(Groups::default())))
+        Ok(Box::new(One(Groups::new(self.nobody))))
     }
 
     fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
@@ -84,7 +103,7 @@ impl AggregateUDFImpl for Persons {
     }
 
     fn create_groups_accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Groups::default()))
+        Ok(Box::new(Groups::new(self.nobody)))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {

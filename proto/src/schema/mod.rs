@@ -5,7 +5,11 @@
 #[cfg(feature = "plan")]
 mod ipc;
 #[cfg(feature = "plan")]
+mod plain;
+#[cfg(feature = "plan")]
 pub use ipc::{SchemaError, fingerprint, fingerprint_of, from_bytes, to_bytes};
+#[cfg(feature = "plan")]
+pub use plain::plain;
 
 /// What a column identifies: [`PERSON`], [`KEY`], or absent for a value.
 pub const ROLE: &str = "eger.role";

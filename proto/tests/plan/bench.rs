@@ -137,10 +137,12 @@ pub(crate) fn travel(fragment: wire::Fragment) -> Result<wire::Fragment, Fragmen
         ..wire::Envelope::default()
     };
     let request = wire::ScanRequest {
+        versions: Vec::new(),
         envelope: Some(envelope),
         fragment: Some(fragment),
         schema_fingerprint: Vec::new(),
         keys: Vec::new(),
+        accepts: Vec::new(),
     };
     let request = from_bytes(&request.encode_to_vec(), &Limits::default())?;
     Ok(request.fragment.unwrap())

@@ -9,8 +9,10 @@ use super::{
 use crate::{
     publish::{PublishError, Snapshot},
     receive::Question,
+    results::{Facts, Key},
     scan::source::Pinned,
 };
+use chrono::Utc;
 use datafusion::{
     datasource::provider_as_source,
     execution::{SessionState, SessionStateBuilder},
@@ -21,38 +23,43 @@ use proto::{
     ids::{ProjectId, TableName},
     refusal::{Kind, Refusal},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 impl Admission {
+    /// The plan, its session, whether a view hides rows of its table, and what the answer is kept under.
     pub(super) async fn bind(
         &self,
         permit: &Permit,
         keys: &Arc<ProjectKeys>,
         question: &Question,
-    ) -> Result<(LogicalPlan, SessionState), Refusal> {
+    ) -> Result<(LogicalPlan, SessionState, bool, Option<Key>), Refusal> {
         let state = SessionStateBuilder::new_from_existing(self.template.clone())
             .with_session_id(question.envelope.query_id.to_string())
             .build();
-        let views = self.views(permit, keys, &state, question).await?;
+        let left_out = self.left_out(permit).await?;
+        let views = self.views(permit, keys, &left_out, &state, question).await?;
         check_fingerprint(&views, question)?;
+        check_versions(&views, question)?;
         let (fragment, limits) = (&question.fragment, &self.fragment_limits);
         let plan = proto::plan::decode_with(fragment, &question.keys, &views, &state, limits).map_err(Refusal::from)?;
-        Ok((plan, state))
+        let hides = views.0.values().any(|view| view.hides_rows());
+        let key = self.results().map(|_| views.key(permit, keys, &left_out, question));
+        Ok((plan, state, hides, key))
     }
 
     async fn views(
         &self,
         permit: &Permit,
         keys: &Arc<ProjectKeys>,
+        left_out: &LeftOut,
         state: &SessionState,
         question: &Question,
     ) -> Result<Views, Refusal> {
-        let left_out = self.left_out(permit).await?;
-        let mut views = HashMap::new();
+        let mut views = BTreeMap::new();
         for name in question.tables() {
             // What is no table name, not permitted or not published is left out: decoding says that it does not exist.
             let Some(granted) = name.parse::<TableName>().ok().and_then(|name| permit.table(&name)) else { continue };
-            if let Some(view) = self.view(permit, granted, keys, &left_out, state).await? {
+            if let Some(view) = self.view(permit, granted, keys, left_out, state).await? {
                 views.insert(name.to_owned(), Arc::new(view));
             }
         }
@@ -75,6 +82,10 @@ impl Admission {
                     );
                     Refusal::new(Kind::Unavailable, "this controller's lists of people can't be used; its log says why")
                 })?);
+                // What is kept was made without those who came onto the lists.
+                if let Some(results) = self.results() {
+                    results.clear();
+                }
                 *known = Some(Arc::clone(&people));
                 people
             }
@@ -129,11 +140,40 @@ impl Admission {
 }
 
 /// The names that exist for one request.
-struct Views(HashMap<String, Arc<PermittedTable>>);
+struct Views(BTreeMap<String, Arc<PermittedTable>>);
+
+impl Views {
+    /// All that the rows of an answer follow from.
+    fn key(&self, permit: &Permit, keys: &ProjectKeys, left_out: &LeftOut, question: &Question) -> Key {
+        let mut facts = Facts::new();
+        facts.question(question);
+        let today = Utc::now().date_naive();
+        facts.terms(permit, (keys.epoch, &keys.kid), left_out.people.version(), today);
+        for view in self.0.values() {
+            view.facts(&mut facts);
+        }
+        facts.key()
+    }
+}
 
 impl proto::plan::Tables for Views {
     fn table(&self, name: &str) -> Option<Arc<dyn TableSource>> {
         self.0.get(name).map(|view| provider_as_source(Arc::clone(view) as _))
+    }
+}
+
+/// A question that holds only of certain versions is not answered from others.
+fn check_versions(views: &Views, question: &Question) -> Result<(), Refusal> {
+    let other = question.versions.iter().find(|(table, version)| {
+        // A table that doesn't exist is said when the fragment is decoded.
+        views.0.get(table).is_some_and(|view| view.snapshot().version != *version)
+    });
+    match other {
+        None => Ok(()),
+        Some((table, _)) => Err(Refusal::new(
+            Kind::Invalid,
+            format!("table {table} was published anew since the question was planned; run it again"),
+        )),
     }
 }
 
@@ -149,7 +189,7 @@ fn check_fingerprint(views: &Views, question: &Question) -> Result<(), Refusal> 
     if all && now != expected {
         let (tables, have) = if names.len() == 1 { ("table", "has") } else { ("tables", "have") };
         return Err(Refusal::new(
-            Kind::Invalid,
+            Kind::Stale,
             format!(
                 "{tables} {} {have} other columns now than when the question was planned; plan it again",
                 names.join(", ")

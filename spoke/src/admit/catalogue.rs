@@ -1,15 +1,19 @@
 //! What a project is told about the tables that it may use.
 
-use super::{Admission, too_late, under::Under, view::PermittedTable};
-use crate::{audit::Event, receive::Envelope};
+use super::{
+    Admission,
+    told::{ToldColumn, told},
+    too_late,
+    under::Under,
+    view::PermittedTable,
+};
+use crate::{audit::Event, pseudonym::OrderKey, receive::Envelope, reply};
 use arrow::datatypes::Field;
-use policies::zone::Zone;
 use proto::{
     refusal::Refusal,
     schema,
     wire::{CatalogueReply, ColumnEntry, ColumnRole, TableEntry, Text},
 };
-use std::sync::Arc;
 
 impl Admission {
     /// The tables and columns of the permit that covers the request.
@@ -29,7 +33,7 @@ impl Admission {
         for granted in &permit.tables {
             // A table that is permitted but not published yet is no error: it appears when it is there.
             if let Some(view) = self.view(&permit, granted, &keys, &left_out, &self.template).await? {
-                tables.push(entry(&view, permit.output.zone()));
+                tables.push(entry(&view, self.keys.rounding()));
             }
         }
         tracing::info!(
@@ -54,36 +58,37 @@ impl Admission {
             key_id: keys.kid.clone(),
             client_signature: permit.client_signature,
             key_lists_to: permit.key_lists_to.iter().map(ToString::to_string).collect(),
+            compresses: reply::WAYS.map(Into::into).to_vec(),
         })
     }
 }
 
-fn entry(view: &PermittedTable, zone: Zone) -> TableEntry {
+fn entry(view: &PermittedTable, rounding: &OrderKey) -> TableEntry {
     let snapshot = view.snapshot();
+    // Of the whole table, whatever the permit's row filter: what is told must not say how many rows that keeps.
+    let told = told(snapshot, rounding);
     let columns = view.columns();
+    // Of permitted columns only.
+    let of = |field: &Field| {
+        let place = snapshot.schema.index_of(field.name()).ok();
+        place.and_then(|place| told.columns.get(place).copied()).unwrap_or_default()
+    };
     let event_date = snapshot.event_date.as_deref().filter(|name| columns.field_with_name(name).is_ok());
     TableEntry {
         name: snapshot.table.to_string(),
         description: Some(Text { da: snapshot.description.da.clone(), en: snapshot.description.en.clone() }),
         snapshot: snapshot.version,
-        rows: estimate(snapshot.rows, zone),
-        bytes: estimate(snapshot.bytes, zone),
+        rows: told.rows,
+        bytes: told.bytes,
         arrow_schema: schema::to_bytes(columns),
-        columns: columns.fields().iter().map(column).collect(),
+        columns: columns.fields().iter().map(|field| column(field, of(field))).collect(),
         schema_fingerprint: schema::fingerprint(columns).to_vec(),
         event_date: event_date.unwrap_or_default().to_owned(),
+        persons: told.persons,
     }
 }
 
-/// Sizes are for planning. Where rows may not be seen, they are told to the next power of two, and not below 1,000.
-fn estimate(size: u64, zone: Zone) -> u64 {
-    match zone {
-        Zone::Enclave => size,
-        Zone::Open => size.max(1_000).checked_next_power_of_two().unwrap_or(u64::MAX),
-    }
-}
-
-fn column(field: &Arc<Field>) -> ColumnEntry {
+fn column(field: &Field, told: ToldColumn) -> ColumnEntry {
     let said = |key: &str| field.metadata().get(key).cloned().unwrap_or_default();
     let role = match field.metadata().get(schema::ROLE).map(String::as_str) {
         Some(schema::PERSON) => ColumnRole::Person,
@@ -96,5 +101,9 @@ fn column(field: &Arc<Field>) -> ColumnEntry {
         unit: said(schema::UNIT),
         code_system: said(schema::CODES),
         description: Some(Text { da: said(schema::DA), en: said(schema::EN) }),
+        distinct: told.distinct,
+        nulls: told.nulls,
+        first_year: told.years.map(|years| years.0),
+        last_year: told.years.map(|years| years.1),
     }
 }

@@ -67,6 +67,8 @@ pub(crate) fn on_stored(filter: &Expr, columns: &Columns<'_>) -> Option<Expr> {
     if let Some((value, list)) = of_in_keys(filter) {
         let Expr::Column(column) = value else { return None };
         return Some(match columns.linking.get(&column.name) {
+            // A filter knows pseudonyms of the project only: it is asked after they were made.
+            Some(_) if list.is_bloom() => return None,
             Some(recoder) => in_keys(plain(&column.name), columns.lists.of(&column.name, list, recoder)),
             None => unqualified(filter),
         });

@@ -72,6 +72,11 @@ impl KeyBook {
         self.store.kid()
     }
 
+    /// Where the classes begin in which statistics are told.
+    pub(crate) fn rounding(&self) -> &OrderKey {
+        self.store.rounding()
+    }
+
     /// Drops a project's keys from memory, when its key was destroyed.
     pub(crate) async fn forget(&self, project: &ProjectId) {
         self.known.lock().await.remove(project);

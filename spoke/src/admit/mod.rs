@@ -16,6 +16,7 @@ mod keys;
 mod permits;
 mod row_filter;
 mod slots;
+mod told;
 mod under;
 mod user;
 mod view;
@@ -26,7 +27,9 @@ use crate::{
     optout::Excluded,
     publish::{PublishError, State, Store},
     receive::{Envelope, Question},
+    results::{Place, Results},
     rules::Rules,
+    watch::{Meters, Now, Watched},
 };
 use datafusion::{
     execution::{SessionState, SessionStateBuilder, runtime_env::RuntimeEnv},
@@ -79,6 +82,8 @@ pub struct Context {
     pub(crate) audit: Audit,
     /// what was written when it was asked
     pub(crate) entry: Arc<audit::Scan>,
+    /// what can be seen of it
+    pub(crate) watch: Watched,
 }
 
 impl Context {
@@ -99,6 +104,8 @@ pub struct Admitted {
     pub(crate) state: SessionState,
     pub(crate) context: Context,
     pub(crate) slot: OwnedSemaphorePermit,
+    /// where its answer may lie already
+    pub(crate) place: Option<Place>,
     // Keeps the fields' owner the only maker.
     _made_here: MadeHere,
 }
@@ -137,6 +144,8 @@ pub struct Admission {
     template: SessionState,
     slots: Slots,
     rules: Rules,
+    meters: Meters,
+    results: Option<Arc<Results>>,
 }
 
 impl Admission {
@@ -169,7 +178,25 @@ impl Admission {
             template: session(&config.serve, runtime),
             slots: Slots::new(config.serve.max_scans, config.serve.max_waiting),
             rules,
+            meters: Meters::default(),
+            results: Results::new(config.serve.results.as_usize()),
         })
+    }
+
+    /// The numbers of this spoke.
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// How things are at this moment, for the numbers.
+    pub(crate) fn now(&self) -> Now {
+        let engine = self.template.runtime_env();
+        Now {
+            running: self.limits.max_scans.saturating_sub(self.slots.free()),
+            permits: self.permits.live_now(),
+            memory: (engine.memory_pool.reserved() as u64, self.limits.memory.0),
+            spill: engine.disk_manager.used_disk_space(),
+        }
     }
 
     /// Limits of what is read from a request.
@@ -181,6 +208,14 @@ impl Admission {
     /// Drops a project's keys from memory, when its key was destroyed.
     pub(crate) async fn forget(&self, project: &ProjectId) {
         self.keys.forget(project).await;
+        if let Some(results) = &self.results {
+            results.forget(project);
+        }
+    }
+
+    /// Answers that may be given again, when the configuration says so.
+    pub(crate) fn results(&self) -> Option<&Arc<Results>> {
+        self.results.as_ref()
     }
 
     /// Places free for queries at the moment.
@@ -219,20 +254,29 @@ impl Admission {
         let keys = self.keys.project(&question.envelope.project).await?;
         epoch(&question.envelope, &keys)?;
         self.counted(&under.permit).await?;
-        let context = self.context(&question.envelope, deadline, &under, entry);
+        let mut context = self.context(&question.envelope, deadline, &under, entry);
         tracing::info!(
             query = %context.query, project = %context.project, user = %under.asker.user,
             zone = ?question.envelope.zone, permit = %under.permit.id,
             fragment = %fragment::text(&question.fragment, fragment::Literals::Hidden), "asked"
         );
+        let begun = Instant::now();
         let slot = self.slots.enter(deadline).await?;
+        context.watch.waited = begun.elapsed();
         let bound = self.bind(&under.permit, &keys, &question).await;
-        let (plan, state) = bound.inspect_err(|refusal| {
+        let (plan, state, hides, key) = bound.inspect_err(|refusal| {
             let refused = audit::Scan::clone(&context.entry).refused(&refusal.message);
             self.audit.send(&audit::Event::Scan(Box::new(refused)));
         })?;
+        context.watch.open_book = context.watch.enclave && under.shows_rows() && !hides;
         self.audit.write(&audit::Event::Scan(Box::new(audit::Scan::clone(&context.entry)))).await?;
-        Ok(Admitted { plan, state, context, slot, _made_here: MadeHere })
+        let place = self.results.as_ref().zip(key).map(|(results, key)| Place {
+            results: Arc::clone(results),
+            key,
+            project: context.project.clone(),
+            ended: context.ended.clone(),
+        });
+        Ok(Admitted { plan, state, context, slot, place, _made_here: MadeHere })
     }
 
     fn deadline(&self, envelope: &Envelope) -> Result<Instant, Refusal> {
@@ -258,6 +302,7 @@ impl Admission {
             ended: under.ended.clone(),
             audit: self.audit.clone(),
             entry: Arc::new(entry),
+            watch: Watched::new(&self.meters, under.in_enclave()),
         }
     }
 }
@@ -266,7 +311,7 @@ impl Admission {
 fn epoch(envelope: &Envelope, keys: &ProjectKeys) -> Result<(), Refusal> {
     match envelope.epoch {
         Some(asked) if asked != keys.epoch => Err(Refusal::new(
-            Kind::Invalid,
+            Kind::Stale,
             format!("the project's key has another epoch here ({}) than the question; plan it again", keys.epoch),
         )),
         _ => Ok(()),

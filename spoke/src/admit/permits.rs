@@ -68,6 +68,13 @@ impl PermitBook {
         .flatten()
     }
 
+    /// How many permits are live, as the folders were seen last.
+    pub(crate) fn live_now(&self) -> usize {
+        let (known, today) = (self.known.lock().unwrap_or_else(PoisonError::into_inner), today());
+        let Some(book) = &known.book else { return 0 };
+        known.permits.values().filter(|permit| book.state(permit, today) == State::Live).count()
+    }
+
     /// The signed texts of all that counts here.
     pub(crate) async fn statements(self: &Arc<Self>) -> Option<Vec<String>> {
         let book = Arc::clone(self);

@@ -45,9 +45,12 @@ pub(crate) fn compile(
             }
             Expr::Placeholder(_) | Expr::ScalarVariable(..) => Some("variables can't stand in a row filter".to_owned()),
             Expr::ScalarFunction(call)
-                if call.func.signature().volatility == datafusion::logical_expr::Volatility::Volatile =>
+                if call.func.signature().volatility != datafusion::logical_expr::Volatility::Immutable =>
             {
-                Some(format!("function {} gives another value each time", call.name()))
+                Some(format!(
+                    "function {} gives another value at another time; write a constant, such as DATE '2026-01-31'",
+                    call.name()
+                ))
             }
             _ => None,
         };

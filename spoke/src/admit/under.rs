@@ -38,6 +38,16 @@ pub(super) struct Under {
 }
 
 impl Under {
+    /// Whether the answer is shown in the enclave.
+    pub(super) fn in_enclave(&self) -> bool {
+        self.zone == Zone::Enclave
+    }
+
+    /// Whether the permit lets people see rows.
+    pub(super) fn shows_rows(&self) -> bool {
+        self.permit.output == Output::EnclaveRows
+    }
+
     fn request(&self, action: Action) -> Request<'_> {
         let actor = Actor::Person {
             user: &self.asker.user,

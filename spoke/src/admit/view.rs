@@ -13,6 +13,7 @@ use crate::{
     optout::{Except, Excluded},
     pseudonym::Recoder,
     publish::Snapshot,
+    results::Facts,
     scan::{
         permuted::{PermutedScan, Project},
         source::{Pinned, Reading},
@@ -138,9 +139,31 @@ impl PermittedTable {
         &self.schema
     }
 
+    /// Whether rows of the table are kept from the project: by the permit's filter, or because somebody is left out.
+    pub(crate) fn hides_rows(&self) -> bool {
+        self.row_filter.is_some() || !self.left_out.is_empty()
+    }
+
     /// The pinned snapshot.
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.pinned.snapshot
+    }
+
+    /// What its rows follow from, beside the permit, the project's key and the lists of people.
+    pub(crate) fn facts(&self, facts: &mut Facts) {
+        let snapshot = &self.pinned.snapshot;
+        facts.add("table", snapshot.table.as_str().as_bytes());
+        facts.add("snapshot", &snapshot.version.to_le_bytes());
+        // A table that was removed and published again starts from the same version.
+        facts.add("ingest", snapshot.ingest.as_bytes());
+        for file in &snapshot.files {
+            facts.add("file", file.location.as_ref().as_bytes());
+        }
+        facts.add("columns", &schema::fingerprint(&self.schema));
+        // As it was compiled, whatever the text in the permit says.
+        if let Some(filter) = &self.row_filter {
+            facts.add("row filter", filter.to_string().as_bytes());
+        }
     }
 
     fn on_stored(&self, filter: &Expr) -> Option<Expr> {
@@ -156,6 +179,13 @@ impl PermittedTable {
             column_statistics: Statistics::unknown_column(schema),
         }
     }
+}
+
+/// Whether rows of a stored table may be about people, or link to them. Only then does the order in which they lie tell
+/// anything that another project's must not.
+fn has_people(stored: &Schema) -> bool {
+    let reference = stored.metadata().get(schema::TABLE_ROLE).is_some_and(|role| role == schema::REFERENCE);
+    !reference || stored.fields().iter().any(|field| field.metadata().contains_key(schema::ROLE))
 }
 
 impl fmt::Debug for PermittedTable {
@@ -210,22 +240,19 @@ impl TableProvider for PermittedTable {
             }
             conditions.push(session.create_physical_expr(filter, &self.stored_names)?);
         }
+        let order = has_people(&self.pinned.snapshot.schema).then(|| Arc::clone(&self.keys.order));
         let reading = Reading {
             columns,
             conditions,
             except: self.left_out.clone(),
             lists,
-            order: &self.keys.order,
+            order: order.as_deref(),
             parts: session.config().target_partitions(),
         };
         let reader = self.pinned.reader(reading, session.runtime_env(), session.config_options()).await?;
         let recoders = schema.fields().iter().map(|field| self.linking.get(field.name()).cloned()).collect();
         let snapshot = &self.pinned.snapshot;
-        let project = Project {
-            order: Arc::clone(&self.keys.order),
-            recoders,
-            label: format!("{}@{}", snapshot.table, snapshot.version),
-        };
+        let project = Project { order, recoders, label: format!("{}@{}", snapshot.table, snapshot.version) };
         let statistics = self.statistics(&schema);
         Ok(Arc::new(PermutedScan::new(reader, schema, project, limit, statistics)))
     }

@@ -37,12 +37,15 @@ impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = self.config.load()?;
         asynchronous()?.block_on(async move {
+            let name = config.controller.to_string();
+            let traces = runtime::telemetry::serve("spoke", &name, &config.telemetry).map_err(Failure::usage)?;
             let shutdown = runtime::shutdown::on_signal();
             let (ready, bound) = oneshot::channel();
             let mode = if self.listen.is_some() { LinkMode::Listen } else { config.link.mode };
             let announced = announce(self.ready_file, mode, bound);
             let options = ServeOptions { config, listen: self.listen, ready: Some(ready), tap: None, shutdown };
             let (served, announced) = tokio::join!(Box::pin(serve::run(options)), announced);
+            traces.end().await;
             served.map_err(failure)?;
             announced
         })

@@ -42,6 +42,7 @@ fn errors_name_the_line_and_say_what_to_write() {
         ("controller = \"x\"\n[link]\nmode = \"call\"\n", 3, "`dial` or `listen`"),
         ("controller = \"x\"\n[link]\ngateway = \"hub\"\n", 3, "HOST:PORT"),
         ("controller = \"x\"\n[link]\nconnections = 0\n", 3, "at least 1"),
+        ("controller = \"x\"\n[link]\ncompression = \"gzip\"\n", 3, "`auto`, `none`, `lz4`, `zstd`"),
         ("controller = \"x\"\n[serve]\nmax_scans = 0\n", 3, "at least 1"),
         ("controller = \"x\"\n[serve]\nmax_scan = 1\n", 3, "unknown field `max_scan`"),
         ("controller = \"Region H\"\n", 1, "controller id"),

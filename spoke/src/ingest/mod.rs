@@ -18,6 +18,7 @@ mod record;
 mod reject;
 mod source;
 mod summary;
+pub(crate) mod survey;
 mod table;
 mod value;
 mod write;

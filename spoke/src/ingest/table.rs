@@ -195,6 +195,7 @@ impl Work<'_> {
             store_kid: self.kids.store.clone(),
             description: self.decl.description.clone(),
             event_date: self.decl.event_date.clone(),
+            statistics: Some(writer.statistics()),
         };
         let people = writer.people();
         let published = match self.run.store.commit(&self.decl.name, &commit).await {

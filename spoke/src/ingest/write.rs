@@ -1,9 +1,9 @@
 //! Writing the Parquet files of one ingest. They belong to no table until they are committed.
 
-use super::{IngestError, arrange::BATCH};
+use super::{IngestError, arrange::BATCH, survey::Survey};
 use crate::{
     declare::TableDecl,
-    publish::{NewFile, PublishError, Store, disk_full},
+    publish::{NewFile, PublishError, Statistics, Store, disk_full},
 };
 use arrow::{
     array::{Array, AsArray, FixedSizeBinaryArray, RecordBatch},
@@ -47,6 +47,7 @@ pub(crate) struct TableWriter {
     person: Option<usize>,
     last_person: Option<[u8; 16]>,
     people: u64,
+    survey: Survey,
     current: Option<Current>,
     files: Vec<NewFile>,
 }
@@ -108,6 +109,7 @@ impl TableWriter {
             person,
             last_person: None,
             people: 0,
+            survey: Survey::new(&decl.schema(), person),
             current: None,
             files: Vec::new(),
         }
@@ -116,6 +118,7 @@ impl TableWriter {
     /// Writes rows, in the order in which they are to stand.
     pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<(), IngestError> {
         self.count_people(batch);
+        self.survey.add(batch);
         let mut current = match self.current.take() {
             Some(current) => current,
             None => self.begin()?,
@@ -165,6 +168,11 @@ impl TableWriter {
     /// People in what was written; rows must have come sorted by person.
     pub(crate) fn people(&self) -> u64 {
         self.people
+    }
+
+    /// What the rows are like that were written.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.survey.finish()
     }
 
     /// Removes everything that was written.

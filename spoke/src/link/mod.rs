@@ -22,7 +22,7 @@ pub use renew::{GatewayError, nudge, purge};
 #[cfg(test)]
 mod tests;
 
-use crate::{config::SpokeConfig, receive::flight::Surface};
+use crate::{config::SpokeConfig, receive::flight::Surface, watch::Meters};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use connection::Connection;
 use runtime::{
@@ -66,6 +66,8 @@ pub(crate) struct Dial {
     pub(crate) identity: Identity,
     /// told where the first link leads to
     pub(crate) ready: Option<oneshot::Sender<SocketAddr>>,
+    /// counts the links that stand
+    pub(crate) meters: Meters,
 }
 
 impl Dial {
@@ -74,6 +76,7 @@ impl Dial {
         gateway: &str,
         tap: Option<Arc<dyn Tap>>,
         ready: Option<oneshot::Sender<SocketAddr>>,
+        meters: Meters,
     ) -> Self {
         Self {
             gateway: gateway.to_owned(),
@@ -81,6 +84,7 @@ impl Dial {
             connections: config.link.connections,
             identity: Identity { files: config.link_tls(), tap },
             ready,
+            meters,
         }
     }
 }
@@ -93,7 +97,7 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let (renewed, identity) = watch::channel(tls);
-    let standing = Arc::new(Standing::new(dial.connections, dial.ready));
+    let standing = Arc::new(Standing::new(dial.connections, dial.ready, dial.meters));
     let mut tasks = JoinSet::new();
     for _ in 0..dial.connections {
         let connection = Connection {

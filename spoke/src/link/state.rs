@@ -1,5 +1,6 @@
 //! How many links stand, said once when it changes.
 
+use crate::watch::Meters;
 use std::{
     net::SocketAddr,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(super) struct Standing {
     wanted: usize,
+    meters: Meters,
     state: Mutex<State>,
 }
 
@@ -22,14 +24,15 @@ struct State {
 }
 
 impl Standing {
-    pub(super) fn new(wanted: usize, ready: Option<oneshot::Sender<SocketAddr>>) -> Self {
-        Self { wanted, state: Mutex::new(State { up: 0, said: None, ready }) }
+    pub(super) fn new(wanted: usize, ready: Option<oneshot::Sender<SocketAddr>>, meters: Meters) -> Self {
+        Self { wanted, meters, state: Mutex::new(State { up: 0, said: None, ready }) }
     }
 
     /// A link stands.
     pub(super) fn up(&self, hub: &runtime::peer::Peer, gateway: SocketAddr) {
         let mut state = self.lock();
         state.up += 1;
+        self.meters.links(state.up);
         state.said = None;
         if state.up == 1 {
             tracing::info!(%hub, %gateway, wanted = self.wanted, "connected to the hub");
@@ -46,6 +49,7 @@ impl Standing {
     pub(super) fn down(&self) {
         let mut state = self.lock();
         state.up = state.up.saturating_sub(1);
+        self.meters.links(state.up);
         if state.up == 0 {
             tracing::warn!("the connection to the hub is gone: connecting again");
         }

@@ -3,6 +3,7 @@
 //!
 //! INVARIANT: no key is printed, logged or written unsealed; every copy in memory is wiped when dropped.
 
+use super::OrderKey;
 use aes::{
     Aes256,
     cipher::{BlockCipherEncrypt, KeyInit},
@@ -112,6 +113,7 @@ pub(super) fn read(path: &Path, context: &str, pass: &Passphrase) -> Result<Zero
 pub struct StoreKey {
     pub(super) person: Aes256,
     pub(super) key: Aes256,
+    rounding: OrderKey,
     #[zeroize(skip)]
     kid: String,
 }
@@ -129,8 +131,15 @@ impl StoreKey {
         Self {
             person: secret.cipher(Self::CONTEXT, "person"),
             key: secret.cipher(Self::CONTEXT, "key"),
+            rounding: OrderKey::new(&secret.derive(Self::CONTEXT, "statistics")),
             kid: secret.kid(Self::CONTEXT),
         }
+    }
+
+    /// Where the classes begin in which statistics are told.
+    #[must_use]
+    pub fn rounding(&self) -> &OrderKey {
+        &self.rounding
     }
 
     /// A new key in a new sealed file (`keys/store.key`).

@@ -19,7 +19,7 @@ impl std::fmt::Debug for OrderKey {
 }
 
 impl OrderKey {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
         Self { key: Zeroizing::new(*key) }
     }
 

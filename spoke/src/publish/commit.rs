@@ -4,6 +4,7 @@ use super::{
     error::PublishError,
     files,
     snapshot::{self, ROW_GROUPS, Snapshot, property},
+    statistics::Statistics,
     store::Store,
 };
 use crate::declare::{Mode, Text};
@@ -40,6 +41,8 @@ pub struct Commit {
     pub description: Text,
     /// column that says when something happened
     pub event_date: Option<String>,
+    /// what the files' rows are like
+    pub statistics: Option<Statistics>,
 }
 
 /// A written file that is not yet part of its table.
@@ -128,6 +131,7 @@ fn actions(table: &TableName, commit: &Commit, before: Option<&EagerSnapshot>) -
 
     let encoded = snapshot::schema_to_text(&commit.schema)
         .ok_or_else(|| broken(DeltaTableError::Generic("the schema can't be written as text".to_owned())))?;
+    let statistics = statistics(commit, before).map_or_else(String::new, |statistics| statistics.to_text());
     let properties = snapshot::properties([
         (property::SCHEMA, &encoded),
         (property::LINK_KID, &commit.link_kid),
@@ -136,6 +140,7 @@ fn actions(table: &TableName, commit: &Commit, before: Option<&EagerSnapshot>) -
         (property::EN, &commit.description.en),
         (property::EVENT_DATE, commit.event_date.as_deref().unwrap_or_default()),
         (property::INGEST, &commit.ingest),
+        (property::STATISTICS, &statistics),
     ]);
     let id = before.map_or_else(|| uuid::Uuid::new_v4().to_string(), |before| before.metadata().id().to_owned());
     let metadata = json!({
@@ -172,6 +177,18 @@ fn actions(table: &TableName, commit: &Commit, before: Option<&EagerSnapshot>) -
         );
     }
     Ok(actions)
+}
+
+/// Of all the table's files after the commit.
+fn statistics(commit: &Commit, before: Option<&EagerSnapshot>) -> Option<Statistics> {
+    let own = commit.statistics.as_ref()?;
+    match before.filter(|_| commit.mode == Mode::Append) {
+        None => Some(own.clone()),
+        Some(before) => {
+            let before = snapshot::statistics(before.metadata().configuration())?;
+            Statistics::clone(&before).and(own)
+        }
+    }
 }
 
 /// The kernel's actions have no constructors; their JSON form is the Delta protocol's own.

@@ -10,21 +10,26 @@ mod commit;
 mod error;
 mod files;
 mod pins;
+mod sketch;
 mod snapshot;
 mod state;
+mod statistics;
 mod store;
 mod vacuum;
 
 pub use commit::{Commit, NewFile, Published};
 pub use error::PublishError;
 pub use pins::Pin;
+pub use sketch::Sketch;
 pub use snapshot::{DataFile, Snapshot};
 pub use state::State;
+pub use statistics::{ColumnStatistics, Common, Statistics};
 pub use store::Store;
 pub use vacuum::Vacuumed;
 
 pub(crate) use columns::ParquetObject;
 pub(crate) use error::disk_full;
+pub(crate) use sketch::hash as value_hash;
 pub(crate) use store::with_environment;
 
 #[cfg(test)]

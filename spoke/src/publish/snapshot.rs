@@ -1,6 +1,6 @@
 //! One version of a published table: its files, and what the spoke that published it says about it.
 
-use super::{error::PublishError, store::Store};
+use super::{error::PublishError, statistics::Statistics, store::Store};
 use crate::declare::Text;
 use arrow::{
     datatypes::{Schema, SchemaRef},
@@ -21,6 +21,7 @@ pub(super) mod property {
     pub(crate) const EN: &str = "eger.en";
     pub(crate) const EVENT_DATE: &str = "eger.event_date";
     pub(crate) const INGEST: &str = "eger.ingest";
+    pub(crate) const STATISTICS: &str = "eger.statistics";
 }
 
 /// Tag of a data file: how many row groups it has.
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub event_date: Option<String>,
     /// id of the ingest that made this version
     pub ingest: String,
+    /// what its rows are like; none when it was published by a spoke that counted nothing
+    pub statistics: Option<Arc<Statistics>>,
 }
 
 /// A file of a snapshot.
@@ -122,7 +125,12 @@ pub(super) fn from_log(store: &Store, table: &TableName, eager: &EagerSnapshot) 
         description: Text { da: text(property::DA), en: text(property::EN) },
         event_date: properties.get(property::EVENT_DATE).filter(|column| !column.is_empty()).cloned(),
         ingest: text(property::INGEST),
+        statistics: statistics(properties),
     })
+}
+
+pub(super) fn statistics(properties: &HashMap<String, String>) -> Option<Arc<Statistics>> {
+    properties.get(property::STATISTICS).and_then(|text| Statistics::from_text(text)).map(Arc::new)
 }
 
 /// An Arrow schema as text: Delta's own types can't say fixed-size binary.
@@ -141,7 +149,7 @@ fn schema_from_text(text: &str) -> Option<Schema> {
 }
 
 /// Properties that a commit writes.
-pub(super) fn properties(parts: [(&str, &str); 7]) -> HashMap<String, String> {
+pub(super) fn properties(parts: [(&str, &str); 8]) -> HashMap<String, String> {
     let mut all: HashMap<String, String> =
         parts.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     // Pinned snapshots are read from the log by version, however old: nobody may tidy it away.

@@ -8,10 +8,12 @@ use crate::config::SpokeConfig;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use futures::TryStreamExt;
+use lru::LruCache;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, path::Path, prefix::PrefixStore};
 use proto::ids::TableName;
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -26,7 +28,14 @@ pub struct Store {
     url: ObjectStoreUrl,
     local: Option<PathBuf>,
     cache: Arc<Mutex<Cache>>,
+    pinned: Arc<Mutex<Pinned>>,
 }
+
+/// Older versions that were read for projects that pinned them.
+type Pinned = LruCache<(TableName, i64), (ObjectMeta, Arc<Snapshot>)>;
+
+/// Older versions in memory: their lists of files can be long.
+const PINNED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
 /// Snapshots that were read, each with the log entry that made it.
 type Cache = HashMap<TableName, (ObjectMeta, Arc<Snapshot>)>;
@@ -75,7 +84,15 @@ impl Store {
         }
         let url = if local.is_some() { "file://" } else { &parsed[..Position::BeforePath] };
         let url = ObjectStoreUrl::parse(url).map_err(|error| address(error.to_string()))?;
-        Ok(Self { root: Arc::from(root), base, prefix, url, local, cache: Arc::default() })
+        Ok(Self {
+            root: Arc::from(root),
+            base,
+            prefix,
+            url,
+            local,
+            cache: Arc::default(),
+            pinned: Arc::new(Mutex::new(LruCache::new(PINNED))),
+        })
     }
 
     /// The same tables through another object store, such as one that fails.
@@ -125,10 +142,27 @@ impl Store {
 
     /// A table as it was at one version, for projects that pinned it.
     ///
+    /// Costs one small request when it was read before and the log entry that made it is the same.
+    ///
     /// # Errors
     /// When there is no such version or it can't be read.
     pub async fn snapshot_at(&self, table: &TableName, version: i64) -> Result<Arc<Snapshot>, PublishError> {
-        snapshot::read(self, table, &self.log(table), Some(version)).await.map(Arc::new)
+        let known = || self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (table.clone(), version);
+        // Without its entry, which a clean-up of the log may have taken, it is read each time.
+        let commit = self.root.head(&self.commit_path(table, version)).await.ok();
+        let cached = known().get(&place).cloned();
+        if let (Some(now), Some((then, snapshot))) = (&commit, cached)
+            && same(now, &then)
+        {
+            return Ok(snapshot);
+        }
+        let snapshot = Arc::new(snapshot::read(self, table, &self.log(table), Some(version)).await?);
+        match commit {
+            Some(commit) => drop(known().put(place, (commit, Arc::clone(&snapshot)))),
+            None => drop(known().pop(&place)),
+        }
+        Ok(snapshot)
     }
 
     /// Every published table.
@@ -157,14 +191,12 @@ impl Store {
 
     async fn still_current(&self, table: &TableName, commit: &ObjectMeta, version: i64) -> Result<bool, PublishError> {
         let failed = |error| PublishError::store(format!("the log of table '{table}'"), error);
-        let same = match self.root.head(&self.commit_path(table, version)).await {
-            Ok(now) => {
-                now.last_modified == commit.last_modified && now.size == commit.size && now.e_tag == commit.e_tag
-            }
+        let unchanged = match self.root.head(&self.commit_path(table, version)).await {
+            Ok(now) => same(&now, commit),
             Err(object_store::Error::NotFound { .. }) => false,
             Err(error) => return Err(failed(error)),
         };
-        if !same {
+        if !unchanged {
             return Ok(false);
         }
         match self.root.head(&self.commit_path(table, version + 1)).await {
@@ -216,6 +248,11 @@ impl Store {
             .await
             .map_err(|error| PublishError::store(format!("listing {path}"), error))
     }
+}
+
+/// Whether an object is the one that was looked at before.
+fn same(now: &ObjectMeta, then: &ObjectMeta) -> bool {
+    now.last_modified == then.last_modified && now.size == then.size && now.e_tag == then.e_tag
 }
 
 /// Credentials may come from the environment, so that they need not stand in `spoke.toml`.

@@ -41,6 +41,7 @@ fn commit(ingest: &str, mode: Mode, files: Vec<NewFile>) -> Commit {
         store_kid: "s".to_owned(),
         description: Text { da: "æ".to_owned(), en: String::new() },
         event_date: None,
+        statistics: None,
     }
 }
 

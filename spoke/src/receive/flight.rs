@@ -6,7 +6,7 @@
 
 use super::Question;
 use crate::{
-    admit::Admission,
+    admit::{Admission, Context},
     approve::inbox::Inbox,
     member::Duties,
     reply,
@@ -19,7 +19,11 @@ use arrow_flight::{
 };
 use futures::{StreamExt, stream, stream::BoxStream};
 use proto::refusal::{Kind, Refusal};
-use runtime::{peer::Peer, tls::peer_of};
+use runtime::{
+    peer::Peer,
+    telemetry::{TraceParent, spans::TARGET},
+    tls::peer_of,
+};
 use std::{sync::Arc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -37,6 +41,8 @@ pub(crate) struct Surface {
     pub(crate) inbox: Inbox,
     /// keys of projects, checkpoints of logs
     pub(crate) duties: Arc<Duties>,
+    /// how fast answers leave
+    pub(crate) pace: reply::Pace,
     /// cancelled when running answers have to end
     pub(crate) stop: CancellationToken,
 }
@@ -63,10 +69,18 @@ impl Surface {
         ticket: &[u8],
         arrived: Instant,
     ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Refusal> {
+        let meters = self.admission.meters().clone();
         let question = Question::from_ticket(ticket, self.admission.fragment_limits()).inspect_err(|refusal| {
             tracing::warn!(reason = %refusal, "refused a malformed question");
+            meters.refused(refusal.kind);
         })?;
+        let trace = tracing::info_span!(
+            target: TARGET, parent: None, "question", outcome = tracing::field::Empty, otel.kind = "server"
+        );
+        TraceParent::parse(&question.envelope.traceparent).adopt(&trace);
+        let lists = question.keys.len();
         let query = question.envelope.query_id;
+        let pace = self.pace.of(&question.accepts);
         let span = tracing::info_span!(
             "query", %query, project = %question.envelope.project,
             trace = %question.envelope.traceparent
@@ -74,18 +88,48 @@ impl Surface {
         let admission = Arc::clone(&self.admission);
         let (running, admission) = async move {
             // Large futures: kept on the heap, not in the connection's task.
-            let admitted = Box::pin(admission.admit(question)).await.inspect_err(|refusal| {
+            let admit = tracing::info_span!(target: TARGET, parent: &trace, "admit");
+            let admitted = Box::pin(admission.admit(question)).instrument(admit).await;
+            let mut admitted = admitted.inspect_err(|refusal| {
                 tracing::info!(%query, reason = %refusal, "refused");
+                trace.record("outcome", "refused");
+                meters.refused(refusal.kind);
             })?;
             let admission = arrived.elapsed();
-            let context = admitted.context.clone();
+            meters.admitted(admission, admitted.context.watch.waited, lists);
+            admitted.context.watch.trace = trace.clone();
             // What was asked and never ran has its end in the audit log too.
-            let running = Box::pin(scan::run(admitted)).await.inspect_err(|_| context.over(0, 0, "failed", 0))?;
+            let mut begun = Begun(Some(admitted.context.clone()));
+            let scan = tracing::info_span!(target: TARGET, parent: &trace, "scan");
+            let running = Box::pin(scan::run(admitted)).instrument(scan).await;
+            let running = running.inspect_err(|refusal| {
+                trace.record("outcome", "failed");
+                meters.refused(refusal.kind);
+                begun.over("failed");
+            })?;
+            begun.0 = None;
             Ok::<_, Refusal>((running, admission))
         }
         .instrument(span.clone())
         .await?;
-        Ok(reply::stream(running, admission, self.stop.clone(), span))
+        Ok(reply::stream(running, admission, pace, self.stop.clone(), span))
+    }
+}
+
+/// A question that was let in and has no rows yet. Dropped then, its caller has gone away.
+struct Begun(Option<Context>);
+
+impl Begun {
+    fn over(&mut self, outcome: &'static str) {
+        if let Some(context) = self.0.take() {
+            context.over(0, 0, outcome, 0);
+        }
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.over("the caller went away");
     }
 }
 

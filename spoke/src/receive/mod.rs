@@ -13,7 +13,7 @@ use proto::{
     fragment::{self, Limits},
     plan::keys::Keys,
     refusal::{Kind, Refusal},
-    wire::Fragment,
+    wire::{Compression, Fragment},
 };
 use std::sync::Arc;
 
@@ -28,6 +28,10 @@ pub struct Question {
     pub fingerprint: Option<[u8; 32]>,
     /// lists of keys that the fragment speaks of
     pub keys: Vec<Arc<Keys>>,
+    /// tables with the only version of each that the question holds of
+    pub versions: Vec<(String, i64)>,
+    /// how the answer may be compressed
+    pub accepts: Vec<Compression>,
 }
 
 impl Question {
@@ -43,8 +47,12 @@ impl Question {
             [] => None,
             bytes => Some(bytes.try_into().map_err(|_| incomplete())?),
         };
+        // What a newer hub reads besides is none of ours.
+        let accepts = request.accepts().collect();
         let keys = request.keys.into_iter().map(|list| Arc::new(Keys::from_wire(list))).collect();
-        Ok(Self { envelope, fragment: request.fragment.ok_or_else(incomplete)?, fingerprint, keys })
+        let versions = request.versions.into_iter().map(|version| (version.table, version.snapshot)).collect();
+        let fragment = request.fragment.ok_or_else(incomplete)?;
+        Ok(Self { envelope, fragment, fingerprint, keys, versions, accepts })
     }
 
     /// Names of the tables that are read.

@@ -79,7 +79,8 @@ impl Shared {
 
 impl Bounded {
     pub(crate) fn new(running: Running, admission: Duration, stop: CancellationToken, span: Span) -> Self {
-        let Running { context, rows, slot, work, schema: _ } = running;
+        let Running { mut context, rows, slot, work, schema: _ } = running;
+        context.watch.replies();
         let until = (context.deadline, context.ended.clone(), stop);
         let account = Account {
             context,
@@ -188,6 +189,7 @@ impl Account {
     fn end(&mut self, outcome: &'static str) -> audit::Event {
         self.outcome = Some(outcome);
         self.written = true;
+        self.context.watch.whole(&self.work.effort(), self.started.elapsed());
         self.context.answered(self.rows, self.bytes, outcome, millis(self.started.elapsed()))
     }
 }
@@ -200,6 +202,7 @@ impl Drop for Account {
         if !self.written {
             self.context.over(self.rows, self.bytes, outcome, ms);
         }
+        self.context.watch.over(outcome, self.rows, self.bytes, &effort);
         tracing::info!(
             query = %self.context.query,
             outcome,
@@ -208,6 +211,7 @@ impl Drop for Account {
             ms,
             admit_ms = micros(self.admission),
             close_ms = micros(self.closing),
+            kept = self.work.kept(),
             scanned_bytes = effort.bytes_scanned,
             groups_pruned = effort.row_groups_pruned,
             groups_read = effort.row_groups_matched,

@@ -7,51 +7,52 @@
 //! INVARIANT: an answer ends whole or with an error; it is never cut short in silence.
 
 mod bounded;
+mod encode;
+mod pace;
 mod warden;
 
+pub(crate) use pace::{Pace, Paced, WAYS};
+
 use crate::scan::{Running, failure};
-use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::{FlightData, encode::FlightDataEncoderBuilder, error::FlightError};
+use arrow_flight::FlightData;
 use bounded::Bounded;
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use proto::refusal::{Kind, Refusal};
+use encode::Unsent;
+use futures::{
+    StreamExt, future,
+    stream::{self, BoxStream},
+};
+use proto::measured;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::Span;
 use warden::End;
 
-/// Messages of about so many bytes: large enough to be cheap, small enough to flow.
-const MESSAGE_BYTES: usize = 1 << 20;
-
-/// The answer as a stream of Flight messages. `admission`: how long it took until the question was admitted, for the log.
+/// The answer as a stream of Flight messages, compressed as `pace` finds worth it. `admission`: how long it took until the
+/// question was admitted, for the log.
 pub(crate) fn stream(
     running: Running,
     admission: Duration,
+    pace: Paced,
     stop: CancellationToken,
     span: Span,
 ) -> BoxStream<'static, Result<FlightData, Status>> {
     let schema = Arc::clone(&running.schema);
     let (query, permit) = (running.context.query, running.context.ended.clone());
-    let rows =
-        Bounded::new(running, admission, stop, span).map_err(|refusal| FlightError::Tonic(Box::new(refusal.into())));
-    FlightDataEncoderBuilder::new()
-        .with_schema(schema)
-        .with_options(IpcWriteOptions::default())
-        .with_max_flight_data_size(MESSAGE_BYTES)
-        .build(rows)
-        .map_err(move |error| match error {
-            FlightError::Tonic(status) => *status,
-            FlightError::Arrow(error) => {
-                failure::refusal(&datafusion::error::DataFusionError::ArrowError(Box::new(error), None), &query).into()
-            }
-            // The texts of the others may hold anything.
-            _ => Refusal::new(Kind::Internal, format!("query {query} failed: the answer can't be encoded")).into(),
-        })
+    let told = running.context.watch.told();
+    let rows = Bounded::new(running, admission, stop, span);
+    encode::messages(&schema, rows, pace)
         // What was encoded while the permit lived and not taken by then doesn't leave either.
         .map(move |message| match message {
             Ok(_) if permit.is_cancelled() => Err(End::Permit.refusal(&query).into()),
-            other => other,
+            Ok(message) => Ok(message),
+            Err(Unsent::Ended(refusal)) => Err(refusal.into()),
+            Err(Unsent::Arrow(error)) => {
+                Err(failure::refusal(&datafusion::error::DataFusionError::ArrowError(Box::new(error), None), &query)
+                    .into())
+            }
         })
+        // After the last row, with the final status. Nothing when the answer was not whole.
+        .chain(stream::once(async move { told.get().map(|told| Err(measured::end(told))) }).filter_map(future::ready))
         .boxed()
 }

@@ -1,9 +1,11 @@
 //! The third step of a query at the spoke: run what was admitted, over pinned files, and let rows out under
-//! project pseudonyms in an order that only the project's key explains.
+//! project pseudonyms in an order that only the project's key explains (code lists and other tables without people: as
+//! they lie).
 //!
 //! INVARIANT: [`run`] takes nothing but an [`Admitted`] value, which only `admit` can make.
 //! INVARIANT: a stored pseudonym S never leaves `permuted`; what reads S is not visible to the optimizer.
 
+mod bounds;
 pub(crate) mod failure;
 mod looked_up;
 mod merge;
@@ -12,14 +14,21 @@ pub(crate) mod pieces;
 pub(crate) mod source;
 pub(crate) mod window;
 
-use crate::admit::{Admitted, Context};
+use crate::{
+    admit::{Admitted, Context},
+    results,
+};
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use datafusion::{
     error::DataFusionError,
+    execution::SessionState,
     physical_plan::{ExecutionPlan, metrics::MetricValue},
 };
-use futures::stream::BoxStream;
-use proto::refusal::Refusal;
+use futures::{StreamExt, stream::BoxStream};
+use proto::{
+    plan::stop::{Stop, stoppable},
+    refusal::Refusal,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -42,23 +51,46 @@ pub struct Running {
 /// # Errors
 /// When it can't be planned; the refusal says so without any value.
 pub async fn run(admitted: Admitted) -> Result<Running, Refusal> {
-    let Admitted { plan, state, context, slot, .. } = admitted;
+    let Admitted { plan, state, context, slot, place, .. } = admitted;
+    if let Some(answer) = place.as_ref().and_then(results::Place::find) {
+        let rows = results::again(&answer);
+        return Ok(Running { schema: answer.schema, rows, slot, work: Work { plan: None }, context });
+    }
     let failed = |error: DataFusionError| failure::refusal(&error, &context.query);
     // Planning reads footers, which a slow object store may hold up.
     let planned = tokio::time::timeout_at(context.deadline, state.create_physical_plan(&plan));
     let plan = planned.await.map_err(|_| crate::admit::too_late())?.map_err(failed)?;
+    let stop = Stop::default();
+    let plan = stoppable(plan, &stop).map_err(failed)?;
+    let (schema, rows) = (plan.schema(), started(&plan, &state).map_err(failed)?);
+    // Whoever drops the rows ends what makes them.
+    let guard = stop.guard();
+    let rows = rows.inspect(move |_| _ = &guard).boxed();
+    let rows = match place.and_then(|place| results::Filling::new(place, &schema)) {
+        Some(filling) => results::collected(rows, filling),
+        None => rows,
+    };
+    Ok(Running { schema, rows, slot, work: Work { plan: Some(plan) }, context })
+}
+
+/// The rows of all partitions, made by the computing threads.
+fn started(
+    plan: &Arc<dyn ExecutionPlan>,
+    state: &SessionState,
+) -> Result<BoxStream<'static, Result<RecordBatch, DataFusionError>>, DataFusionError> {
+    let _there = runtime::computing::enter();
     let task = state.task_ctx();
-    let streams = (0..plan.properties().output_partitioning().partition_count())
-        .map(|partition| plan.execute(partition, Arc::clone(&task)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed)?;
-    Ok(Running { schema: plan.schema(), rows: merge::in_turn(streams), slot, work: Work { plan }, context })
+    let partitions = 0..plan.properties().output_partitioning().partition_count();
+    let streams =
+        partitions.map(|partition| plan.execute(partition, Arc::clone(&task))).collect::<Result<Vec<_>, _>>()?;
+    Ok(merge::in_turn(streams))
 }
 
 /// What a query has done, read from its operators.
 #[derive(Clone)]
 pub struct Work {
-    plan: Arc<dyn ExecutionPlan>,
+    /// `None`: nothing is scanned, the answer was kept
+    plan: Option<Arc<dyn ExecutionPlan>>,
 }
 
 /// Sums over all scans of a query.
@@ -66,6 +98,8 @@ pub struct Work {
 pub struct Effort {
     /// row groups whose statistics or bloom filter ruled them out, counted once for each piece
     pub row_groups_pruned: usize,
+    /// of these, those that were ruled out before anything was opened
+    pub row_groups_unopened: usize,
     /// row groups that were looked into, counted once for each piece
     pub row_groups_matched: usize,
     /// bytes read from the object store
@@ -85,8 +119,16 @@ impl Work {
     #[must_use]
     pub fn effort(&self) -> Effort {
         let mut effort = Effort::default();
-        sum(self.plan.as_ref(), &mut effort);
+        if let Some(plan) = &self.plan {
+            sum(plan.as_ref(), &mut effort);
+        }
         effort
+    }
+
+    /// Whether nothing was scanned because the answer was kept.
+    #[must_use]
+    pub fn kept(&self) -> bool {
+        self.plan.is_none()
     }
 }
 
@@ -103,6 +145,8 @@ fn sum(plan: &dyn ExecutionPlan, effort: &mut Effort) {
         effort.scan += nanos(permuted::SCAN_TIME);
         effort.rows += count(permuted::ROWS);
         effort.bytes_scanned += count("bytes_scanned");
+        effort.row_groups_unopened += count(permuted::RULED_OUT);
+        effort.row_groups_pruned += count(permuted::RULED_OUT);
         for metric in metrics.iter() {
             if let MetricValue::PruningMetrics { name, pruning_metrics } = metric.value() {
                 match name.as_ref() {

@@ -1,13 +1,13 @@
 //! The one operator through which rows leave a published table.
 //!
-//! It reads a part of the pinned files, turns S into project pseudonyms and shuffles rows. Towards the optimizer it
-//! is a leaf.
+//! It reads a part of the pinned files, turns S into project pseudonyms and shuffles rows. Rows of a table that has no
+//! people pass as they are. Towards the optimizer it is a leaf.
 //!
 //! INVARIANT: the reader inside is not a child. A rule that pushes a filter, a sort or a dynamic filter down the plan
 //! stops here; it would compare project pseudonyms with S. Filters that hold for S come in through
 //! `admit::filters`, and from nowhere else.
 
-use super::window::Window;
+use super::{source::Reader, window::Window};
 use crate::pseudonym::{OrderKey, Recoder};
 use arrow::{
     array::{Array, AsArray, RecordBatchOptions},
@@ -43,11 +43,14 @@ pub(crate) const SCAN_TIME: &str = "scan_time";
 /// Metric: rows that left.
 pub(crate) const ROWS: &str = "permuted_rows";
 
+/// Metric: pieces of row groups that bounds ruled out before anything was opened.
+pub(crate) const RULED_OUT: &str = "pieces_ruled_out";
+
 /// What makes a scan the project's own.
 #[derive(Clone)]
 pub(crate) struct Project {
-    /// order of pieces and rows
-    pub(crate) order: Arc<OrderKey>,
+    /// order of pieces and rows; none for a table that has no people, where there is nobody to be told by it
+    pub(crate) order: Option<Arc<OrderKey>>,
     /// for each output column that holds S, what turns it into the project's pseudonym
     pub(crate) recoders: Vec<Option<Arc<Recoder>>>,
     /// names table and snapshot, so that each has an order of its own
@@ -68,7 +71,7 @@ pub(crate) struct PermutedScan {
 impl PermutedScan {
     /// `reader` gives raw rows whose columns stand in the order of `schema`.
     pub(crate) fn new(
-        reader: Arc<dyn ExecutionPlan>,
+        Reader { reader, ruled_out }: Reader,
         schema: SchemaRef,
         project: Project,
         limit: Option<usize>,
@@ -81,6 +84,8 @@ impl PermutedScan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
+        let metrics = ExecutionPlanMetricsSet::new();
+        MetricBuilder::new(&metrics).global_counter(RULED_OUT).add(ruled_out);
         Self {
             reader,
             schema,
@@ -88,7 +93,7 @@ impl PermutedScan {
             limit,
             statistics: Arc::new(statistics),
             properties: Arc::new(properties),
-            metrics: ExecutionPlanMetricsSet::new(),
+            metrics,
         }
     }
 }
@@ -154,8 +159,27 @@ impl ExecutionPlan for PermutedScan {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rng = self.project.order.rng(format!("rows/{}/{partition}", self.project.label).as_bytes());
         let time = |name: &'static str| MetricBuilder::new(&self.metrics).subset_time(name, partition);
+        let rows = MetricBuilder::new(&self.metrics).counter(ROWS, partition);
+        let Some(order) = &self.project.order else {
+            if self.project.recoders.iter().any(Option::is_some) {
+                return internal_err!("a table without people has a linking column");
+            }
+            let plain = Plain {
+                input: self.reader.execute(partition, context)?,
+                schema: Arc::clone(&self.schema),
+                left: self.limit,
+                scan: time(SCAN_TIME),
+                rows,
+            };
+            let rows =
+                stream::try_unfold(
+                    plain,
+                    |mut plain| async move { Ok(plain.next().await?.map(|batch| (batch, plain))) },
+                );
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)));
+        };
+        let rng = order.rng(format!("rows/{}/{partition}", self.project.label).as_bytes());
         let flow = Flow {
             input: self.reader.execute(partition, Arc::clone(&context))?,
             window: Window::new(self.reader.schema(), rng),
@@ -169,11 +193,38 @@ impl ExecutionPlan for PermutedScan {
             pseudonym: time(PSEUDONYM_TIME),
             shuffle: time(SHUFFLE_TIME),
             scan: time(SCAN_TIME),
-            rows: MetricBuilder::new(&self.metrics).counter(ROWS, partition),
+            rows,
         };
         let rows =
             stream::try_unfold(flow, |mut flow| async move { Ok(flow.next().await?.map(|batch| (batch, flow))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
+    }
+}
+
+/// Rows of a table that has no people.
+struct Plain {
+    input: SendableRecordBatchStream,
+    schema: SchemaRef,
+    left: Option<usize>,
+    scan: Time,
+    rows: Count,
+}
+
+impl Plain {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        let started = std::time::Instant::now();
+        let next = self.input.next().await;
+        self.scan.add_elapsed(started);
+        let Some(batch) = next.transpose()? else { return Ok(None) };
+        let batch = batch.slice(0, batch.num_rows().min(self.left.unwrap_or(usize::MAX)));
+        self.left = self.left.map(|left| left - batch.num_rows());
+        self.rows.add(batch.num_rows());
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns().to_vec();
+        Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?))
     }
 }
 

@@ -53,6 +53,13 @@ pub(crate) fn in_order(files: &[FileRows], key: &OrderKey) -> Vec<Piece> {
     ranked.into_iter().map(|(_, piece)| piece).collect()
 }
 
+/// All row groups of `files`, whole, one after the other: for rows whose order says nothing about anybody.
+pub(crate) fn as_they_lie(files: &[FileRows]) -> Vec<Piece> {
+    let groups = files.iter().enumerate().flat_map(|(file, of)| of.groups.iter().enumerate().map(move |g| (file, g)));
+    let pieces = groups.map(|(file, (group, &rows))| Piece { file, group, start: 0, rows });
+    pieces.filter(|piece| piece.rows > 0).collect()
+}
+
 /// Where a row group of `count` rows is cut.
 fn cut(count: usize, key: &OrderKey, label: &str) -> Vec<(usize, usize)> {
     if count == 0 {
@@ -71,6 +78,13 @@ fn cut(count: usize, key: &OrderKey, label: &str) -> Vec<(usize, usize)> {
     }
     borders.push(count);
     borders.windows(2).filter_map(|w| Some((*w.first()?, *w.get(1)?))).collect()
+}
+
+/// Gives each of `parts` readers a run of pieces that follow one another.
+pub(crate) fn in_runs(pieces: Vec<Piece>, parts: usize) -> Vec<Vec<Piece>> {
+    let each = pieces.len().div_ceil(parts.max(1)).max(1);
+    let runs: Vec<Vec<Piece>> = pieces.chunks(each).map(<[Piece]>::to_vec).collect();
+    if runs.is_empty() { vec![Vec::new()] } else { runs }
 }
 
 /// Deals pieces to `parts` readers, in turn.

@@ -3,6 +3,7 @@
 //! INVARIANT: no folder is listed here; what is not in the snapshot is not read.
 
 use super::{
+    bounds::Possible,
     looked_up::Found,
     pieces::{FileRows, Piece},
 };
@@ -42,6 +43,13 @@ pub(crate) struct Pinned {
     pub(crate) url: ObjectStoreUrl,
 }
 
+/// What reads raw rows.
+pub(crate) struct Reader {
+    pub(crate) reader: Arc<dyn ExecutionPlan>,
+    /// pieces that are not opened, since nothing in them can match
+    pub(crate) ruled_out: usize,
+}
+
 /// What is to be read.
 pub(crate) struct Reading<'a> {
     /// columns of the snapshot's schema, in the order wanted
@@ -53,8 +61,8 @@ pub(crate) struct Reading<'a> {
     /// lists that columns of the snapshot's schema are looked up in, by the columns' places; conditions say so too, these
     /// only spare reading
     pub(crate) lists: Vec<(usize, Arc<Keys>)>,
-    /// the project's order
-    pub(crate) order: &'a OrderKey,
+    /// the project's order; none for a table that has no people: its rows come as they lie
+    pub(crate) order: Option<&'a OrderKey>,
     /// how many readers side by side
     pub(crate) parts: usize,
 }
@@ -80,7 +88,7 @@ impl Pinned {
         stream::iter(reads).buffered(FOOTERS).try_collect().await
     }
 
-    /// An operator that reads raw rows; S stands in them.
+    /// An operator that reads raw rows; S stands in them. Row groups in which nothing can match are not opened.
     ///
     /// # Errors
     /// When a file's footer can't be read, or a condition does not fit the schema.
@@ -89,13 +97,22 @@ impl Pinned {
         reading: Reading<'_>,
         runtime: &RuntimeEnv,
         options: &datafusion::config::ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    ) -> Result<Reader> {
         let files = self.rows(runtime).await?;
-        let pieces = super::pieces::in_order(&files, reading.order);
-        let groups: Vec<FileGroup> = super::pieces::deal(pieces, reading.parts)
+        let possible = Possible::new(&files, &self.snapshot.schema, &reading.conditions);
+        let dealt = match reading.order {
+            Some(order) => super::pieces::deal(super::pieces::in_order(&files, order), reading.parts),
+            None => super::pieces::in_runs(super::pieces::as_they_lie(&files), reading.parts),
+        };
+        let mut ruled_out = 0;
+        // Dealt first and left out then: in which order rows leave doesn't depend on what is left out.
+        let groups: Vec<FileGroup> = dealt
             .into_iter()
-            .map(|part| {
-                FileGroup::new(part.iter().filter_map(|piece| self.file(*piece, &files, &reading.lists)).collect())
+            .map(|mut part| {
+                let all = part.len();
+                part.retain(|piece| possible.in_group(piece.file, piece.group));
+                ruled_out += all - part.len();
+                FileGroup::new(self.files(&part, &files, &reading.lists))
             })
             .collect();
 
@@ -132,18 +149,47 @@ impl Pinned {
             .build();
         let reader: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         if rest.is_empty() {
-            return Ok(reader);
+            return Ok(Reader { reader, ruled_out });
         }
         let condition = datafusion::physical_expr::utils::reassign_expr_columns(conjunction(rest), &reader.schema())?;
         let filter = FilterExecBuilder::new(condition, reader)
             .apply_projection(Some((0..reading.columns.len()).collect()))?
             .build()?;
-        Ok(Arc::new(filter))
+        Ok(Reader { reader: Arc::new(filter), ruled_out })
     }
 
-    /// What is read of a piece; `None` when no list has anything in it.
-    fn file(&self, piece: Piece, files: &[FileRows], lists: &[(usize, Arc<Keys>)]) -> Option<PartitionedFile> {
-        let file = self.snapshot.files.get(piece.file)?;
+    /// What is read of pieces, in their order. Row groups that follow one another in a file are read without opening it
+    /// again.
+    fn files(&self, pieces: &[Piece], files: &[FileRows], lists: &[(usize, Arc<Keys>)]) -> Vec<PartitionedFile> {
+        let mut read: Vec<(Piece, Vec<RowGroupAccess>)> = Vec::new();
+        for &piece in pieces {
+            let Some(access) = self.access(piece, files, lists) else { continue };
+            match read.last_mut() {
+                Some((last, all)) if last.file == piece.file && last.group < piece.group => {
+                    if let Some(place) = all.get_mut(piece.group) {
+                        *place = access;
+                    }
+                    *last = piece;
+                }
+                _ => {
+                    let groups = files.get(piece.file).map_or(0, |file| file.groups.len());
+                    let mut all = vec![RowGroupAccess::Skip; groups];
+                    if let Some(place) = all.get_mut(piece.group) {
+                        *place = access;
+                    }
+                    read.push((piece, all));
+                }
+            }
+        }
+        let file = |(piece, access): (Piece, Vec<RowGroupAccess>)| {
+            let file = PartitionedFile::new_from_meta(self.meta(self.snapshot.files.get(piece.file)?));
+            Some(file.with_extension(ParquetAccessPlan::new(access)))
+        };
+        read.into_iter().filter_map(file).collect()
+    }
+
+    /// What is read of a piece's row group; `None` when no list has anything in it.
+    fn access(&self, piece: Piece, files: &[FileRows], lists: &[(usize, Arc<Keys>)]) -> Option<RowGroupAccess> {
         let FileRows { groups, footer, .. } = files.get(piece.file)?;
         let rows = *groups.get(piece.group)?;
         let mut wanted: Option<RowSelection> = None;
@@ -160,8 +206,7 @@ impl Pinned {
                 }
             }
         }
-        let mut access = vec![RowGroupAccess::Skip; groups.len()];
-        *access.get_mut(piece.group)? = match wanted {
+        Some(match wanted {
             Some(wanted) if !wanted.selects_any() => return None,
             Some(wanted) => RowGroupAccess::Selection(wanted),
             None if piece.rows == rows => RowGroupAccess::Scan,
@@ -170,8 +215,7 @@ impl Pinned {
                 RowSelector::select(piece.rows),
                 RowSelector::skip(rows - piece.start - piece.rows),
             ])),
-        };
-        Some(PartitionedFile::new_from_meta(self.meta(file)).with_extension(ParquetAccessPlan::new(access)))
+        })
     }
 }
 

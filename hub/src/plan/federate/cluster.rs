@@ -2,12 +2,17 @@
 //!
 //! The engine joins in the order in which a statement names its tables. A table of another controller in between would
 //! keep two tables of one spoke apart, and both would travel. So the inner joins of a statement are taken apart into
-//! relations, keys and conditions, and put together again: first those of one spoke that a key connects, then the rest in
-//! its old order.
+//! relations, keys and conditions, and put together again: first those of one spoke that a key connects, then the rest, in
+//! the order that moves and gives least ([`super::order`]).
 //!
 //! INVARIANT: only inner joins are touched, and every key and condition is used exactly once.
 
-use super::{Result, site};
+use super::{
+    Result,
+    estimate::{Estimate, estimate},
+    order::{Edge, cheapest},
+    site,
+};
 use datafusion::{
     common::{
         Column, DFSchema, JoinConstraint, JoinType, NullEquality,
@@ -97,28 +102,50 @@ impl Parts {
                 _ => return Ok(None),
             }
         }
-        let clusters = clusters(&sites, &edges);
-        let order: Vec<usize> = clusters.concat();
-        if order.iter().copied().eq(0..self.relations.len()) && clusters.iter().skip(1).all(|c| c.len() == 1) {
-            // left-deep already
+        let estimates: Vec<Estimate> = self.relations.iter().map(estimate).collect();
+        let values = |(a, b): &(Expr, Expr), (x, y): (usize, usize)| {
+            let of = |place: usize, e: &Expr| match (estimates.get(place), self.relations.get(place)) {
+                (Some(rows), Some(plan)) => rows.distinct(e, plan.schema()),
+                _ => 1.0,
+            };
+            (of(x, a), of(y, b))
+        };
+        let keys: Vec<Edge> = self
+            .keys
+            .iter()
+            .zip(&edges)
+            .map(|(key, parts)| Edge { parts: *parts, values: values(key, *parts) })
+            .collect();
+        let mut clusters = clusters(&sites, &edges);
+        for members in clusters.iter_mut().filter(|members| members.len() > 1) {
+            let Some(order) = cheapest_of(members, &estimates, &keys) else { return Ok(None) };
+            *members = order;
+        }
+        let mut parts = Vec::with_capacity(clusters.len());
+        for members in &clusters {
+            let Some(part) = self.one(members, &mut edges)? else { return Ok(None) };
+            parts.push(part);
+        }
+        let of = |relation: usize| clusters.iter().position(|members| members.contains(&relation)).unwrap_or_default();
+        let between = keys.iter().map(|key| Edge { parts: (of(key.parts.0), of(key.parts.1)), values: key.values });
+        let between: Vec<Edge> = between.filter(|key| key.parts.0 != key.parts.1).collect();
+        let estimates: Vec<Estimate> = parts.iter().map(estimate).collect();
+        let Some(order) = cheapest(&estimates, &between) else { return Ok(None) };
+        let members = order.iter().filter_map(|part| clusters.get(*part)).flatten().copied();
+        if members.eq(0..self.relations.len())
+            && order.iter().skip(1).all(|part| clusters.get(*part).is_some_and(|c| c.len() == 1))
+        {
+            // left-deep, in this order already
             return Ok(None);
         }
         let mut whole: Option<(LogicalPlan, HashSet<usize>)> = None;
-        let mut waiting = clusters;
-        while !waiting.is_empty() {
-            // The next one that a key connects to what is there.
-            let next = match &whole {
-                None => Some(0),
-                Some((_, inside)) => waiting.iter().position(|cluster| connected(cluster, inside, &edges)),
-            };
-            let Some(next) = next else { return Ok(None) };
-            let members = waiting.remove(next);
-            let Some(cluster) = self.one(&members, &mut edges)? else { return Ok(None) };
-            let members: HashSet<usize> = members.into_iter().collect();
+        for place in order {
+            let (Some(part), Some(members)) = (parts.get(place), clusters.get(place)) else { return Ok(None) };
+            let (part, members) = (part.clone(), members.iter().copied().collect());
             whole = Some(match whole.take() {
-                None => (cluster, members),
+                None => (part, members),
                 Some((left, mut inside)) => {
-                    let Some(joined) = self.join(left, &inside, cluster, &members, &mut edges)? else {
+                    let Some(joined) = self.join(left, &inside, part, &members, &mut edges)? else {
                         return Ok(None);
                     };
                     inside.extend(members);
@@ -192,6 +219,18 @@ impl Parts {
         Join::try_new(Arc::new(left), Arc::new(right), on, conjunction(now), kind, constraint, equal, false)
             .map(|join| Some(LogicalPlan::Join(join)))
     }
+}
+
+/// The cheapest order of some relations that keys connect.
+fn cheapest_of(members: &[usize], estimates: &[Estimate], keys: &[Edge]) -> Option<Vec<usize>> {
+    let place = |relation: usize| members.iter().position(|member| *member == relation);
+    let within = keys
+        .iter()
+        .filter_map(|key| Some(Edge { parts: (place(key.parts.0)?, place(key.parts.1)?), values: key.values }));
+    let within: Vec<Edge> = within.collect();
+    let parts = members.iter().map(|member| estimates.get(*member).cloned()).collect::<Option<Vec<_>>>()?;
+    let order = cheapest(&parts, &within)?;
+    order.into_iter().map(|place| members.get(place).copied()).collect()
 }
 
 /// Whether each column of all relations can be told from all others.

@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: a list is complete or holds everything: rows are never left out because keys were missing.
 
+use crate::permit::Permitted;
 use arrow::{
     array::RecordBatch,
     datatypes::{DataType, SchemaRef},
@@ -16,7 +17,7 @@ use datafusion::{
     physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, statistics::StatisticsArgs},
 };
 use futures::{Stream, StreamExt};
-use proto::plan::keys::Keys;
+use proto::{plan::keys::Keys, wire};
 use std::{
     fmt,
     pin::Pin,
@@ -25,8 +26,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Longer lists are not sent: 32 MB of pseudonyms.
-const MAX_KEYS: usize = 2_000_000;
+/// Bytes of a filter while it is filled.
+const FILTER: usize = proto::plan::bloom::MAX_BLOOM;
 /// Memory that a key takes while it is collected, bytes.
 const KEY: usize = 48;
 
@@ -34,9 +35,13 @@ const KEY: usize = 48;
 pub struct KeySlot {
     filling: Mutex<Filling>,
     complete: watch::Sender<Option<Arc<Keys>>>,
+    /// who is told something by it: who gets it, and who gets lists of rows that it left fewer of
+    learners: Mutex<Vec<Permitted<wire::Fragment>>>,
 }
 
 struct Filling {
+    /// longer lists become filters
+    exact: usize,
     keys: Option<Keys>,
     /// partitions that still run; `None` until the first starts
     running: Option<usize>,
@@ -50,10 +55,20 @@ impl fmt::Debug for KeySlot {
 }
 
 impl KeySlot {
-    /// An empty list for keys of this type; `None` when such keys can't be listed.
-    pub(super) fn new(kind: &DataType) -> Option<Self> {
-        let filling = Filling { keys: Some(Keys::empty(kind)?), running: None, memory: None };
-        Some(Self { filling: Mutex::new(filling), complete: watch::channel(None).0 })
+    /// An empty list for keys of this type, of which up to `exact` are listed; `None` when such keys can't be listed.
+    pub(super) fn new(kind: &DataType, exact: usize) -> Option<Self> {
+        let filling = Filling { exact, keys: Some(Keys::empty(kind)?), running: None, memory: None };
+        Some(Self { filling: Mutex::new(filling), complete: watch::channel(None).0, learners: Mutex::default() })
+    }
+
+    /// Who is told something by it.
+    pub(super) fn learners(&self) -> Vec<Permitted<wire::Fragment>> {
+        self.learners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// These are told something by it as well.
+    pub(super) fn tells(&self, learners: impl IntoIterator<Item = Permitted<wire::Fragment>>) {
+        self.learners.lock().unwrap_or_else(PoisonError::into_inner).extend(learners);
     }
 
     /// The list, when it is complete.
@@ -75,13 +90,18 @@ impl KeySlot {
 
     fn add(&self, values: &dyn arrow::array::Array) -> Result<()> {
         let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-        let Filling { keys, memory, .. } = &mut *filling;
+        let Filling { keys, memory, exact, .. } = &mut *filling;
         let Some(list) = keys else { return Ok(()) };
         list.add(values)?;
-        let length = list.len().unwrap_or(0);
-        let fits = memory.as_mut().is_none_or(|memory| memory.try_resize(length * KEY).is_ok());
-        if length > MAX_KEYS || !fits {
-            self.give_up(&mut filling);
+        let mut room = |bytes| memory.as_mut().is_none_or(|memory| memory.try_resize(bytes).is_ok());
+        let mut fits = list.len().is_none_or(|length| room(length * KEY));
+        if list.len().is_some_and(|length| length > *exact) || !fits {
+            fits = room(FILTER);
+            *keys = keys.take().filter(|_| fits).map(Keys::into_bloom);
+        }
+        if !fits {
+            filling.memory = None;
+            self.complete.send_replace(Some(Arc::new(Keys::everything())));
         }
         Ok(())
     }
@@ -123,6 +143,10 @@ pub(super) struct CollectKeysExec {
 impl CollectKeysExec {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, key: Arc<dyn PhysicalExpr>, slot: Arc<KeySlot>) -> Self {
         Self { input, key, slot }
+    }
+
+    pub(super) fn slot(&self) -> &Arc<KeySlot> {
+        &self.slot
     }
 }
 

@@ -6,6 +6,8 @@
 //!
 //! INVARIANT: a list goes only to a controller that [`permit::may_learn`] allows: every controller whose values it holds
 //! names the receiver in its permit. Without that the join works all the same.
+//! INVARIANT: the same holds for whoever is told indirectly: a list that makes the rows fewer of which another list is made
+//! tells its sources' people to the receivers of that one.
 //! INVARIANT: a condition is added only above rows that the join would drop anyway.
 
 use super::{
@@ -36,14 +38,14 @@ type Plan = Arc<dyn ExecutionPlan>;
 /// Lists that one fragment may have.
 const MAX_LISTS: usize = 8;
 
-/// Has join keys sent where that is allowed and makes sense.
+/// Has join keys sent where that is allowed and makes sense; lists of more than `exact` keys as filters.
 ///
 /// # Errors
 /// When a plan can't be built.
-pub(in crate::plan) fn with_key_lists(plan: Plan) -> Result<Plan> {
+pub(in crate::plan) fn with_key_lists(plan: Plan, exact: usize) -> Result<Plan> {
     let looked = plan.transform_up(|node| {
         let changed = match node.downcast_ref::<HashJoinExec>() {
-            Some(join) => looked_at(&node, join)?,
+            Some(join) => looked_at(&node, join, exact)?,
             None => None,
         };
         Ok(changed.map_or_else(|| Transformed::no(node), Transformed::yes))
@@ -51,7 +53,7 @@ pub(in crate::plan) fn with_key_lists(plan: Plan) -> Result<Plan> {
     Ok(looked.data)
 }
 
-fn looked_at(node: &Plan, join: &HashJoinExec) -> Result<Option<Plan>> {
+fn looked_at(node: &Plan, join: &HashJoinExec, exact: usize) -> Result<Option<Plan>> {
     let drops = matches!(
         join.join_type(),
         JoinType::Inner
@@ -76,7 +78,7 @@ fn looked_at(node: &Plan, join: &HashJoinExec) -> Result<Option<Plan>> {
         if !can_list(&kind) || probe.data_type(&right.schema())? != kind {
             continue;
         }
-        let Some(slot) = KeySlot::new(&kind) else { continue };
+        let Some(slot) = KeySlot::new(&kind, exact) else { continue };
         let list = List { slot: Arc::new(slot), sources: &sources };
         if let Some(narrower) = list.narrow(&right, column.index())? {
             right = narrower;
@@ -126,7 +128,21 @@ impl List<'_> {
                 return Ok(None);
             }
             let Some(route) = permit::may_learn(self.sources, scan.question()) else { return Ok(None) };
-            return Ok(scan.looking_up(place, &self.slot, &route).map(|scan| Arc::new(scan) as Plan));
+            let Some(narrower) = scan.looking_up(place, &self.slot, &route) else { return Ok(None) };
+            self.slot.tells([scan.question().clone()]);
+            return Ok(Some(Arc::new(narrower)));
+        }
+        if let Some(collecting) = plan.downcast_ref::<CollectKeysExec>() {
+            // Rows that this list leaves out there are missing in that list, which tells of this one's sources to all who
+            // learn by that one.
+            let learners = collecting.slot().learners();
+            if learners.iter().any(|learner| permit::may_learn(self.sources, learner).is_none()) {
+                return Ok(None);
+            }
+            let [input] = plan.children()[..] else { return Ok(None) };
+            let Some(narrower) = self.narrow(input, place)? else { return Ok(None) };
+            self.slot.tells(learners);
+            return replace_children_if_necessary(Arc::clone(plan), vec![narrower]).map(Some);
         }
         if let Some(union) = plan.downcast_ref::<UnionExec>() {
             let (mut any, mut inputs) = (false, Vec::with_capacity(union.inputs().len()));
@@ -150,8 +166,6 @@ impl List<'_> {
 /// From which input a column comes unchanged, and its place there, when rows of that input may be left out by it.
 fn below(plan: &Plan, place: usize) -> Option<(usize, usize)> {
     let column = |e: &Arc<dyn PhysicalExpr>| e.downcast_ref::<Column>().map(Column::index);
-    // Not below what collects keys itself: rows that this list left out there would tell of its people to the receivers of
-    // that one, whom its sources didn't name.
     if plan.is::<RepartitionExec>() || plan.is::<CoalescePartitionsExec>() {
         return Some((0, place));
     }

@@ -1,6 +1,10 @@
 //! A part of a statement that one spoke answers, as a table of the plan.
 
-use super::{Result, estimate::estimate, site};
+use super::{
+    Result,
+    estimate::{Estimate, estimate},
+    site,
+};
 use crate::{
     permit::{self, Permitted},
     plan::SpokeScanExec,
@@ -10,7 +14,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::{
     catalog::{Session, TableProvider},
-    common::{Column, DataFusionError, Statistics, TableReference, stats::Precision},
+    common::{Column, DataFusionError, TableReference, tree_node::TreeNode},
     datasource::provider_as_source,
     logical_expr::{Expr, LogicalPlan, Projection, TableType, logical_plan::TableScanBuilder},
     physical_plan::ExecutionPlan,
@@ -28,7 +32,7 @@ pub(super) struct SpokePart {
     question: Permitted<wire::Fragment>,
     links: Arc<Links>,
     schema: SchemaRef,
-    rows: usize,
+    expected: Estimate,
 }
 
 /// Whether a part of a statement can be a leaf.
@@ -56,16 +60,18 @@ pub(super) fn of(part: &LogicalPlan) -> Result<Said> {
         }
     }
     let external = |refusal: Refusal| DataFusionError::External(Box::new(refusal));
-    let question = permit::fragment(table.context(), &offers, fragment).map_err(external)?;
+    let mut question = permit::fragment(table.context(), &offers, fragment).map_err(external)?;
+    if shared(&tables) && aggregated(part) {
+        // Its people are added to others': that holds of these versions only.
+        question = question.held();
+    }
     let fields = part.schema().fields().iter().zip(&columns);
     let fields: Vec<Field> = fields.map(|(field, name)| Field::clone(field).with_name(name)).collect();
-    let rows = estimate(part).rows.clamp(1.0, 1e15);
     let provider = SpokePart {
         question,
         links: Arc::clone(table.links()),
         schema: Arc::new(Schema::new_with_metadata(fields, part.schema().metadata().clone())),
-        // a number from 1 to 10^15
-        rows: rows as usize,
+        expected: estimate(part),
     };
     let name = TableReference::bare(format!("at {}", provider.question.controller()));
     let scan = TableScanBuilder::new(name.clone(), provider_as_source(Arc::new(provider))).build()?;
@@ -74,6 +80,14 @@ pub(super) fn of(part: &LogicalPlan) -> Result<Said> {
     });
     let shown = Projection::try_new(shown.collect(), Arc::new(LogicalPlan::TableScan(scan)))?;
     Ok(Said::Leaf(LogicalPlan::Projection(shown)))
+}
+
+fn shared(tables: &[site::Table]) -> bool {
+    tables.iter().any(|table| table.get().is_some_and(|table| table.share().is_some()))
+}
+
+fn aggregated(plan: &LogicalPlan) -> bool {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_)))).unwrap_or(true)
 }
 
 #[async_trait]
@@ -99,10 +113,7 @@ impl TableProvider for SpokePart {
             let refusal = Refusal::new(Kind::Internal, "a part of a statement was changed after it was made");
             return Err(DataFusionError::External(Box::new(refusal)));
         }
-        let mut statistics = Statistics::new_unknown(&self.schema);
-        let width: usize = self.schema.fields().iter().map(|f| f.data_type().primitive_width().unwrap_or(16)).sum();
-        statistics.num_rows = Precision::Inexact(self.rows);
-        statistics.total_byte_size = Precision::Inexact(self.rows.saturating_mul(width.max(1)));
+        let statistics = self.expected.statistics(&self.schema);
         let (question, links) = (self.question.clone(), Arc::clone(&self.links));
         Ok(Arc::new(SpokeScanExec::new(question, links, Arc::clone(&self.schema), statistics)))
     }

@@ -26,6 +26,8 @@ pub(super) struct Parts {
     merged: Vec<Merge>,
     /// the results over the merged columns, in the order of the measures
     results: Vec<Expr>,
+    /// no two spokes share what is counted DISTINCT
+    adds_up: bool,
 }
 
 /// What merges partial results, and what comes of it.
@@ -37,9 +39,15 @@ pub(super) struct Merged {
 struct Merge(Expr);
 
 impl Parts {
-    /// Takes measures apart, or says which one doesn't merge.
-    pub(super) fn of(measures: &[Expr], input: &DFSchema) -> Result<std::result::Result<Self, String>> {
-        let mut parts = Self { distinct: None, partial: Vec::new(), merged: Vec::new(), results: Vec::new() };
+    /// Takes measures apart, or says which one doesn't merge. `disjoint`: whether no two spokes share a value of this.
+    pub(super) fn of(
+        measures: &[Expr],
+        input: &DFSchema,
+        disjoint: &dyn Fn(&Expr) -> bool,
+    ) -> Result<std::result::Result<Self, String>> {
+        // Where the partial aggregates have to group by other values too, counts of people no longer add up.
+        let adds_up = measures.iter().filter_map(different).all(disjoint);
+        let mut parts = Self { distinct: None, partial: Vec::new(), merged: Vec::new(), results: Vec::new(), adds_up };
         for measure in measures {
             match parts.add(measure, input)? {
                 Some(result) => parts.results.push(result),
@@ -103,6 +111,12 @@ impl Parts {
             ))
         };
         let is = |udaf: Arc<AggregateUDF>| function.func == udaf;
+        if different(measure).is_some() && self.adds_up {
+            let counted = self.partial(bare(measure).clone());
+            let total = self.merged(sum_of(counted));
+            // Nobody's count is NULL where there are no rows at all.
+            return Ok(Some(if is(persons_udaf()) { total } else { or_zero(total) }));
+        }
         if is(persons_udaf()) || (is(count::count_udaf()) && params.distinct) {
             return Ok(self.different(argument, filter.as_deref(), is(persons_udaf())));
         }
@@ -184,6 +198,13 @@ impl Parts {
         };
         Some(self.merged(counted))
     }
+}
+
+/// What a measure counts different values of.
+fn different(measure: &Expr) -> Option<&Expr> {
+    let Expr::AggregateFunction(function) = bare(measure) else { return None };
+    let counts = function.func == count::count_udaf() && function.params.distinct;
+    function.params.args.first().filter(|_| counts || function.func == persons_udaf())
 }
 
 /// Names the function and what is special about it; never its argument, which holds constants.

@@ -13,10 +13,14 @@ mod leaf;
 mod mean;
 mod measure;
 mod moments;
+mod order;
+mod selectivity;
+mod share;
 mod site;
 mod split;
 
 pub use collect::KeySlot;
+pub(super) use estimate::of_table;
 pub(super) use keys::with_key_lists;
 
 use datafusion::{
@@ -24,19 +28,34 @@ use datafusion::{
         DataFusionError,
         tree_node::{Transformed, TreeNode},
     },
+    execution::session_state::SessionState,
     logical_expr::{LogicalPlan, Sort},
+    optimizer::{
+        Optimizer, OptimizerRule, optimize_projections::OptimizeProjections, push_down_filter::PushDownFilter,
+    },
 };
 use estimate::estimate;
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, DataFusionError>;
 
-/// Joins in an order in which tables of one spoke meet first; `None`: they are already. The result is to be optimised.
+/// Joins in an order in which tables of one spoke meet first; `None`: they are already. The result is to be tidied.
 ///
 /// # Errors
 /// When a plan can't be built.
 pub(super) fn clustered(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     cluster::ordered(plan)
+}
+
+/// What was put into another order after it had been optimised: conditions back at their tables, columns left out again where
+/// nobody needs them any more. Nothing else can have changed, and all the engine's rules once more would take as long as they did.
+///
+/// # Errors
+/// When a plan can't be built.
+pub(super) fn tidied(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+        vec![Arc::new(PushDownFilter::new()), Arc::new(OptimizeProjections::new())];
+    Optimizer::with_rules(rules).optimize(plan, state, |_, _| {})
 }
 
 /// A statement whose work has been moved, and what stays at the hub though one spoke has all its tables, or could do its

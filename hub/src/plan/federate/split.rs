@@ -1,13 +1,15 @@
 //! Aggregates, and `ORDER BY .. LIMIT`, over several spokes: each spoke does its part, the hub merges.
 //!
 //! `agg(a UNION ALL b)` becomes `merge(agg(a) UNION ALL agg(b))`. Different people, and other DISTINCT counts, don't add up
-//! where spokes share them: then each spoke sends its different (group, person) pairs, with the other measures per pair.
+//! where spokes share them: then each spoke sends its different (group, person) pairs, with the other measures per pair. Where
+//! it was found that no two members of a national table share a person (`plan::disjoint`), they do.
 //!
 //! INVARIANT: an aggregate is taken apart only when all its measures merge exactly; else its rows travel as before.
 
 use super::{
     Result,
     measure::{Merged, Parts},
+    share,
 };
 use datafusion::{
     common::{Column, DFSchema},
@@ -79,7 +81,9 @@ pub(super) fn aggregate(node: &Aggregate, place: Place<'_>) -> Result<Taken> {
         [Expr::GroupingSet(set)] => (set.distinct_expr().into_iter().cloned().collect(), Some(set)),
         exprs => (distinct(exprs), None),
     };
-    let parts = match Parts::of(&node.aggr_expr, node.input.schema())? {
+    // Sets are put together from finer groups, over which one person can be in several.
+    let disjoint = |e: &Expr| sets.is_none() && share::disjoint(e, &branches);
+    let parts = match Parts::of(&node.aggr_expr, node.input.schema(), &disjoint)? {
         Ok(parts) => parts,
         Err(reason) => return Ok(Taken::Whole(reason)),
     };

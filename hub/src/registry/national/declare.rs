@@ -43,6 +43,8 @@ pub enum NationalError {
 pub enum Persons {
     /// they can: people move, and are counted once all the same
     Overlapping,
+    /// nobody is, which the hub finds out before it rests on it
+    Disjoint,
 }
 
 /// A declared table.
@@ -239,6 +241,13 @@ fn check(table: &National) -> Result<(), (String, String)> {
             return wrong(field("name"), "stands there twice. Remove one of them");
         }
     }
+    let people = table.columns.iter().filter(|column| column.kind == Kind::Person).count();
+    if table.persons == Persons::Disjoint && people != 1 {
+        return wrong(
+            "persons".to_owned(),
+            "members are disjoint in the people of one column of type person, no more or fewer",
+        );
+    }
     if table.members.len() < 2 {
         return wrong("member".to_owned(), "a national table has at least two [[member]]s");
     }
@@ -314,6 +323,9 @@ mod tests {
             let text = format!("{LAB}{more}\n");
             assert!(said(&text).contains(says), "{more}: {}", said(&text));
         }
+        assert_eq!(said(&LAB.replace("overlapping", "disjoint")), "1 tables");
+        let nobody = LAB.replace("overlapping", "disjoint").replace("type = \"person\"", "type = \"key\"");
+        assert!(said(&nobody).contains("field persons"), "{}", said(&nobody));
         assert!(said("persons = \"overlapping\"\ncolumn = []\nmember = []").contains("column"));
         assert!(load(Path::new("/nowhere/at/all")).unwrap().is_empty());
     }

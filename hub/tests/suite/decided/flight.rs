@@ -139,6 +139,10 @@ impl Calls {
                 let body = CancelFlightInfoRequest::new(self.info.clone()).encode_to_vec();
                 self.client.action("CancelFlightInfo", body).await.map(drop)
             }
+            "eger.v1.progress" => {
+                let told: hub::receive::ToSign = serde_json::from_slice(&self.info.app_metadata).unwrap();
+                self.client.action(name, told.query_id.to_string().into_bytes()).await.map(drop)
+            }
             "eger.v1.issuers" | "SetSessionOptions" | "GetSessionOptions" | "CloseSession" => {
                 self.client.action(name, Vec::new()).await.map(drop)
             }

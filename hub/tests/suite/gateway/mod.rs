@@ -68,7 +68,7 @@ async fn joined(house: &House, controller: &str) -> Tls {
     identity(house.path(), &key, &reply)
 }
 
-async fn connected(house: &House, spoke: &Spoke) -> (Tls, Dialled) {
+pub(super) async fn connected(house: &House, spoke: &Spoke) -> (Tls, Dialled) {
     let tls = joined(house, &spoke.controller).await;
     let link = spoke.dial(house.gateway(), &tls).await.unwrap();
     (tls, link)

@@ -25,10 +25,12 @@ fn ticket(controller: Option<&str>) -> Request<Ticket> {
     };
     let rows = plan::read(&"lab_forsker".parse().unwrap(), &["pnr".to_owned(), "value".to_owned()]);
     let scan = wire::ScanRequest {
+        versions: Vec::new(),
         envelope: Some(envelope),
         fragment: Some(plan::fragment(rows)),
         schema_fingerprint: vec![],
         keys: Vec::new(),
+        accepts: Vec::new(),
     };
     let mut request = Request::new(Ticket { ticket: scan.encode_to_vec().into() });
     if let Some(controller) = controller {

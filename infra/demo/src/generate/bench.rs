@@ -9,7 +9,7 @@ use super::day::Day;
 use super::number::Numbers;
 use super::population::{FIRST, LAST, Person};
 use super::sheet::Sheet;
-use super::{GenerateError, TableSummary};
+use super::{GenerateError, Options, TableSummary, everybody};
 use crate::registers::{LMDB, Table};
 
 /// Prescriptions with five columns; form and controller as the demo's.
@@ -22,6 +22,16 @@ pub fn prescriptions(path: &Path, people: u32, rows: u64, seed: u64) -> Result<T
     let mut numbers = Numbers::default();
     let people: Vec<u64> = (0..people.max(1)).map(|_| Person::draw(&mut rng, &mut numbers).number).collect();
     drop(numbers);
+    write(path, &people, rows, &mut rng)
+}
+
+/// Writes `rows` prescriptions of the people whom the registers of the same options are about.
+pub fn outcomes(path: &Path, options: &Options, rows: u64) -> Result<TableSummary, GenerateError> {
+    let people: Vec<u64> = everybody(options).map(|(person, _)| person.number).collect();
+    write(path, &people, rows, &mut ChaCha8Rng::seed_from_u64(options.seed ^ rows))
+}
+
+fn write(path: &Path, people: &[u64], rows: u64, rng: &mut ChaCha8Rng) -> Result<TableSummary, GenerateError> {
     let mut sheet = Sheet::create(&PRESCRIPTIONS, &[path.to_path_buf()]).map_err(|e| GenerateError::write(path, e))?;
     let span = LAST.0 - FIRST.0;
     for row in 0..rows {

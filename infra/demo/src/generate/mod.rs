@@ -12,6 +12,7 @@ mod number;
 mod places;
 mod population;
 mod sheet;
+pub(crate) mod spread;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -102,14 +103,9 @@ pub fn registers(
         return Err(GenerateError::People(options.people));
     }
     let mut sheets = open(dir)?;
-    let mut numbers = Numbers::default();
-    for i in 0..options.people {
-        // a stream of one's own: a person's life does not hang on what happened to the one before
-        let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        rng.set_stream(u64::from(i));
-        let person = Person::draw(&mut rng, &mut numbers);
+    for (i, (person, mut rng)) in (0..).zip(everybody(options)) {
         life::write(&person, &mut rng, &mut sheets).map_err(|e| GenerateError::write(dir, e))?;
-        if i % 1_000 == 0 {
+        if i % 1_000_u32 == 0 {
             progress(i);
         }
     }
@@ -128,6 +124,17 @@ pub fn registers(
         summaries.push(TableSummary::of(table, &sheet));
     }
     Ok(summaries)
+}
+
+/// The people of these options, each with what else is drawn for them: a stream of one's own, so that a person's life does
+/// not hang on what happened to the one before.
+fn everybody(options: &Options) -> impl Iterator<Item = (Person, ChaCha8Rng)> {
+    let (seed, mut numbers) = (options.seed, Numbers::default());
+    (0..options.people).map(move |i| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(u64::from(i));
+        (Person::draw(&mut rng, &mut numbers), rng)
+    })
 }
 
 fn open(dir: &Path) -> Result<Sheets, GenerateError> {

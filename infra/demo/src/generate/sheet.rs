@@ -60,6 +60,10 @@ impl Sheet {
         Ok(sheet)
     }
 
+    pub(crate) fn table(&self) -> &'static Table {
+        self.table
+    }
+
     pub(crate) fn text(&mut self, text: &str) {
         let form = &self.table.form;
         let special = |b: u8| b == form.delimiter || b == b'"' || b == b'\n' || b == b'\r';

@@ -1,4 +1,5 @@
-//! The platform as processes on loopback: one custodian, four spokes, one hub, one issuer of access tokens, in one folder.
+//! The platform as processes on loopback: one custodian, a spoke for each controller, one hub, one issuer of access tokens, in
+//! one folder.
 //!
 //! ```text
 //! DIR/registers/<controller>/   the controllers' own files, as generated
@@ -28,8 +29,8 @@ pub use self::child::{Outcome, Output};
 pub use self::error::PlatformError;
 pub use self::project::AlsoAsked;
 pub use self::setup::wipe;
+use crate::cast::Cast;
 use crate::generate;
-use crate::registers::CONTROLLERS;
 
 /// The demo's project.
 pub const PROJECT: &str = "diabetes";
@@ -45,8 +46,14 @@ pub struct Options {
     pub dir: PathBuf,
     /// A program that plays `--role custodian|spoke|hub|issuer -- ARGUMENTS`, such as this one.
     pub program: PathBuf,
+    /// Who takes part, and what each holds.
+    pub cast: Cast,
     /// What to generate when nothing has been generated there.
     pub registers: generate::Options,
+    /// Researchers of the project beside [`USER`].
+    pub researchers: Vec<String>,
+    /// The hub's execution profile; without one it measures this machine.
+    pub profile: Option<PathBuf>,
     /// Whether ingests show their progress on the terminal.
     pub live: bool,
     /// Tables that the project asks for beside the registers' own.
@@ -66,7 +73,10 @@ impl Options {
         Options {
             dir: dir.into(),
             program: program.into(),
+            cast: Cast::demo(),
             registers: generate::Options { people, seed: 1 },
+            researchers: Vec::new(),
+            profile: None,
             live: false,
             also: Vec::new(),
             population: 0,
@@ -139,15 +149,21 @@ impl Platform {
     /// Makes what is missing, ingests unless that has been done, and starts everything.
     pub async fn start(options: Options) -> Result<Platform, PlatformError> {
         let mut platform = Platform::prepare(options).await?;
-        platform.start_part(Part::Custodian).await?;
-        platform.start_part(Part::Issuer).await?;
-        let done = platform.options.dir.join("ingested");
+        platform.start_all().await?;
+        Ok(platform)
+    }
+
+    /// Ingests unless that has been done, and starts everything that doesn't run.
+    pub async fn start_all(&mut self) -> Result<(), PlatformError> {
+        self.start_part(Part::Custodian).await?;
+        self.start_part(Part::Issuer).await?;
+        let done = self.options.dir.join("ingested");
         if done.exists() {
-            platform.step("reuse what an earlier start published: nothing is ingested");
+            self.step("reuse what an earlier start published: nothing is ingested");
         } else {
-            for controller in CONTROLLERS {
-                platform.step(&format!("ingest at {}", controller.id));
-                let outcome = platform.ingest(controller.id, &[]).await?;
+            for controller in self.options.cast.controllers {
+                self.step(&format!("ingest at {}", controller.id));
+                let outcome = self.ingest(controller.id, &[]).await?;
                 if !outcome.success() {
                     return Err(PlatformError::Command {
                         what: format!("spoke ingest at {}", controller.id),
@@ -155,15 +171,15 @@ impl Platform {
                         said: outcome.text,
                     });
                 }
-                platform.note(outcome.text.trim_end());
+                self.note(outcome.text.trim_end());
             }
             child::write(&done, "every table of every controller\n")?;
         }
-        platform.start_part(Part::Hub).await?;
-        for controller in CONTROLLERS {
-            platform.start_part(Part::Spoke(controller.id)).await?;
+        self.start_part(Part::Hub).await?;
+        for controller in self.options.cast.controllers {
+            self.start_part(Part::Spoke(controller.id)).await?;
         }
-        Ok(platform)
+        Ok(())
     }
 
     /// Generates and sets up everything without starting or ingesting anything.
@@ -179,7 +195,7 @@ impl Platform {
         setup::registers(&options)?;
         setup::parties(&options, &program).await?;
         let issuer = setup::issuer_url(&options.dir)?;
-        let token = setup::token(&options, &program).await?;
+        let token = setup::token(&options, &program, USER).await?;
         let (children, addresses) = (BTreeMap::new(), BTreeMap::new());
         Ok(Platform { options, program, children, addresses, issuer, token, _lock: lock })
     }
@@ -212,6 +228,7 @@ impl Platform {
                 args.extend(["--listen-api".into(), listen("api").into()]);
                 args.extend(["--listen-open".into(), listen("open").into()]);
                 args.extend(["--listen-enclave".into(), listen("enclave").into()]);
+                args.extend(self.options.profile.iter().flat_map(|profile| ["--profile".into(), profile.clone()]));
             }
         }
         let role = match part {
@@ -357,6 +374,11 @@ impl Platform {
         &self.token
     }
 
+    /// An access token of another of the project's researchers.
+    pub async fn token_of(&self, user: &str) -> Result<String, PlatformError> {
+        setup::token(&self.options, &self.program, user).await
+    }
+
     /// The whole folder.
     pub fn dir(&self) -> &Path {
         &self.options.dir
@@ -410,7 +432,7 @@ impl Platform {
     /// Writes an address that the system chose into every spoke's configuration where it has such a field already.
     fn tell_spokes(&self, section: &str, key: &str, address: Option<SocketAddr>) -> Result<(), PlatformError> {
         let Some(address) = address else { return Ok(()) };
-        for controller in CONTROLLERS {
+        for controller in self.options.cast.controllers {
             let path = self.spoke_dir(controller.id).join("spoke.toml");
             let value = format!("\"{address}\"");
             child::edit(&path, |text| {

@@ -14,12 +14,7 @@ use policies::application::{
 
 use super::setup::{approver, done, spoke_dir};
 use super::{PROJECT, Part, Platform, PlatformError, USER, child};
-use crate::registers::{CONTROLLERS, tables_of};
 
-/// Makes the project's key.
-const LEAD: &str = "sds";
-/// Makes it when the lead is away.
-const DEPUTY: &str = "dst";
 /// The demo project's name for people.
 const TITLE: &str = "Type 2 diabetes: from prescription to blood sugar";
 /// How long parts, permits and keys may take to come through. Debug builds unseal their keys slowly.
@@ -41,8 +36,14 @@ pub struct AlsoAsked {
 impl Platform {
     /// Opens the demo's project once every spoke and the hub run, unless that has been done.
     pub(super) async fn open_when_all_run(&mut self) -> Result<(), PlatformError> {
-        let all =
-            CONTROLLERS.iter().map(|c| Part::Spoke(c.id)).chain([Part::Hub]).all(|p| self.children.contains_key(&p));
+        let all = self
+            .options
+            .cast
+            .controllers
+            .iter()
+            .map(|c| Part::Spoke(c.id))
+            .chain([Part::Hub])
+            .all(|p| self.children.contains_key(&p));
         if all { self.open_project(PROJECT).await } else { Ok(()) }
     }
 
@@ -62,7 +63,7 @@ impl Platform {
             child::write(&form, &self.form(project).await?)?;
             self.hub_project(&["apply".into(), form.clone()]).await?;
         }
-        for controller in CONTROLLERS {
+        for controller in self.options.cast.controllers {
             self.approve(controller.id, project).await?;
         }
         self.step("the workspace opens, and its key is made");
@@ -115,7 +116,8 @@ impl Platform {
     /// Whether the workspace is open and every member has the project's key.
     async fn ready(&self, project: &str) -> Result<bool, PlatformError> {
         let dir = &self.options.dir;
-        let keys = CONTROLLERS.iter().all(|c| spoke_dir(dir, c.id).join(format!("projects/{project}.key")).exists());
+        let mut all = self.options.cast.controllers.iter();
+        let keys = all.all(|c| spoke_dir(dir, c.id).join(format!("projects/{project}.key")).exists());
         if !keys {
             return Ok(false);
         }
@@ -140,14 +142,15 @@ impl Platform {
     /// The application, with the fingerprints that each controller's `spoke identity` prints.
     async fn form(&self, project: &str) -> Result<String, PlatformError> {
         let today = Utc::now().date_naive();
+        let all = self.options.cast.controllers;
         let mut controllers = Vec::new();
-        for controller in CONTROLLERS {
+        for controller in self.options.cast.controllers {
             let config = spoke_dir(&self.options.dir, controller.id).join("spoke.toml");
             let said =
                 done(&self.program, "spoke", &["identity".into(), "--json".into(), "--config".into(), config]).await?;
             let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
             let fingerprint = |key: &str| said[key]["fingerprint"].as_str().unwrap_or_default().to_owned();
-            let own = tables_of(controller.id).map(|table| TableForm {
+            let own = self.options.cast.tables_of(controller.id).map(|table| TableForm {
                 name: table.name.to_owned(),
                 columns: table.granted_columns().into_iter().map(str::to_owned).collect(),
                 row_filter: table.row_filter.map(str::to_owned),
@@ -166,10 +169,15 @@ impl Platform {
                 signing: fingerprint("signing"),
                 needed: true,
                 // Joins of a cohort with its outcomes move what can match, and no more.
-                key_lists_to: CONTROLLERS.iter().filter(|c| c.id != controller.id).map(|c| c.id.to_owned()).collect(),
+                key_lists_to: all.iter().filter(|c| c.id != controller.id).map(|c| c.id.to_owned()).collect(),
                 tables: own.chain(also).collect(),
             });
         }
+        // The lead makes the project's key; its deputy does when it is away.
+        let (lead, deputy) = match all {
+            [first, lead, ..] => (lead.id, Some(first.id.to_owned())),
+            _ => (all.first().map_or("", |only| only.id), None),
+        };
         let form = Form {
             project: project.to_owned(),
             title: TITLE.to_owned(),
@@ -179,8 +187,8 @@ impl Platform {
             output: "enclave_rows".to_owned(),
             prohibited_uses_acknowledged: true,
             client_signature: false,
-            lead: LEAD.to_owned(),
-            deputy: Some(DEPUTY.to_owned()),
+            lead: lead.to_owned(),
+            deputy,
             period: PeriodForm {
                 from: today.to_string(),
                 to: today.checked_add_days(Days::new(365)).unwrap_or(today).to_string(),
@@ -193,10 +201,12 @@ impl Platform {
             },
             users: std::iter::once(&self.issuer)
                 .chain(&self.options.issuers)
-                .map(|issuer| UserForm {
-                    user: USER.to_owned(),
+                .map(|issuer| (USER, issuer))
+                .chain(self.options.researchers.iter().map(|user| (user.as_str(), &self.issuer)))
+                .map(|(user, issuer)| UserForm {
+                    user: user.to_owned(),
                     issuer: issuer.clone(),
-                    name: "Anna Andersen".to_owned(),
+                    name: if user == USER { "Anna Andersen" } else { "A colleague of Anna's" }.to_owned(),
                 })
                 .collect(),
             purpose: PurposeForm {

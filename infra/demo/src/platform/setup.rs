@@ -13,8 +13,6 @@ use runtime::sign::SigningKey;
 
 use super::child::{self, Program};
 use super::{Options, PlatformError, Progress, USER, settings};
-use crate::generate;
-use crate::registers::{CONTROLLERS, tables_of};
 
 /// Stands in every folder that the demo made.
 const MARK: &str = "demo.lock";
@@ -55,19 +53,25 @@ pub fn wipe(dir: &Path) -> Result<(), PlatformError> {
 /// Generates unless that has been done.
 pub(super) fn registers(options: &Options) -> Result<(), PlatformError> {
     let note = options.dir.join(REGISTERS);
-    let asked = serde_json::json!({ "people": options.registers.people, "seed": options.registers.seed });
+    let mut asked = serde_json::json!({ "people": options.registers.people, "seed": options.registers.seed });
+    if let Some(what) = &options.cast.what {
+        asked["what"] = what.as_str().into();
+    }
     if let Ok(text) = fs::read_to_string(&note) {
         let found: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         if found == asked {
             (options.report)(Progress::Step("reuse the registers of an earlier start"));
             return Ok(());
         }
-        let say = |v: &serde_json::Value| format!("{} people, seed {}", v["people"], v["seed"]);
+        let say = |v: &serde_json::Value| {
+            let what = v["what"].as_str().map_or_else(String::new, |what| format!("{what} of "));
+            format!("{what}{} people, seed {}", v["people"], v["seed"])
+        };
         return Err(PlatformError::Other { dir: options.dir.clone(), found: say(&found), asked: say(&asked) });
     }
     (options.report)(Progress::Step("generate the registers"));
     let report = |people| (options.report)(Progress::People(people));
-    let tables = generate::registers(&options.dir.join("registers"), &options.registers, report)?;
+    let tables = (options.cast.write)(&options.dir.join("registers"), &options.registers, &report)?;
     for table in tables {
         let line = format!(
             "{:<9} {:<15} {:>9} rows, {:>4} of them malformed, {:>6.1} MB",
@@ -102,7 +106,7 @@ pub(super) async fn parties(options: &Options, program: &Program) -> Result<(), 
     let (issuer, issuer_keys) = (issuer_url(dir)?, issuer_dir(dir).join("jwks.json"));
     let trusting = |text: &str| Some(settings::issuers(text, &issuer, &issuer_keys, &options.issuers));
     child::edit(&hub.join("hub.toml"), trusting)?;
-    for controller in CONTROLLERS {
+    for controller in options.cast.controllers {
         let spoke = spoke_dir(dir, controller.id);
         if !spoke.join("keys/identity.key").exists() {
             step(&format!("spoke init {}", controller.id));
@@ -116,7 +120,7 @@ pub(super) async fn parties(options: &Options, program: &Program) -> Result<(), 
         if !keys.join("custodian.pub").exists() {
             enrol(options, program, controller.id).await?;
         }
-        for table in tables_of(controller.id) {
+        for table in options.cast.tables_of(controller.id) {
             let path = spoke.join("tables").join(format!("{}.toml", table.name));
             let text = table.declaration(&dir.join("registers").join(controller.id));
             child::write(&path, &text)?;
@@ -220,14 +224,16 @@ pub(super) fn issuer_url(dir: &Path) -> Result<String, PlatformError> {
     Ok(crate::issuer::settings(&path).map_err(|e| PlatformError::io(&path, e))?.url)
 }
 
-/// A token of the researcher, as a sign-in would bring it.
-pub(super) async fn token(options: &Options, program: &Program) -> Result<String, PlatformError> {
+/// A researcher's token, as a sign-in would bring it.
+pub(super) async fn token(options: &Options, program: &Program, user: &str) -> Result<String, PlatformError> {
     let args = [
         "token".into(),
         "--config".into(),
         issuer_config(&options.dir),
         "--hours".into(),
         TOKEN_HOURS.to_string().into(),
+        "--user".into(),
+        user.into(),
     ];
     Ok(done(program, "issuer", &args).await?.trim().to_owned())
 }

@@ -47,9 +47,16 @@ pub(super) struct Groups {
     counts: Vec<Option<i64>>,
     /// rows of one person often follow each other
     last: Option<Entry>,
+    /// said of a group without rows
+    nobody: Option<i64>,
 }
 
 impl Groups {
+    /// No groups yet; of one without rows `nobody` is said.
+    pub(super) fn new(nobody: Option<i64>) -> Self {
+        Self { nobody, ..Self::default() }
+    }
+
     fn grow(&mut self, groups: usize) {
         if self.counts.len() < groups {
             self.counts.resize(groups, None);
@@ -108,7 +115,7 @@ impl Groups {
 
     /// The count of group 0.
     pub(super) fn first(&self) -> Option<i64> {
-        self.counts.first().copied().flatten()
+        self.counts.first().copied().flatten().or(self.nobody)
     }
 
     /// The state of group 0 as a list.
@@ -160,7 +167,7 @@ impl Groups {
     fn forget(&mut self, groups: usize) -> Result<()> {
         self.last = None;
         if groups >= self.counts.len() {
-            *self = Self::default();
+            *self = Self::new(self.nobody);
             return Ok(());
         }
         self.counts.drain(..groups);
@@ -196,7 +203,7 @@ impl GroupsAccumulator for Groups {
             EmitTo::All => self.counts.len(),
             EmitTo::First(n) => n.min(self.counts.len()),
         };
-        let counts = Int64Array::from_iter(self.counts.iter().take(groups).copied());
+        let counts = Int64Array::from_iter(self.counts.iter().take(groups).map(|count| count.or(self.nobody)));
         self.forget(groups)?;
         Ok(Arc::new(counts))
     }

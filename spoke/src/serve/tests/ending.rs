@@ -143,8 +143,13 @@ async fn hostile_hub_that_does_not_read_on_keeps_no_answer_running_after_a_revoc
     let stop = CancellationToken::new();
     let watch = tokio::spawn(Arc::clone(admission.permits()).watch(stop.clone()));
     let admitted = admission.admit(question("diabetes", read(&["row", "pnr", "kontakt"]))).await.unwrap();
-    let mut answer =
-        crate::reply::stream(scan::run(admitted).await.unwrap(), Duration::ZERO, stop.clone(), tracing::Span::none());
+    let mut answer = crate::reply::stream(
+        scan::run(admitted).await.unwrap(),
+        Duration::ZERO,
+        crate::reply::Pace::new(crate::config::Compression::Auto).of(&[]),
+        stop.clone(),
+        tracing::Span::none(),
+    );
     assert!(answer.next().await.unwrap().is_ok());
     // Nobody takes anything from now on, so that nothing asks the answer whether it may go on.
     let revoked = Instant::now();

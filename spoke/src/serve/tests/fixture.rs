@@ -9,6 +9,7 @@ use crate::{
     approve::approvers,
     config::SpokeConfig,
     declare::{Mode, Text},
+    ingest::survey::Survey,
     init::{self, InitOptions},
     pseudonym::{ProjectKey, Recoder, Role, StoreKey, project_key::Held},
     publish::{Commit, NewFile, State, Store},
@@ -216,9 +217,17 @@ impl Fixture {
 
     /// Publishes a table of `rows` rows sorted by person; `row` is each row's place in the file.
     pub(super) async fn publish(&self, table: &str, rows: usize, group: usize) {
+        let batch = self.rows(&raw_schema(), rows);
+        self.publish_batch(table, &batch, group).await;
+    }
+
+    /// The same with these rows.
+    pub(super) async fn publish_batch(&self, table: &str, batch: &RecordBatch, group: usize) {
         let table: TableName = table.parse().unwrap();
-        let schema = raw_schema();
-        let batch = self.rows(&schema, rows);
+        let (schema, rows) = (batch.schema(), batch.num_rows());
+        let mut survey = Survey::new(&schema, Some(0));
+        survey.add(batch);
+        let statistics = survey.finish();
         let name = format!("part-{}.parquet", QueryId::new());
         let path = self.path().join("data").join(table.as_str()).join(&name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -232,7 +241,7 @@ impl Fixture {
             .build();
         let file = std::fs::File::create(&path).unwrap();
         let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).unwrap();
-        writer.write(&batch).unwrap();
+        writer.write(batch).unwrap();
         writer.close().unwrap();
         let size = std::fs::metadata(&path).unwrap().len();
         let file = NewFile { name, size, rows: rows as u64, row_groups: u32::try_from(rows.div_ceil(group)).unwrap() };
@@ -245,6 +254,7 @@ impl Fixture {
             store_kid: self.store_key.kid().to_owned(),
             description: Text { da: "Medicin".to_owned(), en: "Prescriptions".to_owned() },
             event_date: Some("eksd".to_owned()),
+            statistics: Some(statistics),
         };
         Store::open(&self.config).unwrap().commit(&table, &commit).await.unwrap();
     }
@@ -431,10 +441,12 @@ pub(super) fn envelope() -> Envelope {
 
 pub(super) fn request(root: Rel) -> ScanRequest {
     ScanRequest {
+        versions: Vec::new(),
         envelope: Some(envelope()),
         fragment: Some(plan::fragment(root)),
         schema_fingerprint: Vec::new(),
         keys: Vec::new(),
+        accepts: Vec::new(),
     }
 }
 
@@ -468,6 +480,8 @@ pub(super) fn question(project: &str, root: Rel) -> Question {
         fragment: Fragment { version: 1, root: Some(root) },
         fingerprint: None,
         keys: Vec::new(),
+        versions: Vec::new(),
+        accepts: Vec::new(),
     }
 }
 

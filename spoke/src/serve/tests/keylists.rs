@@ -68,9 +68,58 @@ async fn lists_of_numbers_and_texts_are_looked_up_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bloom_filter_of_people_finds_all_their_rows_and_few_others() {
+    let spoke = Fixture::new().await;
+    let admission = spoke.admission().await;
+    let inside: Vec<usize> = (0..PEOPLE).step_by(10).collect();
+    let list = Keys::ids(inside.iter().map(|person| spoke.pseudonym("diabetes", *person)));
+    let bloom = list.within(1 << 20);
+    assert!(bloom.is_bloom());
+    let (rows, _) = direct(&admission, asking("pnr", bloom.clone())).await.unwrap();
+    let got = numbers(&rows);
+    let person = |row: &i64| usize::try_from(*row).unwrap() / EACH;
+    for one in &inside {
+        assert_eq!(got.iter().filter(|row| person(row) == *one).count(), EACH, "person {one}");
+    }
+    let strangers = got.iter().filter(|row| !inside.contains(&person(row))).count();
+    println!("{strangers} of {} rows of strangers came too", ROWS - inside.len() * EACH);
+    assert!(strangers * 20 < ROWS, "{strangers}");
+    // With the exact list there are none, and with another condition both count.
+    let (exact, _) = direct(&admission, asking("pnr", list)).await.unwrap();
+    assert_eq!(count(&exact), inside.len() * EACH);
+    // Another project's pseudonyms are as good as random: hardly any of its people are found.
+    spoke.grant("cancer", "enclave", &["anna@example.org"], super::fixture::LMDB);
+    let strangers = Keys::ids(inside.iter().map(|person| spoke.pseudonym("cancer", *person))).within(1 << 20);
+    let (others, _) = direct(&admission, asking("pnr", strangers)).await.unwrap();
+    assert!(count(&others) * 20 < ROWS, "{}", count(&others));
+    // Other columns than those of people too: 8 of 48,000 numbers.
+    let numbers_of = |values: Vec<i64>| {
+        Keys::from_wire(wire::KeyList { kind: Some(wire::key_list::Kind::Numbers(wire::Numbers { values })) })
+    };
+    let (rows, _) = direct(&admission, asking("row", numbers_of((0..8).collect()).within(1 << 20))).await.unwrap();
+    let got = numbers(&rows);
+    assert!((0..8).all(|row| got.contains(&row)) && got.len() < ROWS / 20, "{}", got.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_about_another_version_of_a_table_is_not_answered() {
+    let spoke = Fixture::new().await;
+    let admission = spoke.admission().await;
+    let asked =
+        |version| Question { versions: vec![("lmdb".to_owned(), version)], ..question("diabetes", read(&["row"])) };
+    assert_eq!(count(&direct(&admission, asked(0)).await.unwrap().0), ROWS);
+    spoke.publish("lmdb", ROWS, ROWS).await;
+    let refusal = direct(&admission, asked(0)).await.unwrap_err();
+    assert!(refusal.kind == Kind::Invalid && refusal.message.contains("published anew"), "{refusal}");
+    assert_eq!(count(&direct(&admission, asked(1)).await.unwrap().0), ROWS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_that_do_not_fit_are_refused_by_name() {
     let spoke = Fixture::new().await;
     let admission = spoke.admission().await;
+    let wrong = asking("row", Keys::ids([[1; 16]]).within(1 << 20));
+    assert_eq!(direct(&admission, wrong).await.unwrap_err().kind, Kind::Invalid);
     let wrong = asking("row", Keys::ids([[1; 16]]));
     assert_eq!(direct(&admission, wrong).await.unwrap_err().kind, Kind::Invalid);
     let mut missing = asking("pnr", Keys::everything());
@@ -90,6 +139,8 @@ async fn lists_that_do_not_fit_are_refused_by_name() {
         wire::key_list::Kind::Numbers(wire::Numbers { values: vec![2, 1] }),
         wire::key_list::Kind::Texts(wire::Texts { values: vec!["a".to_owned(), "a".to_owned()] }),
         wire::key_list::Kind::Everything(false),
+        wire::key_list::Kind::Bloom(wire::Bloom { of: wire::KeyKind::Pseudonym.into(), blocks: vec![0; 33] }),
+        wire::key_list::Kind::Bloom(wire::Bloom { of: 9, blocks: vec![0; 32] }),
     ] {
         assert!(refused(kind).message.contains("KeyList"));
     }

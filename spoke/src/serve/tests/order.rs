@@ -1,9 +1,14 @@
 //! The order of rows is the project's own.
 
 use super::fixture::{Fixture, LMDB, direct, numbers, question, read_of};
-use arrow::record_batch::RecordBatch;
+use arrow::{
+    array::{ArrayRef, FixedSizeBinaryArray, Int64Array},
+    datatypes::{DataType, Field, Schema},
+    record_batch::RecordBatch,
+};
 use datafusion::prelude::{col, lit};
-use proto::plan;
+use proto::{plan, schema};
+use std::{collections::HashMap, sync::Arc};
 
 /// Spearman's rank correlation of two orders of the same rows.
 fn correlation(one: &[i64], other: &[i64]) -> f64 {
@@ -57,6 +62,42 @@ async fn hostile_hub_sees_two_projects_rows_in_unrelated_orders_and_one_always_t
         let shared = seen[0].1.iter().filter(|border| seen[1].1.contains(border)).count();
         assert!(shared <= 2, "{shared} batch borders in common");
         assert_eq!(seen[0], seen[2], "the same project gets the same order");
+    }
+}
+
+/// Whose order could tell of nobody is read as it lies; a linking column is enough to make it the project's own order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_people_comes_as_it_lies_and_one_that_links_does_not() {
+    const ROWS: usize = 100_000;
+    let spoke = Fixture::new().await;
+    let role = |name: &str, role: &str| HashMap::from([(name.to_owned(), role.to_owned())]);
+    let numbered: ArrayRef = Arc::new(Int64Array::from_iter_values(0..ROWS as i64));
+    let keys = (0..ROWS as u128).map(|row| spoke.store_key.stored_key(&row.to_be_bytes()));
+    let keys: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter(keys).unwrap());
+    let row = Field::new("row", DataType::Int64, true);
+    let key = Field::new("kontakt", DataType::FixedSizeBinary(16), true);
+    let key = key.with_metadata(role(schema::ROLE, schema::KEY));
+    let reference = role(schema::TABLE_ROLE, schema::REFERENCE);
+    let plain = Schema::new_with_metadata(vec![row.clone()], reference.clone());
+    let plain = RecordBatch::try_new(Arc::new(plain), vec![Arc::clone(&numbered)]).unwrap();
+    let links =
+        RecordBatch::try_new(Arc::new(Schema::new_with_metadata(vec![row, key], reference)), vec![numbered, keys]);
+    spoke.publish_batch("plain", &plain, 30_000).await;
+    spoke.publish_batch("links", &links.unwrap(), 30_000).await;
+    let tables = "[[table]]\nname = \"plain\"\ncolumns = [\"row\"]\n[[table]]\nname = \"links\"\ncolumns = [\"row\"]\n";
+    spoke.grant("diabetes", "enclave", &["anna@example.org"], tables);
+    let admission = spoke.admission().await;
+    for (table, most) in [("plain", ROWS), ("links", ROWS / 1_000)] {
+        let (rows, _) = direct(&admission, question("diabetes", read_of(table, &["row"]))).await.unwrap();
+        let mut order = numbers(&rows);
+        let neighbours = order.windows(2).filter(|pair| pair[1] - pair[0] == 1).count();
+        assert!(neighbours < most && (table == "links" || neighbours > ROWS * 99 / 100), "{table}: {neighbours}");
+        order.sort_unstable();
+        assert_eq!(order, (0..ROWS as i64).collect::<Vec<_>>(), "{table}: each row once");
+        let few =
+            plan::filter(read_of(table, &["row"]), plan::encode_expr(&col("row").gt_eq(lit(90_000_i64))).unwrap());
+        let (rows, _) = direct(&admission, question("diabetes", plan::limit(few, 50))).await.unwrap();
+        assert!(numbers(&rows).len() == 50 && numbers(&rows).iter().all(|row| *row >= 90_000), "{table}");
     }
 }
 
