@@ -8,6 +8,7 @@
 //! INVARIANT: unknown project, other user, wrong zone, expired or revoked permit: one and the same refusal.
 //! INVARIANT: nothing is admitted before its entry in the audit log is on disk.
 
+mod begun;
 mod bind;
 mod catalogue;
 mod count;
@@ -31,6 +32,7 @@ use crate::{
     rules::Rules,
     watch::{Meters, Now, Watched},
 };
+use begun::Begun;
 use datafusion::{
     execution::{SessionState, SessionStateBuilder, runtime_env::RuntimeEnv},
     logical_expr::LogicalPlan,
@@ -104,6 +106,8 @@ pub struct Admitted {
     pub(crate) state: SessionState,
     pub(crate) context: Context,
     pub(crate) slot: OwnedSemaphorePermit,
+    /// its end, as long as there are no rows
+    pub(crate) begun: Begun,
     /// where its answer may lie already
     pub(crate) place: Option<Place>,
     // Keeps the fields' owner the only maker.
@@ -260,15 +264,16 @@ impl Admission {
             zone = ?question.envelope.zone, permit = %under.permit.id,
             fragment = %fragment::text(&question.fragment, fragment::Literals::Hidden), "asked"
         );
-        let begun = Instant::now();
+        let waiting = Instant::now();
         let slot = self.slots.enter(deadline).await?;
-        context.watch.waited = begun.elapsed();
+        context.watch.waited = waiting.elapsed();
         let bound = self.bind(&under.permit, &keys, &question).await;
         let (plan, state, hides, key) = bound.inspect_err(|refusal| {
             let refused = audit::Scan::clone(&context.entry).refused(&refusal.message);
             self.audit.send(&audit::Event::Scan(Box::new(refused)));
         })?;
         context.watch.open_book = context.watch.enclave && under.shows_rows() && !hides;
+        let begun = Begun::new(&context);
         self.audit.write(&audit::Event::Scan(Box::new(audit::Scan::clone(&context.entry)))).await?;
         let place = self.results.as_ref().zip(key).map(|(results, key)| Place {
             results: Arc::clone(results),
@@ -276,7 +281,7 @@ impl Admission {
             project: context.project.clone(),
             ended: context.ended.clone(),
         });
-        Ok(Admitted { plan, state, context, slot, place, _made_here: MadeHere })
+        Ok(Admitted { plan, state, context, slot, begun, place, _made_here: MadeHere })
     }
 
     fn deadline(&self, envelope: &Envelope) -> Result<Instant, Refusal> {

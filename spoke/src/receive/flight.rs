@@ -6,7 +6,7 @@
 
 use super::Question;
 use crate::{
-    admit::{Admission, Context},
+    admit::Admission,
     approve::inbox::Inbox,
     member::Duties,
     reply,
@@ -98,38 +98,17 @@ impl Surface {
             let admission = arrived.elapsed();
             meters.admitted(admission, admitted.context.watch.waited, lists);
             admitted.context.watch.trace = trace.clone();
-            // What was asked and never ran has its end in the audit log too.
-            let mut begun = Begun(Some(admitted.context.clone()));
             let scan = tracing::info_span!(target: TARGET, parent: &trace, "scan");
             let running = Box::pin(scan::run(admitted)).instrument(scan).await;
             let running = running.inspect_err(|refusal| {
                 trace.record("outcome", "failed");
                 meters.refused(refusal.kind);
-                begun.over("failed");
             })?;
-            begun.0 = None;
             Ok::<_, Refusal>((running, admission))
         }
         .instrument(span.clone())
         .await?;
         Ok(reply::stream(running, admission, pace, self.stop.clone(), span))
-    }
-}
-
-/// A question that was let in and has no rows yet. Dropped then, its caller has gone away.
-struct Begun(Option<Context>);
-
-impl Begun {
-    fn over(&mut self, outcome: &'static str) {
-        if let Some(context) = self.0.take() {
-            context.over(0, 0, outcome, 0);
-        }
-    }
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        self.over("the caller went away");
     }
 }
 

@@ -22,6 +22,7 @@ use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use datafusion::{
     error::DataFusionError,
     execution::SessionState,
+    logical_expr::LogicalPlan,
     physical_plan::{ExecutionPlan, metrics::MetricValue},
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -51,7 +52,19 @@ pub struct Running {
 /// # Errors
 /// When it can't be planned; the refusal says so without any value.
 pub async fn run(admitted: Admitted) -> Result<Running, Refusal> {
-    let Admitted { plan, state, context, slot, place, .. } = admitted;
+    let Admitted { plan, state, context, slot, mut begun, place, .. } = admitted;
+    let running = planned(plan, &state, context, slot, place).await.inspect_err(|_| begun.over("failed"))?;
+    begun.running();
+    Ok(running)
+}
+
+async fn planned(
+    plan: LogicalPlan,
+    state: &SessionState,
+    context: Context,
+    slot: OwnedSemaphorePermit,
+    place: Option<results::Place>,
+) -> Result<Running, Refusal> {
     if let Some(answer) = place.as_ref().and_then(results::Place::find) {
         let rows = results::again(&answer);
         return Ok(Running { schema: answer.schema, rows, slot, work: Work { plan: None }, context });
@@ -62,7 +75,7 @@ pub async fn run(admitted: Admitted) -> Result<Running, Refusal> {
     let plan = planned.await.map_err(|_| crate::admit::too_late())?.map_err(failed)?;
     let stop = Stop::default();
     let plan = stoppable(plan, &stop).map_err(failed)?;
-    let (schema, rows) = (plan.schema(), started(&plan, &state).map_err(failed)?);
+    let (schema, rows) = (plan.schema(), started(&plan, state).map_err(failed)?);
     // Whoever drops the rows ends what makes them.
     let guard = stop.guard();
     let rows = rows.inspect(move |_| _ = &guard).boxed();

@@ -10,6 +10,7 @@ use proto::{
 };
 use std::{
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -162,4 +163,23 @@ async fn hostile_hub_that_does_not_read_on_keeps_no_answer_running_after_a_revoc
     assert_eq!(refusal.kind, Kind::Denied, "{refusal}");
     stop.cancel();
     watch.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_given_up_while_it_is_written_down_has_its_end_in_the_log() {
+    let spoke = Fixture::new().await;
+    let admission = spoke.admission().await;
+    let mut admitting = Box::pin(admission.admit(question("diabetes", read(&["row", "pnr"]))));
+    // Polled no more from the moment on that its entry can be read, which is before it is sure to be on disk.
+    while !spoke.audit().iter().any(|event| event["stage"] == "asked") {
+        if let Poll::Ready(admitted) = futures::poll!(admitting.as_mut()) {
+            drop(admitted.unwrap());
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    drop(admitting);
+    let answered = end(&spoke).await;
+    assert_eq!((answered["outcome"].as_str(), answered["rows"].as_u64()), (Some("the caller went away"), Some(0)));
+    assert_eq!(admission.free_slots(), spoke.config.serve.max_scans, "it still holds its place");
 }
