@@ -53,6 +53,9 @@ struct Options {
     /// Only this peer
     #[arg(long)]
     peer: Option<peers::Peer>,
+    /// Server of the files that DuckDB reads
+    #[arg(long, default_value = "nginx")]
+    s3: peers::S3,
     /// Only this part
     #[arg(long)]
     only: Option<Part>,

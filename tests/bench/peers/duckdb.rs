@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -22,8 +23,49 @@ use tokio::{
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/peers/ask_duckdb.py");
 /// The servers' only account.
 const KEY: &str = "bench";
+const NGINX: &str = "daemon off; master_process off; pid {own}/pid;
+events { worker_connections 512; }
+http {
+  access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000; default_type application/octet-stream;
+  client_body_temp_path {own}/body; proxy_temp_path {own}/proxy; fastcgi_temp_path {own}/fastcgi;
+  uwsgi_temp_path {own}/uwsgi; scgi_temp_path {own}/scgi;
+  server { listen {address}; root {root}; }
+}
+";
 /// How long a server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What serves the files by S3's protocol.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum S3 {
+    /// reads of whole files and of ranges, without looking at signatures: as fast as a server can be
+    Nginx,
+    /// a whole S3 server; it hashes the whole file before it answers for any part of it
+    S3sFs,
+}
+
+impl S3 {
+    /// The server of `root`'s buckets at an address; `own`: a folder for its files.
+    fn server(self, root: &Path, own: &Path, address: SocketAddr) -> Result<Command> {
+        match self {
+            S3::Nginx => {
+                std::fs::create_dir_all(own)?;
+                let config = own.join("nginx.conf");
+                let text = NGINX.replace("{own}", &own.to_string_lossy()).replace("{root}", &root.to_string_lossy());
+                std::fs::write(&config, text.replace("{address}", &address.to_string()))?;
+                let mut server = Command::new("nginx");
+                server.arg("-e").arg(own.join("errors")).arg("-c").arg(config);
+                Ok(server)
+            }
+            S3::S3sFs => {
+                let mut server = Command::new(tools()?.join("tools/bin/s3s-fs"));
+                server.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]);
+                server.args(["--access-key", KEY, "--secret-key", KEY]).arg(root).env("RUST_LOG", "error");
+                Ok(server)
+            }
+        }
+    }
+}
 
 /// DuckDB as a process, and its three servers.
 pub(crate) struct DuckDb {
@@ -45,6 +87,7 @@ impl DuckDb {
     pub(crate) async fn start(
         dir: &Path,
         tables: &[Table],
+        s3: S3,
         files: impl Fn(&Table, Cut, usize) -> Result<Vec<PathBuf>>,
     ) -> Result<DuckDb> {
         if dir.exists() {
@@ -73,11 +116,11 @@ impl DuckDb {
         let (mut servers, mut relays, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
         for place in 0..PLACES.len() {
             let address = free_address()?;
-            let mut server = Command::new(tools()?.join("tools/bin/s3s-fs"));
-            server.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]);
-            server.args(["--access-key", KEY, "--secret-key", KEY]).arg(root(dir, place));
-            server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).env("RUST_LOG", "error");
-            servers.push(server.kill_on_drop(true).spawn().context("s3s-fs; run tests/bench/peers/setup")?);
+            // Absolute: nginx has a folder of its own for what is not.
+            let own = std::path::absolute(dir)?;
+            let mut server = s3.server(&root(&own, place), &own.join(format!("nginx-{place}")), address)?;
+            server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            servers.push(server.kill_on_drop(true).spawn().context("an S3 server; run tests/bench/peers/setup")?);
             let started = Instant::now();
             while TcpStream::connect(address).await.is_err() {
                 ensure!(started.elapsed() < PATIENCE, "the S3 server doesn't answer at {address}");

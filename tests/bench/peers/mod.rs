@@ -29,6 +29,8 @@ use clap::ValueEnum;
 use std::collections::BTreeMap;
 use tokio::process::Command;
 
+pub(crate) use self::duckdb::S3;
+
 const SETUP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/peers/setup");
 /// PostgreSQL gives up on a statement after so many seconds.
 const PATIENCE: u64 = 60;
@@ -73,7 +75,7 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     }
     let limit = Limit::open(&whole).await?;
     let duckdb = match with(Peer::Duckdb) {
-        true => Some(DuckDb::start(&dir.join("s3"), &tables, |t, cut, place| eger.published(t, cut, place)).await?),
+        true => Some(DuckDb::start(&dir.join("s3"), &tables, options.s3, |t, cut, place| eger.published(t, cut, place)).await?),
         false => None,
     };
     let postgres = match with(Peer::Postgres) {
