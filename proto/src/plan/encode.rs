@@ -20,6 +20,9 @@ use crate::wire::{self, JoinKey, JoinKind, NamedExpr, NamedMeasure, Rel, SortKey
 const MAX_DEPTH: usize = 50;
 /// A longer name of a column, or one that can't be shown, travels as another; bytes.
 const MAX_NAME: usize = 1024;
+/// So begin the names that the engine gives to expressions which it computes once. The spoke's engine counts from one again, and
+/// would take ours for its own.
+const MADE: &str = "__common_expr_";
 
 /// A plan as a fragment, and the names under which its columns come back.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,7 +175,10 @@ struct Free(HashSet<String>);
 
 impl Free {
     fn name(&mut self, wanted: &str) -> String {
-        let fits = !wanted.is_empty() && wanted.len() <= MAX_NAME && !wanted.chars().any(char::is_control);
+        let fits = !wanted.is_empty()
+            && wanted.len() <= MAX_NAME
+            && !wanted.starts_with(MADE)
+            && !wanted.chars().any(char::is_control);
         let stem = if fits { wanted } else { "expr" };
         let mut name = stem.to_owned();
         let mut number = 1;

@@ -334,6 +334,15 @@ async fn columns_of_one_name_on_both_sides_are_told_apart() {
     assert_eq!(got, expected);
 }
 
+/// The other side's engine counts its own from one again, and took the hub's for them.
+#[tokio::test]
+async fn names_that_the_engine_gives_to_what_it_computes_once_travel_as_others() {
+    let session = session();
+    let sql = "SELECT i + 1 AS \"__common_expr_1\", i * 2 AS \"__common_expr_2\", id AS expr FROM t";
+    let original = plan(&session, sql, Form::Optimised).await.unwrap();
+    assert_eq!(say(&original).unwrap().columns, ["expr", "expr_2", "expr_3"]);
+}
+
 #[tokio::test]
 async fn people_are_counted_as_the_hub_counts_them() {
     let session = session();

@@ -75,7 +75,9 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     }
     let limit = Limit::open(&whole).await?;
     let duckdb = match with(Peer::Duckdb) {
-        true => Some(DuckDb::start(&dir.join("s3"), &tables, options.s3, |t, cut, place| eger.published(t, cut, place)).await?),
+        true => Some(
+            DuckDb::start(&dir.join("s3"), &tables, options.s3, |t, cut, place| eger.published(t, cut, place)).await?,
+        ),
         false => None,
     };
     let postgres = match with(Peer::Postgres) {
