@@ -90,9 +90,23 @@ fn random(rng: &mut StdRng, negatives: bool) -> People {
                     2 => small * 10_f64.powi(rng.random_range(0..5)),
                     // borders: two of a size beside others that are exactly a tenth of one or of all
                     3 if place < 2 => 45.0,
-                    3 => if place == 2 { 10.0 } else { 0.0 },
+                    3 => {
+                        if place == 2 {
+                            10.0
+                        } else {
+                            0.0
+                        }
+                    }
                     4 if place == 0 => 100.0,
-                    4 => if place == 1 { 40.0 } else if place < 12 { 1.0 } else { 0.0 },
+                    4 => {
+                        if place == 1 {
+                            40.0
+                        } else if place < 12 {
+                            1.0
+                        } else {
+                            0.0
+                        }
+                    }
                     5 if place == 0 => 1_000.0,
                     _ => small,
                 };
@@ -184,8 +198,11 @@ fn acro_hands_negative_values_to_a_person_where_we_compare_their_sizes() {
         .take(20)
         .collect();
     for (people, verdict) in tables.iter().zip(ask(&tables)) {
-        let negative: BTreeSet<String> =
-            cells(people).into_iter().filter(|(_, values)| values.iter().any(|value| *value < 0.0)).map(|(cell, _)| cell).collect();
+        let negative: BTreeSet<String> = cells(people)
+            .into_iter()
+            .filter(|(_, values)| values.iter().any(|value| *value < 0.0))
+            .map(|(cell, _)| cell)
+            .collect();
         assert_eq!(verdict["nk"], negative);
         assert_eq!(verdict["p"], negative);
     }

@@ -67,7 +67,8 @@ pub fn quick_test(people: u64) -> Outcome<u64> {
 /// A sum or mean over `people`, who make it up as `contributions` say: shown as it is or hidden.
 #[must_use]
 pub fn magnitude(value: f64, people: u64, contributions: &Contributions, threshold: Threshold) -> Outcome<f64> {
-    let rule = threshold.check(people).or_else(|| threshold.check(contributions.people)).or_else(|| contributions.check());
+    let rule =
+        threshold.check(people).or_else(|| threshold.check(contributions.people)).or_else(|| contributions.check());
     match rule {
         Some(rule) => Outcome::suppressed(rule),
         None => Outcome::released(value),
@@ -89,7 +90,10 @@ mod tests {
             for people in 5..100 {
                 let shown = of(people);
                 assert_eq!(shown.status, Status::Perturbed);
-                assert!(shown.value.is_some_and(|shown| shown >= 5 && shown.abs_diff(people) <= 5), "{people} {shown:?}");
+                assert!(
+                    shown.value.is_some_and(|shown| shown >= 5 && shown.abs_diff(people) <= 5),
+                    "{people} {shown:?}"
+                );
             }
         }
     }

@@ -66,9 +66,12 @@ pub fn audit(table: &Table) -> Result<Vec<Range>, TooLarge> {
                 .collect(),
         };
         let found = system.ranges().map_err(|Unsolved| TooLarge)?;
-        ranges.extend(
-            known.iter().zip(found).map(|((cell, known), (from, to))| Range { cell: *cell, from, to, width: known.width }),
-        );
+        ranges.extend(known.iter().zip(found).map(|((cell, known), (from, to))| Range {
+            cell: *cell,
+            from,
+            to,
+            width: known.width,
+        }));
     }
     ranges.sort_by_key(|range| range.cell);
     Ok(ranges)
@@ -81,9 +84,8 @@ fn relations(table: &Table) -> Vec<Relation> {
     let mut relations = Vec::new();
     for (total, parts) in table.sums() {
         let signed = parts.into_iter().map(|part| (part, 1)).chain([(total, -1)]);
-        let terms: Vec<(usize, i64)> = signed
-            .filter(|(cell, _)| table.entries.get(*cell).is_some_and(|entry| entry.hidden.is_some()))
-            .collect();
+        let terms: Vec<(usize, i64)> =
+            signed.filter(|(cell, _)| table.entries.get(*cell).is_some_and(|entry| entry.hidden.is_some())).collect();
         if !terms.is_empty() {
             let value = |cell: usize| table.entries.get(cell).map_or(0, |entry| entry.value);
             let sum = terms.iter().map(|(cell, sign)| sign * value(*cell)).sum();

@@ -144,7 +144,8 @@ impl Tableau {
     fn leaving(&self, column: usize) -> Result<Option<usize>, Unsolved> {
         let mut best: Option<(usize, i128, i128, usize)> = None;
         for (at, row) in self.rows.iter().enumerate() {
-            let (pivot, right) = (row.get(column).copied().unwrap_or_default(), row.last().copied().unwrap_or_default());
+            let (pivot, right) =
+                (row.get(column).copied().unwrap_or_default(), row.last().copied().unwrap_or_default());
             if pivot <= 0 {
                 continue;
             }

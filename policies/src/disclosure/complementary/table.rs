@@ -73,7 +73,9 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// Too many variables, or cells with different numbers of them.
-    #[error("cell {0} has another number of variables than 1 to {DIMENSIONS}, or than the first cell; hand in one table")]
+    #[error(
+        "cell {0} has another number of variables than 1 to {DIMENSIONS}, or than the first cell; hand in one table"
+    )]
     Dimensions(usize),
     /// Two cells in one place.
     #[error("cell {0} stands where another cell stands; add them up first")]

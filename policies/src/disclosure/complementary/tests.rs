@@ -28,7 +28,8 @@ fn cube(sizes: &[u32], details: &[i64], groupings: &[Vec<bool>]) -> Table {
             *cells.entry(key).or_default() += value;
         }
     }
-    Table::new(cells.into_iter().filter(|(_, value)| *value > 0).map(|(key, value)| entry(&key, value)).collect()).unwrap()
+    Table::new(cells.into_iter().filter(|(_, value)| *value > 0).map(|(key, value)| entry(&key, value)).collect())
+        .unwrap()
 }
 
 fn all_groupings(dimensions: usize) -> Vec<Vec<bool>> {
@@ -109,7 +110,8 @@ fn what_is_not_shown_needs_no_hiding() {
     let table = cube(&[3, 3], &[2, 20, 30, 40, 50, 60, 70, 80, 90], &[vec![false, false]]);
     assert_eq!(protect(&table, Known::complement(FIVE)), Protection::Also(vec![]));
     // ROLLUP (a, b): totals of each a, and of everything; nothing adds up over a
-    let rollup = cube(&[3, 3], &[2, 20, 30, 40, 50, 60, 70, 80, 90], &[vec![false, false], vec![false, true], vec![true, true]]);
+    let rollup =
+        cube(&[3, 3], &[2, 20, 30, 40, 50, 60, 70, 80, 90], &[vec![false, false], vec![false, true], vec![true, true]]);
     let also = also(&rollup);
     assert_eq!(keys(&rollup, &also), ["0/1"], "one more in the same group");
     assert_eq!(told(&with(&rollup, &also)), [] as [usize; 0]);
@@ -195,21 +197,24 @@ fn tables() -> impl Strategy<Value = Table> {
         let cells = sizes.iter().product::<u32>() as usize;
         let totals = prop::collection::vec(any::<bool>(), 1 << sizes.len());
         let all = any::<bool>();
-        (Just(sizes), prop::collection::vec(count.clone(), cells), totals, all).prop_map(|(sizes, details, some, all)| {
-            let groupings: Vec<Vec<bool>> = all_groupings(sizes.len())
-                .into_iter()
-                .zip(some)
-                .filter(|(grouping, some)| all || *some || grouping.iter().all(|total| !total))
-                .map(|(grouping, _)| grouping)
-                .collect();
-            cube(&sizes, &details, &groupings)
-        })
+        (Just(sizes), prop::collection::vec(count.clone(), cells), totals, all).prop_map(
+            |(sizes, details, some, all)| {
+                let groupings: Vec<Vec<bool>> = all_groupings(sizes.len())
+                    .into_iter()
+                    .zip(some)
+                    .filter(|(grouping, some)| all || *some || grouping.iter().all(|total| !total))
+                    .map(|(grouping, _)| grouping)
+                    .collect();
+                cube(&sizes, &details, &groupings)
+            },
+        )
     })
 }
 
 /// What a reader gets who only solves sums with one hidden cell, again and again.
 fn by_subtraction(table: &Table) -> usize {
-    let mut hidden: BTreeSet<usize> = (0..table.entries().len()).filter(|i| table.entries()[*i].hidden.is_some()).collect();
+    let mut hidden: BTreeSet<usize> =
+        (0..table.entries().len()).filter(|i| table.entries()[*i].hidden.is_some()).collect();
     let before = hidden.len();
     loop {
         let alone: Vec<usize> = table
@@ -296,7 +301,8 @@ const CEILING: i64 = 80;
 
 /// The least and the most of each hidden cell over all whole numbers that fit the sums.
 fn by_trying(table: &Table) -> BTreeMap<usize, (i64, i64)> {
-    let mut hidden: Vec<usize> = (0..table.entries().len()).filter(|cell| table.entries()[*cell].hidden.is_some()).collect();
+    let mut hidden: Vec<usize> =
+        (0..table.entries().len()).filter(|cell| table.entries()[*cell].hidden.is_some()).collect();
     // those with few values first
     hidden.sort_by_key(|cell| table.entries()[*cell].hidden.unwrap().to.is_none());
     let mut found = BTreeMap::new();
@@ -351,7 +357,9 @@ fn few_tables_are_withheld_and_few_cells_are_lost() {
             Protection::Withhold => withheld += 1,
         }
     }
-    println!("{tables} tables, {cells} cells: {small} small, {lost} more hidden, {alike} tables without reasons, {withheld} withheld");
+    println!(
+        "{tables} tables, {cells} cells: {small} small, {lost} more hidden, {alike} tables without reasons, {withheld} withheld"
+    );
     assert!(withheld * 100 < tables, "{withheld} of {tables} tables withheld");
     assert!(lost < 2 * small);
 }

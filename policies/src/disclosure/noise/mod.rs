@@ -7,11 +7,11 @@
 //! distribution of most entropy with mean 0, variance [`VARIANCE`], no noise beyond [`BOUND`], and no count below the threshold
 //! ([`generate`]).
 //!
-//! **Why 5 and 3.** With variance 3 a shown count is off by 1.4 people on average: a reader loses less than by rounding to the nearest
-//! ten. Whoever wants the true count has to average independent noise: some `15 * k * V` counts that each sum `k` cells, 90
-//! partitions into two at V = 3 (the tests try it), or as many projects with their own keys; the caps on queries and the
-//! differencing ledger stand before that. The bound is where a key in 256 still falls: at 4 the two extremes, which tell a count exactly
-//! once both were seen, would come four times as often. Figures and alternatives are in ADR 9.
+//! **Why 5 and 3.** With variance 3 a shown count is off by 1.3 people on average, where rounding to the nearest ten is off by 2.5. Whoever
+//! wants the true count has to average independent noise: over some `15 k V` partitions of the group into `k` cells, 90 into two
+//! at V = 3 (the tests try it), or over 46 projects with their own keys; the caps on queries and the differencing ledger
+//! stand before that. The bound is where one key of 256 still falls: a smaller one has more keys at its ends, and both ends
+//! together tell a count exactly. Figures and alternatives are in ADR 9.
 //!
 //! **Where we differ from `ptable`**, and why:
 //! - People never become zero. `ptable` lets a count below [`BOUND`] become 0; a false zero is worse for whoever reads about

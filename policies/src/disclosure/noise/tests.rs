@@ -27,7 +27,10 @@ fn cell_key_noise_has_mean_zero_its_variance_and_its_bound_in_each_row() {
         assert_eq!(moment(1), 0, "mean of row {row}");
         assert_eq!(moment(2), if row == 0 { 0 } else { VARIANCE * 256 }, "variance of row {row}");
         assert!(keys.keys().all(|noise| (-(row as i64)..=BOUND).contains(noise)), "row {row}: {keys:?}");
-        assert_eq!(keys.into_iter().collect::<Vec<_>>(), super::generate::row(row).into_iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>());
+        assert_eq!(
+            keys.into_iter().collect::<Vec<_>>(),
+            super::generate::row(row).into_iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -89,8 +92,7 @@ fn nobody_becomes_anybody_and_nobody_falls_below_the_threshold() {
 #[test]
 fn cell_key_worked_example_of_ptable_with_a_blocked_count() {
     let p = most_entropy(&[-1, 1, 2], 1.08).unwrap();
-    for (found, (by_hand, published)) in
-        p.iter().zip([(0.46 + 0.16 / 3.0, 0.5133), (0.46, 0.46), (0.08 / 3.0, 0.0267)])
+    for (found, (by_hand, published)) in p.iter().zip([(0.46 + 0.16 / 3.0, 0.5133), (0.46, 0.46), (0.08 / 3.0, 0.0267)])
     {
         assert!((found - by_hand).abs() < 1e-9, "{found}, by hand {by_hand}");
         assert!((found - published).abs() < 5e-5, "{found}, published {published}");
@@ -155,7 +157,9 @@ fn noise_of_two_cells_says_little_of_their_union() {
     let ascending: Vec<i64> = row(ROWS - 1).into_iter().flat_map(|(v, keys)| (0..keys).map(move |_| v)).collect();
     let published: Vec<i64> = (0..=u8::MAX).map(|key| noise(BOUND as u64, CellKey(key))).collect();
     let (shuffled, in_order) = (information(&published), information(&ascending));
-    println!("bits that the noise of two cells tells of their union's: {shuffled:.3}; with keys in order {in_order:.3}");
+    println!(
+        "bits that the noise of two cells tells of their union's: {shuffled:.3}; with keys in order {in_order:.3}"
+    );
     assert!(shuffled < 0.1 && in_order > 3.0 * shuffled);
 }
 
@@ -199,7 +203,11 @@ fn attack_averaging_over_partitions_takes_many_counts() {
     };
     let found = [1, 10, 30, 90, 180].map(|partitions| (partitions, right_after(partitions)));
     for (partitions, right) in found {
-        println!("after {partitions} partitions ({} counts) the average is right in {:.0} %", 2 * partitions, 100.0 * right);
+        println!(
+            "after {partitions} partitions ({} counts) the average is right in {:.0} %",
+            2 * partitions,
+            100.0 * right
+        );
     }
     assert!(found[1].1 < 0.6, "ten partitions are not enough");
     assert!(found[3].1 > 0.9, "and 90 are: more noise would cost readers more than attackers");
