@@ -1,18 +1,4 @@
-//! The numbers and words of the release rule.
-//!
-//! Source of the threshold: Statistics Denmark and Sundhedsdatastyrelsen show no cell of fewer than 5 people.
-
-/// The fewest distinct people that a released number may be about.
-pub const THRESHOLD: i64 = 5;
-
-/// Name of the last column of every released result.
-pub const STATUS_COLUMN: &str = "release_status";
-
-/// Status of a row that is shown whole.
-pub const RELEASED: &str = "released";
-
-/// Status of the row that stands for all groups under the threshold.
-pub const SUPPRESSED: &str = "suppressed: fewer than 5 people";
+//! Numbers that are shown about a query itself, not about people: how many rows, how many bytes.
 
 /// How much of rows or bytes is shown outside the enclave: up to 1,000, or the next power of two (from 1,024).
 #[must_use]

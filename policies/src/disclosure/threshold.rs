@@ -1,0 +1,94 @@
+//! The least people that a number may be about.
+//!
+//! Source of the default: Statistics Denmark and Sundhedsdatastyrelsen show no cell of fewer than 5 people. Ten is what HDR
+//! UK's cohort discovery and ACRO use; with it comes rounding to the nearest ten, since a quick test is asked without a
+//! project, so that nobody looks at what is asked one after the other.
+
+use super::status::Rule;
+
+/// The fewest distinct people that a released number may be about.
+pub const THRESHOLD: i64 = 5;
+
+/// Counts of a quick test are shown to the nearest ten.
+pub const QUICK_TEST_STEP: u64 = 10;
+
+/// The least people that a number may be about, in one project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Threshold(u64);
+
+impl Threshold {
+    /// What holds when no permit says more.
+    pub const DEFAULT: Self = Self(THRESHOLD.unsigned_abs());
+    /// What holds for a count without a project.
+    pub const QUICK_TEST: Self = Self(10);
+
+    /// The threshold under a permit. A permit can raise it, and not lower it.
+    #[must_use]
+    pub fn raised_to(self, permit: u64) -> Self {
+        Self(self.0.max(permit))
+    }
+
+    /// The least people.
+    #[must_use]
+    pub const fn least(self) -> u64 {
+        self.0
+    }
+
+    /// Whether a number about so many people is hidden. Nobody is not a small group: zero is shown.
+    #[must_use]
+    pub const fn hides(self, people: u64) -> bool {
+        people > 0 && people < self.0
+    }
+
+    /// The rule that hides it, if one does.
+    #[must_use]
+    pub fn check(self, people: u64) -> Option<Rule> {
+        self.hides(people).then_some(Rule::Few(self.0))
+    }
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// The nearest multiple of `step`, halves up; `step` 0 changes nothing.
+///
+/// Rounding is for the quick test, in place of noise. From a number of 10 on, with steps of 10, it never gives zero.
+#[must_use]
+pub const fn rounded(people: u64, step: u64) -> u64 {
+    match people.checked_rem(step) {
+        None => people,
+        Some(over) if over >= step - over => people.saturating_add(step - over),
+        Some(over) => people - over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_to_four_people_are_hidden_and_nobody_is_not() {
+        let hidden: Vec<u64> = (0..12).filter(|people| Threshold::DEFAULT.hides(*people)).collect();
+        assert_eq!(hidden, [1, 2, 3, 4]);
+        assert_eq!(Threshold::DEFAULT.check(4), Some(Rule::Few(5)));
+        assert_eq!(Threshold::DEFAULT.check(5), None);
+    }
+
+    #[test]
+    fn a_permit_raises_the_threshold_and_never_lowers_it() {
+        assert_eq!(Threshold::DEFAULT.raised_to(8).least(), 8);
+        assert_eq!(Threshold::DEFAULT.raised_to(0).least(), 5);
+        assert_eq!(Threshold::QUICK_TEST.raised_to(5).least(), 10);
+    }
+
+    #[test]
+    fn a_quick_test_rounds_to_the_nearest_ten() {
+        let shown: Vec<u64> = [0, 10, 14, 15, 24, 25, 1_234].into_iter().map(|n| rounded(n, QUICK_TEST_STEP)).collect();
+        assert_eq!(shown, [0, 10, 10, 20, 20, 30, 1_230]);
+        assert_eq!(rounded(7, 0), 7);
+        assert_eq!(rounded(u64::MAX, 10), u64::MAX, "stays in range");
+    }
+}
