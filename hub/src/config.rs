@@ -78,6 +78,12 @@ impl HubConfig {
         self.folder.join("hub.db")
     }
 
+    /// The folder of what was released.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.folder.join("ledger")
+    }
+
     /// The key that tickets are sealed with.
     #[must_use]
     pub fn ticket_key(&self) -> PathBuf {

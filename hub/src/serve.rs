@@ -18,6 +18,7 @@ use crate::{
     plan::Planner,
     receive::{Core, Front, Sealer, Service, TicketKeyError},
     registry::{Links, Nationals, Registry, national::declare::NationalError},
+    release::Ledgers,
 };
 use arrow_flight::flight_service_server::FlightServiceServer;
 use listen::ListenError;
@@ -212,7 +213,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let applications = Applications::new(&tokens);
     let reconciler = Reconciler::new(applications.clone(), Arc::clone(&links), Arc::clone(&clock)).await?;
     let listeners = listen::open(&config).await?;
-    let planner = Planner::new(registry, Arc::new(compute), config.query.key_list);
+    let planner = Planner::new(registry, Arc::new(compute), config.query.key_list, Ledgers::new(config.ledger()));
     let issuers = Issuers::new(&config.issuers)?;
     let identify = Identify::new(issuers.clone(), tokens.clone());
     let api = api::Api::new(&config, applications, tokens, identify.clone(), reconciler.nudge(), clock)?.router();

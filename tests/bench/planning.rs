@@ -14,6 +14,7 @@ use hub::{
     identify::Caller,
     plan::{Parameters, Planner},
     registry::{Links, Nationals, Registry},
+    release::Ledgers,
     request::RequestContext,
 };
 use offering::{Offering, TABLES};
@@ -177,7 +178,7 @@ impl Bench {
             profile.scratch.dir = folder.join("scratch");
             let nationals = Nationals::load(folder)?;
             let registry = Registry::new(Arc::clone(&links), nationals, Duration::from_secs(10), keep);
-            Ok(Planner::new(registry, Arc::new(Compute::new(profile)?), 2_000_000))
+            Ok(Planner::new(registry, Arc::new(Compute::new(profile)?), 2_000_000, Ledgers::default()))
         };
         let member = User { user: USER.parse()?, issuer: ISSUER.to_owned() };
         let project =

@@ -264,8 +264,14 @@ impl Story {
         let said = self.machine.until(&question(sql), |_| true).await?;
         let of = |atc: &str| counted(|person| person.atc == atc);
         let (first, second) = (of("A10BA02"), of("C09AA05"));
-        let right = format!("atc,people,release_status\nA10BA02,{first},released\nC09AA05,{second},released\n");
-        ensure!(said == right && first != second, "{said}");
+        let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split(',').collect()).collect();
+        let [head, a, b] = lines.as_slice() else { anyhow::bail!("{said}") };
+        ensure!(*head == ["atc", "people", "release_status"] && first != second, "{said}");
+        for (row, atc, people) in [(a, "A10BA02", first), (b, "C09AA05", second)] {
+            let [shown_atc, shown, "perturbed"] = row.as_slice() else { anyhow::bail!("{said}") };
+            let near = shown.parse::<usize>().is_ok_and(|shown| shown.abs_diff(people) <= 5);
+            ensure!(*shown_atc == atc && near, "{people} people: {said}");
+        }
         Ok(())
     }
 }
@@ -310,9 +316,13 @@ async fn from_an_empty_machine_to_the_end_of_the_last_permit() -> Result<()> {
     story.answered().await?;
     let said = story.just_types("the last permit opens the workspace", None).await?;
     for sex in [1, 2] {
-        let people = counted(|person| person.sex == sex).to_string();
-        let row = [&sex.to_string(), &people, "released"];
-        ensure!(said.lines().any(|line| line.split_whitespace().eq(row)), "{row:?} is not in {said}");
+        let people = counted(|person| person.sex == sex);
+        // The count has its noise.
+        let near = |line: &str| {
+            let [first, shown, "perturbed"] = line.split_whitespace().collect::<Vec<_>>()[..] else { return false };
+            first == sex.to_string() && shown.parse::<usize>().is_ok_and(|shown| shown.abs_diff(people) <= 5)
+        };
+        ensure!(said.lines().any(near), "about {people} of {sex} are not in {said}");
     }
 
     // A revocation ends it: at the spoke at once, at the hub as soon as it hears of it.

@@ -71,7 +71,7 @@ pub(crate) fn project(caller: &Caller, action: Action, project: &Project) -> Res
 /// When not.
 pub(crate) fn question(caller: &Caller, manner: Manner, of: &Project) -> Result<(), Refusal> {
     let action = match (manner, caller.zone) {
-        (Manner::Explain, _) => Action::HubExplain,
+        (Manner::Explain | Manner::Release, _) => Action::HubExplain,
         (Manner::Answer | Manner::Analyze, zone) => asks(zone),
     };
     project(caller, action, of)
@@ -127,7 +127,7 @@ mod tests {
         let (anna, eve) = (Caller::for_tests("anna", Zone::Open), Caller::for_tests("eve", Zone::Open));
         session(&anna).unwrap();
         session(&eve).unwrap();
-        for manner in [Manner::Answer, Manner::Explain, Manner::Analyze] {
+        for manner in [Manner::Answer, Manner::Explain, Manner::Analyze, Manner::Release] {
             question(&anna, manner, &diabetes()).unwrap();
             let refusal = question(&eve, manner, &diabetes()).unwrap_err();
             assert!(!refusal.message.contains("diabetes"), "{refusal}");

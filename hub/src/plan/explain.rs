@@ -1,7 +1,7 @@
 //! What runs where, for people to read.
 
 use super::{partial::LeftOut, scan::SpokeScanExec};
-use crate::gather::Took;
+use crate::{gather::Took, release::Note};
 use arrow::{
     array::{ArrayRef, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema, SchemaRef},
@@ -22,6 +22,19 @@ pub(super) fn schema(analyze: bool) -> SchemaRef {
         fields.extend([text("rows"), text("bytes"), text("waited"), text("at_spoke")]);
     }
     Arc::new(Schema::new(fields))
+}
+
+/// Columns of EXPLAIN RELEASE.
+pub(super) fn rules_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    Arc::new(Schema::new(vec![text("about"), text("rule"), text("what")]))
+}
+
+/// One row for each rule that a statement meets.
+pub(super) fn rules(notes: &[Note]) -> Result<RecordBatch, Refusal> {
+    let column = |of: fn(&Note) -> &str| Arc::new(StringArray::from_iter_values(notes.iter().map(of))) as ArrayRef;
+    let columns = vec![column(|note| &note.about), column(|note| note.rule), column(|note| &note.what)];
+    RecordBatch::try_new(rules_schema(), columns).map_err(|_| Refusal::new(Kind::Internal, "the rules can't be shown"))
 }
 
 /// What was measured: rows of the result.

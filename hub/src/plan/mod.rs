@@ -34,7 +34,7 @@ use crate::{
     compute::Compute,
     permit::rules,
     registry::{Catalogue, Offer, Registry, TableOffer, national::declare::SCHEMA},
-    release::{self, Released},
+    release::{self, Ledgers, Note, Released},
     request::RequestContext,
 };
 use arrow::datatypes::SchemaRef;
@@ -56,6 +56,7 @@ pub struct Planner {
     compute: Arc<Compute>,
     functions: session::Functions,
     key_list: usize,
+    ledgers: Ledgers,
     verdicts: Arc<disjoint::Verdicts>,
 }
 
@@ -68,6 +69,7 @@ pub struct Planned {
     schema: SchemaRef,
     controllers: BTreeSet<ControllerId>,
     left_out: partial::LeftOut,
+    notes: Vec<Note>,
     demands: bool,
     key_list: usize,
     verdicts: Arc<disjoint::Verdicts>,
@@ -95,10 +97,11 @@ impl Planned {
 
 impl Planner {
     /// Plans over what `registry` finds, to be run by `compute`. Of a join's keys up to `key_list` are sent one by one, of
-    /// more a filter.
+    /// more a filter. What is released outside the secure environment gets into `ledgers`.
     #[must_use]
-    pub fn new(registry: Registry, compute: Arc<Compute>, key_list: usize) -> Self {
-        Self { registry, compute, functions: session::Functions::standard(), key_list, verdicts: Arc::default() }
+    pub fn new(registry: Registry, compute: Arc<Compute>, key_list: usize, ledgers: Ledgers) -> Self {
+        let functions = session::Functions::standard();
+        Self { registry, compute, functions, key_list, ledgers, verdicts: Arc::default() }
     }
 
     /// Where what the spokes offer is asked.
@@ -182,8 +185,13 @@ impl Planner {
         let fail = |error| trouble::planning(&error, &context.query);
         let zone: Zone = context.caller.zone;
         let analysed = state.analyzer().execute_and_check(logical, state.config_options(), |_, _| {}).map_err(fail)?;
-        let plan = release::analyse(analysed, zone, &roles::SessionRoles)
-            .map_err(|refusal| Refusal::new(Kind::Denied, refusal.to_string()))?;
+        let (plan, notes) = if manner == Manner::Release {
+            release::explain(&analysed, &roles::SessionRoles)
+        } else {
+            let ledger = self.ledgers.of(&context.project.project, step::epoch(&analysed));
+            let plan = release::analyse(analysed, zone, &roles::SessionRoles, &ledger);
+            (plan.map_err(|refusal| Refusal::new(Kind::Denied, refusal.to_string()))?, Vec::new())
+        };
         let left_out = partial::LeftOut::of(plan.get());
         if !left_out.is_empty() {
             tracing::info!(query_id = %context.query, left_out = left_out.names(), "a partial answer");
@@ -192,10 +200,12 @@ impl Planner {
             Manner::Answer => left_out.marked(Arc::new(plan.get().schema().as_arrow().clone())),
             Manner::Explain => explain::schema(false),
             Manner::Analyze => explain::schema(true),
+            Manner::Release => explain::rules_schema(),
         };
         let controllers = step::controllers(plan.get());
         let (context, key_list, verdicts) = (Arc::clone(context), self.key_list, Arc::clone(&self.verdicts));
-        Ok(Planned { context, state, plan, manner, schema, controllers, left_out, demands: false, key_list, verdicts })
+        let demands = false;
+        Ok(Planned { context, state, plan, manner, schema, controllers, left_out, notes, demands, key_list, verdicts })
     }
 }
 

@@ -142,7 +142,7 @@ impl Runnable {
     /// What it asks under permits that demand the user's own signature, in an order that doesn't depend on the plan.
     #[must_use]
     pub fn to_sign(&self) -> Vec<Question> {
-        if self.planned.manner == Manner::Explain {
+        if matches!(self.planned.manner, Manner::Explain | Manner::Release) {
             return Vec::new();
         }
         let mut scans = Vec::new();
@@ -162,7 +162,7 @@ impl Runnable {
     /// When it can't be planned. What can't be found out is taken not to be so.
     pub async fn proven(mut self) -> Result<Self, Refusal> {
         let Planned { state, verdicts, context, manner, .. } = &self.planned;
-        if *manner == Manner::Explain || !verdicts.open(&self.declared) {
+        if matches!(manner, Manner::Explain | Manner::Release) || !verdicts.open(&self.declared) {
             return Ok(self);
         }
         if let Err(error) = verdicts.look(&self.declared, state).await {
@@ -213,6 +213,10 @@ impl Runnable {
             }
             Manner::Explain => {
                 let batch = explain::describe(&physical, &self.kept, &self.planned.left_out, None)?;
+                Ok(Answer { schema, batches: futures::stream::iter([Ok(batch)]).boxed() })
+            }
+            Manner::Release => {
+                let batch = explain::rules(&self.planned.notes)?;
                 Ok(Answer { schema, batches: futures::stream::iter([Ok(batch)]).boxed() })
             }
             Manner::Analyze => {

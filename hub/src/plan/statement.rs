@@ -23,6 +23,8 @@ pub enum Manner {
     Explain,
     /// run it, and say what ran where
     Analyze,
+    /// say which rules of release it meets
+    Release,
 }
 
 /// A statement that reads.
@@ -40,6 +42,12 @@ pub struct Reading {
 pub fn parse(sql: &str) -> Result<Reading, Refusal> {
     super::size::check(sql)?;
     let invalid = |message: String| Refusal::new(Kind::Invalid, message);
+    if let Some(explained) = after_words(sql, &["EXPLAIN", "RELEASE"]) {
+        return match parse(explained)? {
+            Reading { manner: Manner::Answer, statement } => Ok(Reading { manner: Manner::Release, statement }),
+            _ => Err(invalid("EXPLAIN RELEASE tells of a SELECT: leave the second EXPLAIN out".to_owned())),
+        };
+    }
     let mut statements = DFParserBuilder::new(sql)
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(DEPTH)
@@ -79,6 +87,14 @@ pub fn parse(sql: &str) -> Result<Reading, Refusal> {
             Ok(Reading { manner: Manner::Answer, statement })
         }
     }
+}
+
+/// What follows these words, if it begins with them.
+fn after_words<'a>(sql: &'a str, words: &[&str]) -> Option<&'a str> {
+    words.iter().try_fold(sql, |rest, word| {
+        let (first, rest) = rest.trim_start().split_once(char::is_whitespace)?;
+        first.eq_ignore_ascii_case(word).then_some(rest)
+    })
 }
 
 fn reads(statement: &Statement) -> Result<(), Refusal> {
@@ -214,6 +230,7 @@ mod tests {
         assert_eq!(outcome("EXPLAIN SELECT 1"), "Explain");
         assert_eq!(outcome("EXPLAIN ANALYZE SELECT 1"), "Analyze");
         assert_eq!(outcome("EXPLAIN ANALYZE VERBOSE SELECT 1"), "Analyze");
+        assert_eq!(outcome(" explain\n Release SELECT 1"), "Release");
         assert_eq!(outcome("SHOW TABLES"), "Answer");
         assert_eq!(outcome("DESCRIBE a.b"), "Answer");
         assert_eq!(outcome("VALUES (1)"), "Answer");
@@ -250,6 +267,8 @@ mod tests {
         }
         assert!(outcome("SELECT 1; SELECT 2").contains("2 statements"));
         assert!(outcome("").contains("no statement"));
+        assert!(outcome("EXPLAIN RELEASE EXPLAIN SELECT 1").contains("EXPLAIN RELEASE tells of a SELECT"));
+        assert!(outcome("EXPLAIN RELEASE DELETE FROM a").starts_with("DELETE is refused"));
         assert!(outcome("SELEKT 1").contains("can't be read"));
     }
 

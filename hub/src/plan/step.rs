@@ -5,7 +5,11 @@
 
 use super::{SpokeTable, national::NationalTable};
 use crate::registry::TableOffer;
-use datafusion::{common::tree_node::TreeNodeRecursion, datasource::source_as_provider, logical_expr::LogicalPlan};
+use datafusion::{
+    common::tree_node::TreeNodeRecursion,
+    datasource::source_as_provider,
+    logical_expr::{LogicalPlan, TableScan},
+};
 use proto::{
     ids::ControllerId,
     refusal::{Kind, Refusal},
@@ -30,6 +34,26 @@ pub(super) fn check(named: &[Arc<TableOffer>]) -> Result<(), Refusal> {
             ),
         )),
     }
+}
+
+/// The epoch of the key under which the people of a plan's tables have their pseudonyms; 0 when there are no people. All
+/// name the same one ([`check`]).
+pub(super) fn epoch(plan: &LogicalPlan) -> u32 {
+    let mut epoch = None;
+    let offer = |scan: &TableScan| {
+        let provider = source_as_provider(&scan.source).ok()?;
+        let table = provider.downcast_ref::<SpokeTable>().map(|table| table.offer().terms.epoch);
+        table
+            .or_else(|| Some(provider.downcast_ref::<NationalTable>()?.members().find_map(|member| member.terms.epoch)))
+    };
+    // The closure never fails.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            epoch = epoch.max(offer(scan).flatten());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    epoch.unwrap_or(0)
 }
 
 /// The controllers whose tables a plan reads, in subqueries too.

@@ -6,7 +6,7 @@ use crate::release::{
     people::{Carries, People, PersonColumn, PersonId, column_at},
     refusal::{Instead, ReleaseRefusal},
     scope::{Scope, Seen, bare},
-    suppress::{Groups, Kind, carries_always, contributes},
+    suppress::{Groups, Kind, Need, carries_always, contributes},
     walk::{Analysis, At, Part},
 };
 use arrow::datatypes::DataType;
@@ -152,12 +152,17 @@ impl Analysis<'_> {
         for statistic in &statistics {
             let function = self.aggregate_function(statistic, &scope)?;
             let kind = self.releasable(function)?;
-            let condition = contributes(function, kind, &schema, |argument| carries_always(argument, &people, who));
-            let place = conditions.iter().position(|known| *known == condition).unwrap_or_else(|| {
-                conditions.push(condition);
-                conditions.len() - 1
+            let mut made_of = |kind| {
+                let condition = contributes(function, kind, &schema, |argument| carries_always(argument, &people, who));
+                conditions.iter().position(|known| *known == condition).unwrap_or_else(|| {
+                    conditions.push(condition);
+                    conditions.len() - 1
+                })
+            };
+            needs.push(match kind {
+                Kind::Count | Kind::Sum => Need { adding: made_of(kind), among: None, kind },
+                Kind::Mean | Kind::Spread => Need { adding: made_of(kind), among: Some(made_of(Kind::Count)), kind },
             });
-            needs.push(place);
         }
         self.suppressed(&people, person, Groups { keys, statistics, conditions, needs })
     }
@@ -168,11 +173,11 @@ impl Analysis<'_> {
         let known = [
             (count::count_udaf(), Kind::Count),
             (sum::sum_udaf(), Kind::Sum),
-            (average::avg_udaf(), Kind::Sum),
-            (variance::var_samp_udaf(), Kind::Sum),
-            (variance::var_pop_udaf(), Kind::Sum),
-            (stddev::stddev_udaf(), Kind::Sum),
-            (stddev::stddev_pop_udaf(), Kind::Sum),
+            (average::avg_udaf(), Kind::Mean),
+            (variance::var_samp_udaf(), Kind::Spread),
+            (variance::var_pop_udaf(), Kind::Spread),
+            (stddev::stddev_udaf(), Kind::Spread),
+            (stddev::stddev_pop_udaf(), Kind::Spread),
         ];
         let Some((_, kind)) = known.into_iter().find(|(allowed, _)| *allowed == function.func) else {
             let reason = match name {

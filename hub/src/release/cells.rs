@@ -9,7 +9,7 @@ use datafusion::{
     common::{DFSchema, Result},
     logical_expr::{Case, Expr, LogicalPlan, Operator, Projection, Union, Window, binary_expr, lit},
 };
-use policies::disclosure::{RELEASED, STATUS_COLUMN, SUPPRESSED};
+use policies::disclosure::{PERTURBED, RELEASED, STATUS_COLUMN, SUPPRESSED};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// A hidden column that is true where cells were suppressed.
@@ -38,6 +38,8 @@ pub(super) struct Cells {
     columns: Vec<CellColumn>,
     /// flags of whole rows: groups that were folded
     rows: BTreeSet<Flag>,
+    /// whether there are numbers with noise
+    perturbed: bool,
 }
 
 impl Cells {
@@ -50,13 +52,18 @@ impl Cells {
             .map(CellColumn::Shown)
             .chain(all.iter().copied().map(CellColumn::Hidden))
             .collect();
-        Self { plan, columns, rows: BTreeSet::from([row]) }
+        Self { plan, columns, rows: BTreeSet::from([row]), perturbed: false }
+    }
+
+    /// The same, with noise in its numbers.
+    pub(super) fn with_noise(self) -> Self {
+        Self { perturbed: true, ..self }
     }
 
     /// Rows without people, to be joined with cells.
     pub(super) fn reference(plan: LogicalPlan) -> Self {
         let columns = vec![CellColumn::Shown(BTreeSet::new()); plan.schema().fields().len()];
-        Self { plan, columns, rows: BTreeSet::new() }
+        Self { plan, columns, rows: BTreeSet::new(), perturbed: false }
     }
 
     /// The same columns from another plan.
@@ -66,14 +73,19 @@ impl Cells {
 
     /// The same columns under one more node.
     pub(super) fn over(self, node: impl FnOnce(Arc<LogicalPlan>) -> LogicalPlan) -> Part {
-        let Self { plan, columns, rows } = self;
-        Part::Cells(Self { plan: node(Arc::new(plan)), columns, rows })
+        let Self { plan, columns, rows, perturbed } = self;
+        Part::Cells(Self { plan: node(Arc::new(plan)), columns, rows, perturbed })
     }
 
     /// Columns of both sides of a join.
     pub(super) fn joined(self, right: Self, plan: LogicalPlan) -> Self {
         let columns = self.columns.into_iter().chain(right.columns).collect();
-        Self { plan, columns, rows: self.rows.union(&right.rows).copied().collect() }
+        Self {
+            plan,
+            columns,
+            rows: self.rows.union(&right.rows).copied().collect(),
+            perturbed: self.perturbed || right.perturbed,
+        }
     }
 
     fn flags(&self) -> impl Iterator<Item = (usize, Flag)> + '_ {
@@ -128,7 +140,7 @@ impl Cells {
             columns.push(CellColumn::Hidden(flag));
         }
         let plan = LogicalPlan::Projection(Projection::try_new(projected, Arc::new(self.plan.clone()))?);
-        Ok(Self { plan, columns, rows: self.rows.clone() })
+        Ok(Self { plan, columns, rows: self.rows.clone(), perturbed: self.perturbed })
     }
 
     /// Window functions over cells: NULL in the folded row, and where they are made of hidden cells.
@@ -146,7 +158,8 @@ impl Cells {
             columns.push(CellColumn::Shown(flags));
         }
         let plan = Projection::try_new(projected, Arc::new(LogicalPlan::Window(windowed)))?;
-        Ok(Self { plan: LogicalPlan::Projection(plan), columns, rows: self.rows.clone() })
+        let (rows, perturbed) = (self.rows.clone(), self.perturbed);
+        Ok(Self { plan: LogicalPlan::Projection(plan), columns, rows, perturbed })
     }
 
     /// Cells under each other. `id` is the first of a few fresh numbers.
@@ -197,7 +210,8 @@ impl Cells {
         columns.extend((0..patterns.len()).map(|place| CellColumn::Hidden(flag_of(place))));
         let schema = Arc::new(united(node, inputs.iter().map(|input| input.schema().as_ref()))?);
         let plan = LogicalPlan::Union(Union { inputs, schema });
-        Ok(Self { plan, columns, rows: BTreeSet::from([flag_of(0)]) })
+        let perturbed = parts.iter().any(|part| part.perturbed);
+        Ok(Self { plan, columns, rows: BTreeSet::from([flag_of(0)]), perturbed })
     }
 
     /// The statement's own columns and, last, what happened to the row.
@@ -217,7 +231,8 @@ impl Cells {
             named.push((kind, schema.field(i).name().clone()));
         }
         let hidden: Vec<Expr> = kinds.into_iter().map(|(_, any)| any).collect();
-        exprs.push(status(&hidden, &named).alias(STATUS_COLUMN));
+        let whole = if self.perturbed { PERTURBED } else { RELEASED };
+        exprs.push(status(&hidden, &named, whole).alias(STATUS_COLUMN));
         Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(self.plan.clone()))?))
     }
 }
@@ -229,11 +244,11 @@ pub(super) fn finish_reference(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
 }
 
-/// `hidden`: when cells are hidden; `named`: the columns, each with its place in `hidden`.
-fn status(hidden: &[Expr], named: &[(usize, String)]) -> Expr {
+/// `hidden`: when cells are hidden; `named`: the columns, each with its place in `hidden`; `whole`: what is said of other rows.
+fn status(hidden: &[Expr], named: &[(usize, String)], whole: &str) -> Expr {
     let all = |op| hidden.iter().cloned().reduce(|a, b| binary_expr(a, op, b));
     let (Some(every), Some(any)) = (all(Operator::And), all(Operator::Or)) else {
-        return lit(RELEASED);
+        return lit(whole);
     };
     let mut cases = vec![(Box::new(every), Box::new(lit(SUPPRESSED)))];
     if hidden.len() > 1 {
@@ -254,7 +269,7 @@ fn status(hidden: &[Expr], named: &[(usize, String)]) -> Expr {
         }
         cases.push((Box::new(any), Box::new(text)));
     }
-    Expr::Case(Case { expr: None, when_then_expr: cases, else_expr: Some(Box::new(lit(RELEASED))) })
+    Expr::Case(Case { expr: None, when_then_expr: cases, else_expr: Some(Box::new(lit(whole))) })
 }
 
 fn choose(when: Expr, then: Expr, otherwise: Expr) -> Expr {

@@ -15,9 +15,12 @@
 
 mod aggregate;
 mod cells;
+mod explain;
 mod expr;
 mod join;
+mod ledger;
 mod people;
+mod perturb;
 mod refusal;
 mod roles;
 mod scope;
@@ -27,6 +30,8 @@ mod union;
 mod walk;
 mod window;
 
+pub use explain::{Note, explain};
+pub use ledger::{Ledger, Ledgers, MOST, NEAR};
 pub use refusal::ReleaseRefusal;
 pub use roles::{ColumnRole, REFERENCE, Roles, SchemaRoles, TABLE_ROLE};
 
@@ -38,6 +43,7 @@ use datafusion::{
     },
     logical_expr::{Explain, LogicalPlan},
 };
+use perturb::Noise;
 use policies::{disclosure::STATUS_COLUMN, zone::Zone};
 use refusal::{Examples, Instead};
 use std::sync::Arc;
@@ -71,29 +77,36 @@ impl Released<LogicalPlan> {
     }
 }
 
-/// Decides whether a statement may be answered in this zone, and rewrites it so that only what may leave does.
+/// Decides whether a statement may be answered in this zone, and rewrites it so that only what may leave does. Cells that are
+/// shown get into `ledger`, the project's, when it runs.
 ///
 /// `plan` is analysed (types coerced), not optimised.
 ///
 /// # Errors
 /// A statement that can't be released, with the reason and an example that works.
-pub fn analyse(plan: LogicalPlan, zone: Zone, roles: &dyn Roles) -> Result<Released<LogicalPlan>, ReleaseRefusal> {
+pub fn analyse(
+    plan: LogicalPlan,
+    zone: Zone,
+    roles: &dyn Roles,
+    ledger: &Arc<Ledger>,
+) -> Result<Released<LogicalPlan>, ReleaseRefusal> {
     match zone {
         Zone::Enclave => Ok(Released(plan)),
-        Zone::Open => open(plan, roles).map(Released),
+        Zone::Open => open(plan, roles, Some(Noise::new(ledger))).map(Released),
     }
 }
 
-fn open(plan: LogicalPlan, roles: &dyn Roles) -> Result<LogicalPlan, ReleaseRefusal> {
+/// `noise`: in shown numbers; tests of the other rules do without.
+fn open(plan: LogicalPlan, roles: &dyn Roles, noise: Option<Noise>) -> Result<LogicalPlan, ReleaseRefusal> {
     if let LogicalPlan::Explain(explain) = &plan {
         // shows the statement as it would run, with the release rules in it; runs nothing
-        let inner = open(explain.plan.as_ref().clone(), roles)?;
+        let inner = open(explain.plan.as_ref().clone(), roles, noise)?;
         let stringified_plans = vec![inner.to_stringified(PlanType::InitialLogicalPlan)];
         return Ok(LogicalPlan::Explain(Explain { plan: Arc::new(inner), stringified_plans, ..explain.clone() }));
     }
     let examples = Examples::of(&plan, roles).unwrap_or_default();
     reserved_names(&plan, &examples)?;
-    let mut analysis = Analysis::new(roles, examples);
+    let mut analysis = Analysis::new(roles, examples, noise);
     let released = match analysis.visit(&plan, At::default())? {
         Part::Reference(plan) => cells::finish_reference(plan),
         Part::Cells(cells) => cells.finish(),

@@ -5,30 +5,47 @@
 
 use crate::release::{
     cells::{Cells, Flag},
+    explain::Note,
     people::{Carries, People, PersonId, column_at},
+    perturb,
     refusal::ReleaseRefusal,
     scope::bare,
     walk::{Analysis, Part},
 };
+use arrow::datatypes::DataType;
 use datafusion::{
     common::{Column, DFSchema, ScalarValue},
-    functions_aggregate::count,
+    functions_aggregate::{count, stddev},
     logical_expr::{
-        Aggregate, Case, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, Projection, binary_expr,
+        Aggregate, Case, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, Projection, binary_expr,
         expr::AggregateFunction, lit,
     },
 };
-use policies::disclosure::THRESHOLD;
+use policies::disclosure::{PERTURBED, SUPPRESSED, THRESHOLD};
 use proto::plan::persons::persons;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// How a statistic depends on its argument.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// on which values are there
     Count,
     /// on the values; zeros add nothing
     Sum,
+    /// on the values, of which zeros add nothing, over all that are there
+    Mean,
+    /// on the distances of the values
+    Spread,
+}
+
+/// Whom a statistic is made of, by the number of their condition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Need {
+    /// who add to it
+    pub(super) adding: usize,
+    /// of a mean or a spread: those whom it is about
+    pub(super) among: Option<usize>,
+    pub(super) kind: Kind,
 }
 
 impl Analysis<'_> {
@@ -44,6 +61,17 @@ impl Analysis<'_> {
         for (condition, name) in conditions.iter().zip(&counts) {
             measures.push(persons(person.clone(), condition.clone()).alias(name));
         }
+        // how far a mean is moved depends on how far its values are apart
+        let deviations: Vec<Option<String>> = statistics
+            .iter()
+            .zip(&needs)
+            .map(|(statistic, need)| {
+                let spread = (need.kind == Kind::Mean && self.noise.is_some()).then(|| deviation(statistic))??;
+                let name = self.hidden("deviation");
+                measures.push(spread.alias(&name));
+                Some(name)
+            })
+            .collect();
         // names and types of the columns as the rest of the statement knows them
         let shape = if statistics.is_empty() {
             Aggregate::try_new(Arc::clone(&input), keys.clone(), vec![persons(person, None)])
@@ -57,7 +85,7 @@ impl Analysis<'_> {
         let aggregated = self.built(aggregated)?;
 
         // NULL for a group without rows, which isn't small
-        let few = |name: &String| binary_expr(hidden_column(name), Operator::Lt, lit(THRESHOLD));
+        let few = |name: &String| binary_expr(perturb::people(hidden_column(name)), Operator::Lt, lit(THRESHOLD));
         let Some(few_in_group) = counts.first().map(few) else {
             return Err(self.unsupported("an aggregate without a group"));
         };
@@ -83,14 +111,29 @@ impl Analysis<'_> {
             let shown = match i.checked_sub(key_count) {
                 None => column_at(&aggregated.schema, i),
                 Some(place) => {
-                    let need = needs.get(place).copied().unwrap_or_default();
-                    when.extend(own.get(need).copied().flatten());
+                    let Some(need) = needs.get(place) else {
+                        return Err(self.unsupported("an aggregate without people"));
+                    };
+                    when.extend(own.get(need.adding).copied().flatten());
+                    let summary =
+                        |of: usize| counts.get(of).map_or_else(|| lit(ScalarValue::Binary(None)), hidden_column);
                     if is_people.get(place).copied().unwrap_or_default() {
-                        let people =
-                            counts.get(need).map(hidden_column).unwrap_or_else(|| lit(ScalarValue::Int64(None)));
-                        or_zero(people)
+                        let people = summary(need.adding);
+                        or_zero(match &self.noise {
+                            Some(noise) => noise.people(people),
+                            None => perturb::people(people),
+                        })
                     } else {
-                        column_at(&shape, i)
+                        let exact = column_at(&shape, i);
+                        let deviation = deviations.get(place).and_then(Option::as_ref).map(hidden_column);
+                        match (&self.noise, need.kind, need.among, deviation) {
+                            (None, ..) => exact,
+                            (Some(noise), Kind::Mean, Some(all), Some(deviation)) => {
+                                noise.mean(exact, summary(need.adding), summary(all), deviation)
+                            }
+                            (Some(noise), Kind::Spread, Some(all), _) => noise.spread(exact, summary(all)),
+                            (Some(noise), ..) => noise.sum(exact, summary(need.adding)),
+                        }
                     }
                 }
             };
@@ -107,9 +150,44 @@ impl Analysis<'_> {
         if grouped {
             plan = LogicalPlan::Distinct(Distinct::All(Arc::new(plan)));
         }
+        if grouped {
+            let keys: Vec<&str> = shape.fields().iter().take(key_count).map(|field| field.name().as_str()).collect();
+            self.notes.push(Note::new(keys.join(", "), SUPPRESSED, FOLDED));
+        }
+        for (place, (need, is_people)) in needs.iter().zip(&is_people).enumerate() {
+            let name = shape.fields().get(key_count + place).map_or("", |field| field.name());
+            self.notes.push(Note::new(name, PERTURBED, told(need, *is_people)));
+        }
         let all: Vec<Flag> = std::iter::once(row).chain(own.into_iter().flatten()).collect();
-        Ok(Part::Cells(Cells::new(plan, key_count + statistics.len(), &columns, &all, row)))
+        let cells = Cells::new(plan, key_count + statistics.len(), &columns, &all, row);
+        Ok(Part::Cells(if self.noise.is_some() && !statistics.is_empty() { cells.with_noise() } else { cells }))
     }
+}
+
+const FOLDED: &str = "Groups of one to four people come as one row together, without keys and numbers.";
+
+/// What a statistic will look like.
+fn told(need: &Need, is_people: bool) -> String {
+    let shown = match need.kind {
+        _ if is_people => {
+            "People, off by up to 5, by 1.4 on average. Who differ by fewer than 10 people from those of an earlier answer are shown as it was."
+        }
+        Kind::Count => "Times shown people over people; one row a person: the number of people.",
+        Kind::Sum => {
+            "Times shown people over people, of those who add something, and rounded to a tenth of what one adds."
+        }
+        Kind::Mean => {
+            "Off by up to 5 standard deviations over the number of people, and rounded. Of zeros and ones: one shown count over the other."
+        }
+        Kind::Spread => "Off by up to 5 parts in the number of people, and rounded.",
+    };
+    let few = match need.adding {
+        0 => "Hidden where 1 to 4 people are behind it.",
+        _ => {
+            "Hidden where 1 to 4 people add something to it: who pass its FILTER and have a value, not zero for a sum or mean."
+        }
+    };
+    format!("{shown} {few}")
 }
 
 /// What becomes cells.
@@ -118,8 +196,8 @@ pub(super) struct Groups {
     pub(super) statistics: Vec<Expr>,
     /// conditions under which people are counted
     pub(super) conditions: Vec<Option<Expr>>,
-    /// the condition of each statistic
-    pub(super) needs: Vec<usize>,
+    /// whom each statistic is made of
+    pub(super) needs: Vec<Need>,
 }
 
 fn hidden_column(name: &String) -> Expr {
@@ -157,6 +235,20 @@ fn counts_people(statistic: &Expr, people: &People) -> bool {
         && carries.is_some_and(|column| matches!(column.carries, Carries::Person { .. }))
 }
 
+/// The standard deviation of what a mean is made of.
+fn deviation(mean: &Expr) -> Option<Expr> {
+    let Expr::AggregateFunction(function) = bare(mean) else { return None };
+    let [argument] = function.params.args.as_slice() else { return None };
+    Some(Expr::AggregateFunction(AggregateFunction::new_udf(
+        stddev::stddev_pop_udaf(),
+        vec![Expr::Cast(Cast::new(Box::new(argument.clone()), DataType::Float64))],
+        false,
+        function.params.filter.clone(),
+        Vec::new(),
+        None,
+    )))
+}
+
 /// A column that holds the row's person in every row.
 pub(super) fn carries_always(argument: &Expr, people: &People, who: PersonId) -> bool {
     let Expr::Column(column) = argument else { return false };
@@ -184,7 +276,7 @@ pub(super) fn contributes(
         let not_null = || Expr::IsNotNull(Box::new(argument.clone()));
         match kind {
             Kind::Count => argument.nullable(schema).unwrap_or(true).then(not_null),
-            Kind::Sum => {
+            Kind::Sum | Kind::Mean | Kind::Spread => {
                 let zero = argument.get_type(schema).ok().and_then(|kind| ScalarValue::new_zero(&kind).ok());
                 Some(match zero {
                     Some(zero) => binary_expr(argument.clone(), Operator::NotEq, lit(zero)),

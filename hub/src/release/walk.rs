@@ -4,7 +4,9 @@
 
 use crate::release::{
     cells::Cells,
+    explain::Note,
     people::{Carries, People, PersonColumn, column_at},
+    perturb::Noise,
     refusal::{Examples, Instead, ReleaseRefusal},
     roles::Roles,
     scope::{Scope, bare, plain},
@@ -48,13 +50,17 @@ impl At<'_> {
 pub(super) struct Analysis<'a> {
     pub(super) roles: &'a dyn Roles,
     pub(super) examples: Examples,
+    /// noise in shown numbers: always, but in tests of the other rules
+    pub(super) noise: Option<Noise>,
+    /// which rules it meets
+    pub(super) notes: Vec<Note>,
     next: u32,
     depth: usize,
 }
 
 impl<'a> Analysis<'a> {
-    pub(super) fn new(roles: &'a dyn Roles, examples: Examples) -> Self {
-        Self { roles, examples, next: 0, depth: 0 }
+    pub(super) fn new(roles: &'a dyn Roles, examples: Examples, noise: Option<Noise>) -> Self {
+        Self { roles, examples, noise, notes: Vec::new(), next: 0, depth: 0 }
     }
 
     /// A number that no other person, flag or hidden column of this statement has.

@@ -9,7 +9,7 @@ use arrow::{
     error::ArrowError,
     util::display::{ArrayFormatter, FormatOptions},
 };
-use policies::disclosure::{RELEASED, STATUS_COLUMN};
+use policies::disclosure::{PERTURBED, RELEASED, STATUS_COLUMN};
 use std::{
     collections::BTreeSet,
     io::{self, Write},
@@ -34,6 +34,7 @@ const MEASURED: usize = 1000;
 const WIDEST: usize = 120;
 /// Stands for a hidden cell.
 pub(super) const MARK: &str = "·";
+const NOISE: &str = "perturbed: counts, and what is made of them, are shown with a little noise (docs/release.md)";
 
 /// Writes one answer.
 pub(super) struct Printer<W: Write> {
@@ -109,6 +110,8 @@ struct Table<W: Write> {
     waiting: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
     hidden: BTreeSet<String>,
+    /// some numbers have noise
+    noisy: bool,
 }
 
 impl<W: Write> Table<W> {
@@ -126,6 +129,7 @@ impl<W: Write> Table<W> {
             waiting: Vec::new(),
             widths: None,
             hidden: BTreeSet::new(),
+            noisy: false,
         }
     }
 
@@ -139,7 +143,8 @@ impl<W: Write> Table<W> {
             .map_err(io_error)?;
         for row in 0..batch.num_rows() {
             let status = self.status.and_then(|s| cells.get(s)).map(|cell| cell.value(row).to_string());
-            let hides = status.filter(|s| s != RELEASED);
+            self.noisy |= status.as_ref().is_some_and(|s| s == PERTURBED);
+            let hides = status.filter(|s| s != RELEASED && s != PERTURBED);
             let mut line = Vec::with_capacity(cells.len());
             for (number, (cell, column)) in cells.iter().zip(batch.columns()).enumerate() {
                 let null = column.is_null(row);
@@ -188,6 +193,9 @@ impl<W: Write> Table<W> {
         if !self.hidden.is_empty() {
             let why: Vec<&str> = self.hidden.iter().map(String::as_str).collect();
             writeln!(self.out, "{MARK} {}", why.join("; "))?;
+        }
+        if self.noisy {
+            writeln!(self.out, "{NOISE}")?;
         }
         self.out.flush()
     }
@@ -257,7 +265,7 @@ mod tests {
             vec![
                 Arc::new(StringArray::from(vec![Some("Århus"), None, None])),
                 Arc::new(Int64Array::from(vec![Some(12345), Some(7), None])),
-                Arc::new(StringArray::from(vec![RELEASED, RELEASED, SUPPRESSED])),
+                Arc::new(StringArray::from(vec![PERTURBED, RELEASED, SUPPRESSED])),
             ],
         )
         .unwrap()
@@ -268,10 +276,11 @@ mod tests {
         insta::assert_snapshot!(printed(Format::Table, &released()), @r"
         kom        n  release_status
         ─────────────────────────────────────────────
-        Århus  12345  released
+        Århus  12345  perturbed
         NULL       7  released
         ·          ·  suppressed: fewer than 5 people
         · suppressed: fewer than 5 people
+        perturbed: counts, and what is made of them, are shown with a little noise (docs/release.md)
         ");
     }
 
@@ -279,7 +288,7 @@ mod tests {
     fn files_for_machines() {
         insta::assert_snapshot!(printed(Format::Csv, &released()), @r"
         kom,n,release_status
-        Århus,12345,released
+        Århus,12345,perturbed
         ,7,released
         ,,suppressed: fewer than 5 people
         ");

@@ -136,5 +136,6 @@ async fn a_grant_for_the_open_zone_offers_nothing_in_the_enclave() {
     let refusal = house.client(ANNA, Zone::Enclave).await.refused("SELECT * FROM sds.lmdb").await;
     assert_eq!(refusal.kind, Kind::NotFound);
     let answer = house.client(ANNA, Zone::Open).await.shown("SELECT count(DISTINCT pnr) AS n FROM sds.lmdb").await;
-    assert!(answer.contains("40"), "{answer}");
+    // with its noise
+    assert!((35..=45).any(|n| answer.contains(&format!("| {n} | perturbed"))), "{answer}");
 }

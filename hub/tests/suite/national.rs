@@ -117,7 +117,7 @@ async fn in_the_open_zone_people_of_a_national_table_are_protected_like_others()
     assert_eq!(refusal.kind, Kind::Denied);
     // Ten people are at both regions: they make no cell of ten rows twice.
     let answer = anna.shown("SELECT count(DISTINCT pnr) AS people FROM national.lab_forsker").await;
-    assert!(answer.contains("| 80 "), "{answer}");
+    assert!((75..=85).any(|n| answer.contains(&format!("| {n} "))), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

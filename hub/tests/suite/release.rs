@@ -24,3 +24,40 @@ async fn small_groups_fold_and_rows_are_refused() {
     let limited = open.shown(&format!("{sql} LIMIT 1")).await;
     assert_eq!(limited.lines().count(), 5, "{limited}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_released_is_kept_and_asked_again_is_the_same() {
+    let two = two().await;
+    let mut open = two.house.client(ANNA, Zone::Open).await;
+    let ledger = || {
+        let files = std::fs::read_dir(two.house.path().join("ledger")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>()
+    };
+    let sql = "SELECT atc, count(*) AS n FROM sds.lmdb GROUP BY atc ORDER BY atc";
+    two.house.client(ANNA, Zone::Enclave).await.shown(sql).await;
+    assert!(!two.house.path().join("ledger").exists(), "nothing is released inside");
+    let first = open.shown(sql).await;
+    let kept = ledger();
+    assert!(kept > 2 * 261, "{kept}");
+    assert_eq!(open.shown(&sql.replace("count(*)", "count(DISTINCT pnr)")).await, first);
+    assert_eq!(ledger(), kept, "the same cells");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_told_before_anything_is_asked() {
+    let two = two().await;
+    for zone in [Zone::Open, Zone::Enclave] {
+        let mut anna = two.house.client(ANNA, zone).await;
+        let told = anna
+            .shown(
+                "EXPLAIN RELEASE SELECT kom, count(*) AS n, avg(value) AS m FROM \"region-h\".lab_forsker GROUP BY kom",
+            )
+            .await;
+        for seen in ["| kom", "| n ", "| m ", "suppressed: fewer than 5 people", "perturbed", "standard deviations"] {
+            assert!(told.contains(seen), "'{seen}' is not in {told}");
+        }
+        let told = anna.shown("explain release SELECT value FROM \"region-h\".lab_forsker").await;
+        assert!(told.contains("refused") && told.contains("instead") && told.contains("avg(value)"), "{told}");
+    }
+    assert!(two.region.asked().is_empty(), "no spoke is asked");
+}

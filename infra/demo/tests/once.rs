@@ -109,7 +109,7 @@ fn pasted(dir: &Path) -> Result<()> {
     shell.stdin.take().context("standard input")?.write_all(b"SELECT COUNT(DISTINCT pnr) AS people FROM dst.bef;\n")?;
     let output = shell.wait_with_output()?;
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success() && said.contains("released"), "{}: {said}{errors}", paste.join("\n"));
+    ensure!(output.status.success() && said.contains("perturbed"), "{}: {said}{errors}", paste.join("\n"));
     ensure!(paste.iter().all(|line| !line.starts_with(' ')) && paste[1].contains(PROJECT), "{paste:?}");
     staying.tell_to_stop()?;
     while lines.next().transpose()?.is_some() {}

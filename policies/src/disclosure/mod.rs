@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`threshold`] | whether a number is about enough people |
 //! | [`noise`] | how much a count is changed (cell-key method) |
+//! | [`statistic`] | what becomes of the statistics of people who are counted with noise |
 //! | [`dominance`] | whether a sum or mean tells what one person contributed |
 //! | [`group`] | whether a number tells of everybody in a group |
 //! | [`complementary`] | which more cells of a table have to go so that hidden ones can't be computed |
@@ -21,6 +22,7 @@ pub mod complementary;
 pub mod dominance;
 pub mod group;
 pub mod noise;
+pub mod statistic;
 pub mod status;
 pub mod threshold;
 

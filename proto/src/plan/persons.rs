@@ -1,12 +1,13 @@
-//! `persons(column)`: how many different people stand behind a cell.
+//! `persons(column)`: which different people stand behind a cell, as a [`Summary`].
 //!
 //! `count(DISTINCT ..)` over 16-byte pseudonyms keeps one boxed value per person and group; this one keeps a single
 //! hash set of (group, pseudonym) for all groups.
 //!
-//! The answer is NULL for a cell without rows, and 0 for a cell whose rows all lack a person number: release treats
-//! the two differently.
+//! The answer is NULL for a cell without rows, and a summary of nobody for a cell whose rows all lack a person number: release
+//! treats the two differently.
 
 mod groups;
+mod summary;
 
 use arrow::{
     array::ArrayRef,
@@ -24,31 +25,41 @@ use datafusion::{
 use groups::Groups;
 use std::sync::{Arc, LazyLock};
 
+pub use summary::{MARKS, NoSummary, Summary, head};
+
 /// Width of a pseudonym in bytes.
 pub const WIDTH: i32 = 16;
+
+/// What is said of a cell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+enum Says {
+    /// how many: of a cell without rows 0
+    Count,
+    /// a summary: of a cell without rows NULL
+    #[default]
+    Summary,
+}
 
 /// The aggregate function `persons`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Persons {
     signature: Signature,
-    /// said of a cell without rows
-    nobody: Option<i64>,
+    says: Says,
 }
 
 static PERSONS: LazyLock<Arc<AggregateUDF>> =
-    LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Persons::new(None))));
+    LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Persons::new(Says::Summary))));
 
 static COUNTED: LazyLock<Arc<AggregateUDF>> =
-    LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Persons::new(Some(0)))));
+    LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Persons::new(Says::Count))));
 
 impl Persons {
-    fn new(nobody: Option<i64>) -> Self {
-        let signature = Signature::exact(vec![DataType::FixedSizeBinary(WIDTH)], Volatility::Immutable);
-        Self { signature, nobody }
+    fn new(says: Says) -> Self {
+        Self { signature: Signature::exact(vec![DataType::FixedSizeBinary(WIDTH)], Volatility::Immutable), says }
     }
 }
 
-/// `count(DISTINCT ..)` of pseudonyms, counted as [`persons`] does: 0 for a cell without rows.
+/// `count(DISTINCT ..)` of pseudonyms, kept as [`persons`] does: 0 for a cell without rows.
 pub(super) fn counted_udaf() -> Arc<AggregateUDF> {
     Arc::clone(&COUNTED)
 }
@@ -74,11 +85,11 @@ pub fn persons(person: Expr, filter: Option<Expr>) -> Expr {
 
 impl AggregateUDFImpl for Persons {
     fn name(&self) -> &str {
-        if self.nobody.is_some() { "counted_persons" } else { "persons" }
+        if self.says == Says::Count { "counted_persons" } else { "persons" }
     }
 
     fn is_nullable(&self) -> bool {
-        self.nobody.is_none()
+        self.says == Says::Summary
     }
 
     fn signature(&self) -> &Signature {
@@ -86,7 +97,7 @@ impl AggregateUDFImpl for Persons {
     }
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Int64)
+        Ok(if self.says == Says::Count { DataType::Int64 } else { DataType::Binary })
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -95,7 +106,7 @@ impl AggregateUDFImpl for Persons {
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(One(Groups::new(self.nobody))))
+        Ok(Box::new(One(Groups::new(self.says))))
     }
 
     fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
@@ -103,7 +114,7 @@ impl AggregateUDFImpl for Persons {
     }
 
     fn create_groups_accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Groups::new(self.nobody)))
+        Ok(Box::new(Groups::new(self.says)))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
@@ -125,7 +136,7 @@ impl Accumulator for One {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Int64(self.0.first()))
+        self.0.first()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {

@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: a measure that is not listed here doesn't merge; a merged one has the type that the statement announced.
 
-use super::{Result, mean::mean, moments::moments};
+use super::{Result, crowd::merged_persons, mean::mean, moments::moments};
 use arrow::datatypes::DataType;
 use datafusion::{
     common::{Column, DFSchema, ScalarValue},
@@ -113,9 +113,11 @@ impl Parts {
         let is = |udaf: Arc<AggregateUDF>| function.func == udaf;
         if different(measure).is_some() && self.adds_up {
             let counted = self.partial(bare(measure).clone());
-            let total = self.merged(sum_of(counted));
-            // Nobody's count is NULL where there are no rows at all.
-            return Ok(Some(if is(persons_udaf()) { total } else { or_zero(total) }));
+            return Ok(Some(if is(persons_udaf()) {
+                self.merged(of(merged_persons(), vec![counted]))
+            } else {
+                or_zero(self.merged(sum_of(counted)))
+            }));
         }
         if is(persons_udaf()) || (is(count::count_udaf()) && params.distinct) {
             return Ok(self.different(argument, filter.as_deref(), is(persons_udaf())));

@@ -7,6 +7,7 @@
 
 mod cluster;
 mod collect;
+mod crowd;
 mod estimate;
 mod keys;
 mod leaf;

@@ -4,12 +4,13 @@ use super::{collect, plain, planned, refusal, registers, released};
 use crate::release::{SchemaRoles, analyse};
 use datafusion::logical_expr::LogicalPlan;
 use policies::zone::Zone;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn the_enclave_sees_the_statement_unchanged() {
     let ctx = registers();
     let plan = planned(&ctx, "SELECT * FROM bef").await;
-    let released = analyse(plan.clone(), Zone::Enclave, &SchemaRoles).unwrap();
+    let released = analyse(plan.clone(), Zone::Enclave, &SchemaRoles, &Arc::default()).unwrap();
     assert_eq!(released.get(), &plan);
     assert_eq!(collect(&ctx, released.into_inner()).await.1.len(), 38);
 }
@@ -18,13 +19,13 @@ async fn the_enclave_sees_the_statement_unchanged() {
 async fn explain_shows_the_rules_and_runs_nothing() {
     let ctx = registers();
     let plan = planned(&ctx, "EXPLAIN SELECT kom, count(*) AS n FROM bef GROUP BY kom").await;
-    let released = analyse(plan, Zone::Open, &SchemaRoles).unwrap().into_inner();
+    let released = analyse(plan, Zone::Open, &SchemaRoles, &Arc::default()).unwrap().into_inner();
     assert!(matches!(released, LogicalPlan::Explain(_)));
     let (_, rows) = collect(&ctx, released).await;
     let text = format!("{rows:?}");
     assert!(text.contains("persons(bef.pnr)"), "{text}");
     let plan = planned(&ctx, "EXPLAIN SELECT * FROM bef").await;
-    assert!(analyse(plan, Zone::Open, &SchemaRoles).is_err());
+    assert!(analyse(plan, Zone::Open, &SchemaRoles, &Arc::default()).is_err());
 }
 
 #[tokio::test]
@@ -52,13 +53,13 @@ fn a_deep_statement_is_refused_before_the_stack_ends() {
                 builder = builder.filter(col("kom").gt(lit(i))).unwrap();
             }
             let deep = builder.build().unwrap();
-            assert!(analyse(deep, Zone::Open, &SchemaRoles).is_err());
+            assert!(analyse(deep, Zone::Open, &SchemaRoles, &Arc::default()).is_err());
             let mut expr = col("kom");
             for _ in 0..depth {
                 expr = Expr::Negative(Box::new(expr));
             }
             let deep = LogicalPlanBuilder::from(plan.clone()).filter(expr.is_not_null()).unwrap().build().unwrap();
-            assert!(analyse(deep, Zone::Open, &SchemaRoles).is_err());
+            assert!(analyse(deep, Zone::Open, &SchemaRoles, &Arc::default()).is_err());
         }
     });
     worker.unwrap().join().unwrap();

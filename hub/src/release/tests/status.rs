@@ -4,12 +4,13 @@ use super::{answer, planned, registers, released};
 use crate::release::{SchemaRoles, analyse};
 use arrow::datatypes::DataType;
 use policies::zone::Zone;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn the_schema_says_that_statistics_can_be_missing() {
     let ctx = registers();
     let plan = planned(&ctx, "SELECT kom, count(*) AS n, avg(indkomst) FROM bef GROUP BY kom").await;
-    let released = analyse(plan, Zone::Open, &SchemaRoles).unwrap();
+    let released = analyse(plan, Zone::Open, &SchemaRoles, &Arc::default()).unwrap();
     let schema = released.schema().into_inner();
     let shown: Vec<_> =
         schema.fields().iter().map(|f| (f.name().as_str(), f.data_type().clone(), f.is_nullable())).collect();
@@ -36,7 +37,7 @@ async fn the_optimised_plan_announces_the_same_schema() {
         "SELECT kom, coalesce(sum(indkomst) FILTER (WHERE koen = 1), 0) AS s FROM bef GROUP BY kom ORDER BY s LIMIT 3",
     ] {
         let plan = planned(&ctx, sql).await;
-        let released = analyse(plan, Zone::Open, &SchemaRoles).unwrap();
+        let released = analyse(plan, Zone::Open, &SchemaRoles, &Arc::default()).unwrap();
         let announced = released.schema().into_inner();
         let optimised = ctx.state().optimize(released.get()).unwrap();
         assert_eq!(announced.fields(), optimised.schema().as_arrow().fields(), "{sql}");

@@ -1,7 +1,7 @@
 //! One hash set of (group, person) for all groups of an aggregate.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, ListArray},
+    array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, Int64Array, ListArray},
     buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
     datatypes::{DataType, Field, FieldRef},
 };
@@ -15,9 +15,13 @@ use std::{
     sync::Arc,
 };
 
+use super::{
+    Says,
+    summary::{LISTED, Summary, listed, of_person},
+};
 use crate::plan::spread::Spread;
 
-const BYTES: usize = 16;
+pub(super) const BYTES: usize = 16;
 
 /// Field of the lists that travel between the phases of an aggregate.
 pub(super) fn item() -> FieldRef {
@@ -39,6 +43,13 @@ impl Hash for Entry {
     }
 }
 
+/// Where a group's summary comes about.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Few { from: usize, next: usize },
+    Many(usize),
+}
+
 /// Distinct people of every group.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
@@ -47,14 +58,13 @@ pub(super) struct Groups {
     counts: Vec<Option<i64>>,
     /// rows of one person often follow each other
     last: Option<Entry>,
-    /// said of a group without rows
-    nobody: Option<i64>,
+    says: Says,
 }
 
 impl Groups {
-    /// No groups yet; of one without rows `nobody` is said.
-    pub(super) fn new(nobody: Option<i64>) -> Self {
-        Self { nobody, ..Self::default() }
+    /// No groups yet.
+    pub(super) fn new(says: Says) -> Self {
+        Self { says, ..Self::default() }
     }
 
     fn grow(&mut self, groups: usize) {
@@ -113,9 +123,10 @@ impl Groups {
         (0..lists.len()).try_for_each(|row| self.merge(0, lists, row))
     }
 
-    /// The count of group 0.
-    pub(super) fn first(&self) -> Option<i64> {
-        self.counts.first().copied().flatten().or(self.nobody)
+    /// What is said of group 0.
+    pub(super) fn first(&mut self) -> Result<ScalarValue> {
+        self.grow(1);
+        ScalarValue::try_from_array(&self.evaluate(EmitTo::All)?, 0)
     }
 
     /// The state of group 0 as a list.
@@ -163,11 +174,53 @@ impl Groups {
         Ok(ListArray::try_new(item(), offsets, Arc::new(values), Some(nulls))?)
     }
 
+    /// The bytes of a summary of each of the first `groups` groups.
+    fn summaries(&self, groups: usize) -> Result<Vec<Option<Vec<u8>>>> {
+        let mut few: Vec<[u8; 3]> = Vec::new();
+        let mut many: Vec<Summary> = Vec::new();
+        let mut places: Vec<Option<Place>> = Vec::with_capacity(groups);
+        for count in self.counts.iter().take(groups) {
+            places.push(count.map(|people| match usize::try_from(people) {
+                Ok(people) if people <= LISTED => {
+                    let from = few.len();
+                    few.resize(from + people, [0; 3]);
+                    Place::Few { from, next: from }
+                }
+                _ => {
+                    many.push(Summary::default());
+                    Place::Many(many.len() - 1)
+                }
+            }));
+        }
+        for entry in &self.seen {
+            match places.get_mut(entry.group as usize) {
+                Some(Some(Place::Few { next, .. })) => {
+                    if let Some(slot) = few.get_mut(*next) {
+                        *slot = of_person(&entry.person);
+                    }
+                    *next += 1;
+                }
+                Some(Some(Place::Many(at))) => {
+                    if let Some(summary) = many.get_mut(*at) {
+                        summary.add(&entry.person);
+                    }
+                }
+                Some(None) | None => {}
+            }
+        }
+        let written = |place: Place| match place {
+            Place::Few { from, next } => listed(few.get(from..next).unwrap_or_default()),
+            Place::Many(at) => many.get(at).map_or_else(|| listed(&[]), Summary::write),
+        };
+        let too_many = |_| internal_datafusion_err!("persons: too many people in one cell");
+        places.into_iter().map(|place| place.map(written).transpose().map_err(too_many)).collect()
+    }
+
     /// Drops the first `groups` groups; the others move down.
     fn forget(&mut self, groups: usize) -> Result<()> {
         self.last = None;
         if groups >= self.counts.len() {
-            *self = Self::new(self.nobody);
+            *self = Self::new(self.says);
             return Ok(());
         }
         self.counts.drain(..groups);
@@ -203,9 +256,15 @@ impl GroupsAccumulator for Groups {
             EmitTo::All => self.counts.len(),
             EmitTo::First(n) => n.min(self.counts.len()),
         };
-        let counts = Int64Array::from_iter(self.counts.iter().take(groups).map(|count| count.or(self.nobody)));
+        let said: ArrayRef = match self.says {
+            // Of a group without rows too.
+            Says::Count => {
+                Arc::new(Int64Array::from_iter_values(self.counts.iter().take(groups).map(|count| count.unwrap_or(0))))
+            }
+            Says::Summary => Arc::new(BinaryArray::from_iter(self.summaries(groups)?)),
+        };
         self.forget(groups)?;
-        Ok(Arc::new(counts))
+        Ok(said)
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {

@@ -1,0 +1,139 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+/// As a project's pseudonyms are.
+fn pseudonym(person: u32) -> [u8; 16] {
+    let mut state = u64::from(person) + 1;
+    let mut bytes = [0; 16];
+    for byte in &mut bytes {
+        state = (state ^ (state >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        *byte = state.to_be_bytes()[0];
+    }
+    bytes
+}
+
+fn cell(people: impl IntoIterator<Item = u32>) -> Summary {
+    let different: BTreeSet<u32> = people.into_iter().collect();
+    let mut summary = Summary::default();
+    for person in different {
+        summary.add(&pseudonym(person));
+    }
+    summary
+}
+
+fn shown(ledger: &Ledger, people: impl IntoIterator<Item = u32>) -> u64 {
+    ledger.shown(&[Some(cell(people))]).unwrap()[0].unwrap()
+}
+
+#[test]
+fn attack_difference_by_few_people_is_answered_as_if_there_were_none() {
+    for differ in 1..=9_u32 {
+        let ledger = Ledger::default();
+        let first = shown(&ledger, 0..500);
+        for other in
+            [cell(0..500 + differ), cell(differ..500), cell((0..500 - differ / 2).chain(900..900 + differ.div_ceil(2)))]
+        {
+            assert_eq!(ledger.shown(&[Some(other)]).unwrap(), [Some(first)], "by {differ}");
+        }
+        // Off: each would have its own noise.
+        let own: BTreeSet<u64> = (0..40)
+            .map(|n| {
+                let c = cell(0..500 + n % 10);
+                own(c.people, c.key)
+            })
+            .collect();
+        assert!(own.len() > 1);
+    }
+}
+
+#[test]
+fn other_people_have_their_own_answer_and_steps_lead_nowhere() {
+    let ledger = Ledger::default();
+    shown(&ledger, 0..500);
+    let far = cell(0..540);
+    assert_eq!(shown(&ledger, 0..540), own(far.people, far.key));
+    // nine more each time: what is shown doesn't stay at the first
+    let steps: Vec<u64> = (0..20).map(|step| shown(&ledger, 0..600 + step * 9)).collect();
+    assert!(steps.last().unwrap() > &(600 + 19 * 9 - 20), "{steps:?}");
+}
+
+#[test]
+fn few_and_nobody_are_not_kept() {
+    let ledger = Ledger::default();
+    assert_eq!(ledger.shown(&[Some(cell(0..4)), Some(cell([])), None]).unwrap(), [Some(4), Some(0), None]);
+    assert_eq!(ledger.state.lock().unwrap().as_ref().unwrap().cells.len, 0);
+}
+
+#[test]
+fn what_was_released_is_known_after_a_restart_and_a_torn_record_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let project: ProjectId = "diabetes".parse().unwrap();
+    let path = folder.path().join("diabetes-3.cells");
+    let first = {
+        let ledgers = Ledgers::new(folder.path().to_owned());
+        shown(&ledgers.of(&project, 3), 0..700)
+    };
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend([1; 40]);
+    std::fs::write(&path, &bytes).unwrap();
+    for _ in 0..2 {
+        let ledgers = Ledgers::new(folder.path().to_owned());
+        let ledger = ledgers.of(&project, 3);
+        assert_eq!(shown(&ledger, 0..707), first, "nearly the same people, as the first time");
+        shown(&ledger, 2_000..3_000);
+    }
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 16 + 2 * 261);
+    // another key, another ledger
+    let ledgers = Ledgers::new(folder.path().to_owned());
+    let other = cell(0..707);
+    assert_eq!(shown(&ledgers.of(&project, 4), 0..707), own(other.people, other.key));
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_or_read_shows_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let project: ProjectId = "diabetes".parse().unwrap();
+    // A disk without room: every write fails, whoever runs the test.
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("diabetes-1.cells")).unwrap();
+    std::fs::write(folder.path().join("diabetes-2.cells"), "something else, and long enough").unwrap();
+    let ledgers = Ledgers::new(folder.path().to_owned());
+    for epoch in [1, 2] {
+        let refused = ledgers.of(&project, epoch).shown(&[Some(cell(0..100))]).unwrap_err().to_string();
+        assert!(refused.contains("Tell the hub's operator") && !refused.contains("cells"), "{refused}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// In whatever order: the same people are shown the same for ever, and whoever has an answer of their own differs from all
+    /// others who have one by more than nine.
+    #[test]
+    fn answers_never_tell_a_difference_of_few(
+        asked in prop::collection::vec((0_u32..60, 0_u32..40, 5_u32..300), 1..40),
+    ) {
+        let ledger = Ledger::default();
+        let kept = || ledger.state.lock().unwrap().as_ref().map_or(0, |state| state.cells.len);
+        let (mut first, mut own_answer): (Vec<(BTreeSet<u32>, u64)>, Vec<BTreeSet<u32>>) = (Vec::new(), Vec::new());
+        for (from, skip, size) in asked {
+            let people: BTreeSet<u32> = (from..from + size).filter(|person| person % 41 != skip).collect();
+            let before = kept();
+            let answer = shown(&ledger, people.iter().copied());
+            if kept() > before {
+                own_answer.push(people.clone());
+            }
+            first.push((people, answer));
+        }
+        for (people, before) in first.iter().rev() {
+            prop_assert_eq!(shown(&ledger, people.iter().copied()), *before);
+        }
+        for (n, a) in own_answer.iter().enumerate() {
+            for b in own_answer.iter().take(n) {
+                prop_assert!(a.symmetric_difference(b).count() as u64 > NEAR);
+            }
+        }
+    }
+}

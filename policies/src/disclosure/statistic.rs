@@ -1,0 +1,197 @@
+//! What becomes of a statistic when the people whom it is made of are counted with noise.
+//!
+//! A count of people is shown with its noise. The others follow it, so that they can't be used to work the noise out, and so
+//! that two statistics whose people differ by one don't tell what the one contributed:
+//!
+//! | statistic | shown |
+//! |---|---|
+//! | count of rows, sum | times shown people over people, of those who add something: `sum(CASE WHEN .. THEN 1 ELSE 0 END)` is the count that it is |
+//! | mean | times the same of those who add something, over the same of all who have a value; a share of ones and zeros is one shown count over the other, any other mean is moved by `w * standard deviation / people` |
+//! | variance, standard deviation | times `1 + w / people` |
+//!
+//! `w` is looked up as a count's noise is (mean 0, variance 3), under other keys than the count's. One person moves a mean by about a standard
+//! deviation over the number of people: so a difference of two means is off by some 2.4 of such steps, as a difference of two
+//! counts is off by 2.4 people, and what is lost is small beside the uncertainty of the mean itself, which is the standard deviation over
+//! the *square root* of the people.
+//!
+//! Digits beyond that would still give numbers away: the exact mean of whole years has only one denominator that makes the sum
+//! whole. So every statistic is rounded to a tenth of such a step: to the smallest of 1, 2 and 5 times a power of ten that isn't
+//! below it.
+
+/// How much finer than one average person's part a statistic is shown.
+const FINER: u64 = 10;
+
+/// Shown people over people, of those whom a statistic is made of; for a mean also of those whom it is a mean of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    shown: u64,
+    people: u64,
+}
+
+impl Share {
+    /// `None` of nobody: there is nothing to be hidden.
+    #[must_use]
+    pub const fn new(shown: u64, people: u64) -> Option<Self> {
+        if people == 0 { None } else { Some(Self { shown, people }) }
+    }
+
+    /// A whole number, for example a count of rows or a decimal in its smallest units; `None` when it doesn't fit.
+    #[must_use]
+    pub fn whole(self, value: i128) -> Option<i128> {
+        let scaled = divided(value.checked_mul(i128::from(self.shown))?, i128::from(self.people))?;
+        let unit = value.unsigned_abs().div_ceil(u128::from(self.people.saturating_mul(FINER)));
+        let step = i128::try_from(nice_whole(unit)).ok()?;
+        divided(scaled, step)?.checked_mul(step)
+    }
+
+    /// A number with digits behind the point.
+    #[must_use]
+    pub fn number(self, value: f64) -> f64 {
+        rounded(value * self.shown as f64 / self.people as f64, value.abs() / (self.people as f64 * FINER as f64))
+    }
+
+    /// A mean over the people of `of`, of whom those of `self` add something, with its standard deviation and noise.
+    #[must_use]
+    pub fn mean(self, of: Self, value: f64, deviation: f64, noise: i64) -> f64 {
+        let factor = if self == of {
+            1.0
+        } else {
+            (self.shown as f64 * of.people as f64) / (self.people as f64 * of.shown as f64)
+        };
+        // Of ones and zeros it is a share, which has the noise of both counts already.
+        let ones = (value * of.people as f64 - self.people as f64).abs() <= self.people as f64 * 1e-9;
+        let noise = if ones { 0 } else { noise };
+        let step = deviation / of.people as f64;
+        // Without a spread everybody has the mean.
+        let unit = if step.is_normal() { step } else { value.abs() / of.people as f64 };
+        rounded(value * factor + noise as f64 * step, unit / FINER as f64)
+    }
+
+    /// A variance or a standard deviation, with its noise.
+    #[must_use]
+    pub fn spread(self, value: f64, noise: i64) -> f64 {
+        let step = value / self.people as f64;
+        rounded(value + noise as f64 * step, step.abs() / FINER as f64)
+    }
+}
+
+/// The nearest whole number, halves away from zero.
+fn divided(value: i128, by: i128) -> Option<i128> {
+    let (whole, rest) = (value.checked_div(by)?, value.checked_rem(by)?);
+    let up = rest.unsigned_abs() >= by.unsigned_abs().div_ceil(2);
+    Some(if up { whole + value.signum() * by.signum() } else { whole })
+}
+
+/// The smallest of 1, 2, 5 times a power of ten that isn't below.
+fn nice_whole(unit: u128) -> u128 {
+    let mut power: u128 = 1;
+    loop {
+        for digit in [1, 2, 5] {
+            if power * digit >= unit {
+                return power * digit;
+            }
+        }
+        match power.checked_mul(10) {
+            Some(next) if next <= u128::MAX / 50 => power = next,
+            _ => return power * 5,
+        }
+    }
+}
+
+/// Rounded to the smallest nice step that isn't below `unit`.
+fn rounded(value: f64, unit: f64) -> f64 {
+    if !unit.is_normal() {
+        return value;
+    }
+    let power = unit.log10().floor();
+    // Logarithms of powers of ten may come out a little below or above.
+    let digit = unit / 10_f64.powf(power);
+    let (digit, power) = match digit {
+        d if d <= 1.0 => (1.0, power),
+        d if d <= 2.0 => (2.0, power),
+        d if d <= 5.0 => (5.0, power),
+        _ => (1.0, power + 1.0),
+    };
+    // Divided by a power of ten, not multiplied with its inverse, so that 54.3 is the number nearest to 54.3.
+    let shown = if power < 0.0 {
+        let up = 10_f64.powf(-power);
+        (value * up / digit).round() * digit / up
+    } else {
+        let step = digit * 10_f64.powf(power);
+        (value / step).round() * step
+    };
+    if shown.is_finite() { shown } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn share(shown: u64, people: u64) -> Share {
+        Share::new(shown, people).unwrap()
+    }
+
+    #[test]
+    fn a_count_of_one_row_a_person_is_the_shown_count() {
+        for (shown, people) in [(7, 5), (998, 1_000), (5, 9)] {
+            assert_eq!(share(shown, people).whole(i128::from(people)), Some(i128::from(shown)));
+        }
+    }
+
+    #[test]
+    fn a_statistic_keeps_a_tenth_of_what_one_person_adds() {
+        // 340 rows of 100 people: one adds 3.4, a tenth is 0.34, so whole numbers stay.
+        assert_eq!(share(100, 100).whole(340), Some(340));
+        // 12,345,678 of 100 people: a tenth of one person is 12,346, shown in steps of 20,000.
+        assert_eq!(share(100, 100).whole(12_345_678), Some(12_340_000));
+        assert_eq!(share(100, 100).whole(-12_345_678), Some(-12_340_000));
+        assert_eq!(share(100, 100).number(54.317_9), 54.3);
+        assert_eq!(share(1_000, 1_000).number(54.317_9), 54.32);
+        assert_eq!(share(10, 10).number(54.317_9), 54.0);
+        assert_eq!(share(10, 10).number(0.0), 0.0);
+        assert!(share(10, 10).number(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn a_share_is_one_shown_count_over_the_other() {
+        // 20 of 100, shown as 22 of 97
+        assert_eq!(share(22, 20).mean(share(97, 100), 0.2, 0.4, 0), 0.227);
+    }
+
+    #[test]
+    fn a_mean_moves_by_persons_steps() {
+        // a standard deviation of 15 over 100 people: steps of 0.15, shown to 0.02
+        let all = share(103, 100);
+        assert_eq!(all.mean(all, 54.317, 15.0, 0), 54.32);
+        assert_eq!(all.mean(all, 54.317, 15.0, -2), 54.02);
+        assert_eq!(all.mean(all, 54.0, 0.0, 3), 54.0);
+        assert_eq!(all.spread(15.0, 3), 15.46);
+        assert_eq!(all.spread(0.0, 3), 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_is_never_off_by_more_than_a_step(value in -1e12_f64..1e12, people in 1_u64..10_000_000) {
+            let shown = share(people, people).number(value);
+            // a step is less than 2.5 times what it must be, and rounding goes half of it
+            let most = 1.25 * value.abs() / (people as f64 * 10.0) + value.abs() * 1e-12;
+            prop_assert!((shown - value).abs() <= most, "{} {}", shown, value);
+        }
+
+        #[test]
+        fn whole_numbers_and_numbers_agree(value in -1_000_000_000_i128..1_000_000_000, people in 5_u64..100_000, off in 0_u64..10) {
+            let share = share(people + off - 5, people);
+            let (whole, number) = (share.whole(value).unwrap() as f64, share.number(value as f64));
+            let step = (2.5 * value as f64 / (people as f64 * 10.0)).abs().max(1.0);
+            prop_assert!((whole - number).abs() <= step, "{} {}", whole, number);
+        }
+
+        #[test]
+        fn nothing_overflows(value: i128, shown: u64, people in 1_u64.., other in 1_u64..) {
+            let _ = share(shown, people).whole(value);
+            let _ = share(shown, people).mean(share(other, other), value as f64, value as f64, 5);
+        }
+    }
+}
