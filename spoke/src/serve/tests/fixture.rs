@@ -441,6 +441,7 @@ pub(super) fn envelope() -> Envelope {
 
 pub(super) fn request(root: Rel) -> ScanRequest {
     ScanRequest {
+        blind: None,
         versions: Vec::new(),
         envelope: Some(envelope()),
         fragment: Some(plan::fragment(root)),

@@ -1,0 +1,69 @@
+//! Masks that follow from a seed: the ChaCha20 key stream (RFC 8439) under a key for each purpose, total, fragment and cell.
+
+use crate::ids::QueryId;
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// What a key stream is for; all equally long.
+const MASK: &[u8; 18] = b"eger/blind-mask/v1";
+const PRESENCE: &[u8; 18] = b"eger/blind-here/v1";
+
+/// What a spoke's masks of one answer follow from: 32 random bytes. Wiped when dropped, never printed; equality is for
+/// tests.
+#[derive(Clone, PartialEq, Eq, zeroize::ZeroizeOnDrop, serde::Serialize, serde::Deserialize)]
+pub struct Seed([u8; 32]);
+
+/// The total and the fragment that masks are for: those of others are different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Of<'a> {
+    /// the total
+    pub total: &'a QueryId,
+    /// SHA-256 of the fragment
+    pub fragment: &'a [u8; 32],
+}
+
+impl Seed {
+    /// A seed of 32 bytes, which must come from the operating system's randomness and be used once.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for whoever remembers that the seed was used.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The masks of a cell, word by word, for ever.
+    pub fn masks(&self, of: Of<'_>, cell: u32) -> impl Iterator<Item = u64> + use<> {
+        self.stream(MASK, of, cell)
+    }
+
+    /// What stands for "there is a value" in a cell's statistics, one after the other: anything but 0, and told by nobody who
+    /// doesn't have the seed.
+    pub(super) fn presences(&self, of: Of<'_>, cell: u32) -> impl Iterator<Item = u64> + use<> {
+        self.stream(PRESENCE, of, cell).map(|word| word.max(1))
+    }
+
+    fn stream(&self, purpose: &[u8; 18], of: Of<'_>, cell: u32) -> impl Iterator<Item = u64> + use<> {
+        // Each part has one length, so that no two different lists have the same bytes.
+        let key = Sha256::new_with_prefix(purpose)
+            .chain_update(self.0)
+            .chain_update(of.total.to_string())
+            .chain_update(of.fragment)
+            .chain_update(cell.to_le_bytes());
+        let mut words = ChaCha20Rng::from_seed(key.finalize().into());
+        std::iter::repeat_with(move || words.next_u64())
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
