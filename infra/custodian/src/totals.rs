@@ -51,7 +51,10 @@ impl Totals {
     /// The caller's name, if it is a hub with the key that was enrolled last.
     async fn hub<T>(&self, request: &Request<T>) -> Result<String, Refusal> {
         let unknown = || {
-            Refusal::new(Kind::Unauthenticated, "the connection names no caller; the custodian certifies hubs: custodian hub add")
+            Refusal::new(
+                Kind::Unauthenticated,
+                "the connection names no caller; the custodian certifies hubs: custodian hub add",
+            )
         };
         let peer = tls::peer_of(request).ok_or_else(unknown)?;
         let key = tls::key_of(request).ok_or_else(unknown)?;
@@ -65,7 +68,10 @@ impl Totals {
         tracing::warn!(hub = %peer.name, "refused a key that is not enrolled");
         Err(Refusal::new(
             Kind::Denied,
-            format!("the key of this connection is not enrolled for hub '{}'. The custodian's operator can: custodian hub add", peer.name),
+            format!(
+                "the key of this connection is not enrolled for hub '{}'. The custodian's operator can: custodian hub add",
+                peer.name
+            ),
         ))
     }
 

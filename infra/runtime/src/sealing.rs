@@ -55,7 +55,8 @@ pub enum SealingError {
 }
 
 /// A public key that others seal to: 32 bytes, written as 64 hex digits.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PublicSealingKey(<Suite as Kem>::PublicKey);
 
 /// A text that is no public sealing key.
@@ -124,6 +125,20 @@ impl FromStr for PublicSealingKey {
     fn from_str(text: &str) -> Result<Self, PublicSealingKeyError> {
         let bytes = hex::decode(text.trim()).map_err(|_| PublicSealingKeyError)?;
         <Suite as Kem>::PublicKey::from_bytes(&bytes).map(Self).map_err(|_| PublicSealingKeyError)
+    }
+}
+
+impl TryFrom<String> for PublicSealingKey {
+    type Error = PublicSealingKeyError;
+
+    fn try_from(text: String) -> Result<Self, PublicSealingKeyError> {
+        text.parse()
+    }
+}
+
+impl From<PublicSealingKey> for String {
+    fn from(key: PublicSealingKey) -> String {
+        key.to_string()
     }
 }
 

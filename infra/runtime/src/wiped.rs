@@ -1,6 +1,9 @@
 //! What holds a key, a passphrase or a code is wiped when it is dropped. The compiler is the one that checks.
 
-use crate::{ca::Authority, invite::InviteSecret, seal::Passphrase, sealing::SealingKey, sign::SigningKey, token::binding::BindingKey};
+use crate::{
+    ca::Authority, invite::InviteSecret, seal::Passphrase, sealing::SealingKey, sign::SigningKey,
+    token::binding::BindingKey,
+};
 use zeroize::ZeroizeOnDrop;
 
 fn wiped<T: ZeroizeOnDrop>() {}

@@ -14,7 +14,9 @@ pub const SEALED: &str = "sealed";
 
 /// A column that can't be added exactly. Names it and its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("column '{column}' is {kind}, which can't be added exactly in a blind total: use whole numbers or decimals (CAST(x AS decimal(15, 2)))")]
+#[error(
+    "column '{column}' is {kind}, which can't be added exactly in a blind total: use whole numbers or decimals (CAST(x AS decimal(15, 2)))"
+)]
 pub struct Inexact {
     /// which column
     pub column: String,

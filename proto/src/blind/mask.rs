@@ -15,7 +15,24 @@ const PRESENCE: &[u8; 18] = b"eger/blind-here/v1";
 /// What a spoke's masks of one answer follow from: 32 random bytes. Wiped when dropped, never printed; equality is for
 /// tests.
 #[derive(Clone, PartialEq, Eq, zeroize::ZeroizeOnDrop, serde::Serialize, serde::Deserialize)]
-pub struct Seed([u8; 32]);
+pub struct Seed(#[serde(with = "hex_of_32")] [u8; 32]);
+
+/// 64 hex digits: the length of what is sealed must not follow from the bytes.
+mod hex_of_32 {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&Zeroizing::new(hex::encode(bytes)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        let text = Zeroizing::new(String::deserialize(from)?);
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.as_bytes(), &mut bytes).map_err(|_| D::Error::custom("a seed is 64 hex digits"))?;
+        Ok(bytes)
+    }
+}
 
 /// The total and the fragment that masks are for: those of others are different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

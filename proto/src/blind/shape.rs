@@ -4,7 +4,9 @@ use crate::wire::{self, MeasureKind, Rel, expr, rel};
 
 /// Why a fragment is no blind total. Names what stands in the way, and no constant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a blind total can't have {what}. Ask for COUNT, COUNT(DISTINCT person) or SUM of whole numbers or decimals over the members' table")]
+#[error(
+    "a blind total can't have {what}. Ask for COUNT, COUNT(DISTINCT person) or SUM of whole numbers or decimals over the members' table"
+)]
 pub struct Unshareable {
     /// what
     pub what: &'static str,

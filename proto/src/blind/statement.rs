@@ -65,7 +65,9 @@ pub enum StatementProblem {
     #[error("the total has {0} words; 1 to {MAX_WORDS} are allowed")]
     Words(u32),
     /// Too old, or from a clock that is ahead.
-    #[error("'{controller}' signed its seed at {at}, which is not within the last hour. Ask again, and check both clocks")]
+    #[error(
+        "'{controller}' signed its seed at {at}, which is not within the last hour. Ask again, and check both clocks"
+    )]
     Stale {
         /// whose
         controller: ControllerId,

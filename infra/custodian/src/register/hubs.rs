@@ -52,8 +52,10 @@ impl Register {
     /// When the database fails.
     pub async fn hubs(&self) -> Result<Vec<Hub>, RegisterError> {
         let failed = |e| self.failed(e);
-        let rows =
-            sqlx::query("SELECT name, key, enrolled FROM hubs ORDER BY name").fetch_all(&self.pool).await.map_err(failed)?;
+        let rows = sqlx::query("SELECT name, key, enrolled FROM hubs ORDER BY name")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed)?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
             let enrolled: String = row.try_get("enrolled")?;
             let enrolled = enrolled

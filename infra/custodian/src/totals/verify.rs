@@ -4,12 +4,12 @@
 //! INVARIANT: what the request says by itself decides nothing; what counts is what each spoke signed, compared with every
 //! other's.
 
+use chrono::{DateTime, Utc};
 use proto::{
     blind::{MAX_MEMBERS, SEED, SEED_INFO, SeedStatement, StatementProblem},
     ids::{ControllerId, IdError, ProjectId, QueryId},
     wire,
 };
-use chrono::{DateTime, Utc};
 use runtime::{
     sealing::{Sealed, SealingKey},
     sign::{self, StatementError, VerifyingKey},
@@ -72,7 +72,9 @@ pub enum Unsound {
         what: &'static str,
     },
     /// Somebody is missing.
-    #[error("the total is over {members} members and the seeds of {missing} are missing: without them nothing is summed")]
+    #[error(
+        "the total is over {members} members and the seeds of {missing} are missing: without them nothing is summed"
+    )]
     Missing {
         /// how many members there are
         members: usize,
@@ -137,9 +139,7 @@ impl Verifier<'_> {
             .map_err(|cause| Unsound::Signature { controller: controller.clone(), cause })?;
         let payload = zeroize::Zeroizing::new(signed.payload);
         let statement: SeedStatement = serde_json::from_slice(&payload).map_err(|_| form())?;
-        statement
-            .check(self.now)
-            .map_err(|cause| Unsound::Statement { controller: controller.clone(), cause })?;
+        statement.check(self.now).map_err(|cause| Unsound::Statement { controller: controller.clone(), cause })?;
         let other = |what| Unsound::Other { controller: controller.clone(), what };
         if statement.controller != *controller {
             return Err(other("controller"));
@@ -154,9 +154,7 @@ impl Verifier<'_> {
 
 /// Two spokes answered the same question over the same members.
 fn alike(one: &SeedStatement, two: &SeedStatement) -> Result<(), Unsound> {
-    let differ = |what| {
-        Err(Unsound::Differ { one: one.controller.clone(), two: two.controller.clone(), what })
-    };
+    let differ = |what| Err(Unsound::Differ { one: one.controller.clone(), two: two.controller.clone(), what });
     if one.fragment != two.fragment {
         return differ("fragments");
     }
@@ -175,7 +173,8 @@ fn alike(one: &SeedStatement, two: &SeedStatement) -> Result<(), Unsound> {
 /// Exactly the members are there.
 fn whole(statements: &[SeedStatement], seen: &BTreeSet<ControllerId>) -> Result<(), Unsound> {
     let members = statements.first().map_or(&[][..], |first| &first.members);
-    let missing: Vec<&str> = members.iter().filter(|member| !seen.contains(*member)).map(ControllerId::as_str).collect();
+    let missing: Vec<&str> =
+        members.iter().filter(|member| !seen.contains(*member)).map(ControllerId::as_str).collect();
     if members.is_empty() || !missing.is_empty() {
         let missing = if missing.is_empty() { "all".to_owned() } else { missing.join(", ") };
         return Err(Unsound::Missing { members: members.len(), missing });

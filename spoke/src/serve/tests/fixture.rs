@@ -483,6 +483,7 @@ pub(super) fn question(project: &str, root: Rel) -> Question {
         keys: Vec::new(),
         versions: Vec::new(),
         accepts: Vec::new(),
+        blind: None,
     }
 }
 

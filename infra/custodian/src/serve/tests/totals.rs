@@ -123,7 +123,8 @@ async fn shares_and_the_sum_of_masks_make_the_plain_total_once_and_it_is_written
     let [event, hub, project, members] = ["event", "hub", "project", "members"].map(|field| last[field].to_string());
     assert_eq!([event, hub, project, members], ["\"total_summed\"", "\"main\"", "\"diabetes\"", "3"]);
     // Nothing of a seed or a mask is on the disk of the custodian.
-    let kept = [place.running.config.audit_log(), place.running.config.register()].map(|file| std::fs::read(file).unwrap());
+    let kept =
+        [place.running.config.audit_log(), place.running.config.register()].map(|file| std::fs::read(file).unwrap());
     for statement in &statements {
         let seed = statement.seed.bytes().as_slice();
         let mask = statement.seed.masks(statement.of(), 0).next().unwrap().to_le_bytes();
