@@ -42,6 +42,8 @@ pub(super) fn total(parts: &[Arc<LogicalPlan>]) -> Result<Option<LogicalPlan>> {
             members.join(", ")
         ));
     }
+    statistics(first.question.get()).map_err(|unshareable| refused(unshareable.to_string()))?;
+    columns::check(&first.schema).map_err(|inexact| refused(inexact.to_string()))?;
     for part in &asked {
         if part.question.terms().blind.as_ref() != Some(set) {
             return no(format!(
@@ -57,8 +59,6 @@ pub(super) fn total(parts: &[Arc<LogicalPlan>]) -> Result<Option<LogicalPlan>> {
             ));
         }
     }
-    statistics(first.question.get()).map_err(|unshareable| refused(unshareable.to_string()))?;
-    columns::check(&first.schema).map_err(|inexact| refused(inexact.to_string()))?;
     let provider = BlindPart {
         questions: asked.iter().map(|part| part.question.clone()).collect(),
         links: Arc::clone(&first.links),
