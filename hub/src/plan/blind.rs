@@ -95,7 +95,8 @@ impl Sum {
         let custodian = self.links.custodian().ok_or_else(|| {
             refused(Kind::Unavailable, "this hub knows no custodian, who adds up the masks of blind totals. Its operator can: hub admin custodian".to_owned())
         })?;
-        let answers = members.into_iter().map(|rows| rows.try_collect::<Vec<RecordBatch>>());
+        // A second batch is one too many already; more are not taken.
+        let answers = members.into_iter().map(|rows| rows.take(2).try_collect::<Vec<RecordBatch>>());
         let answers = future::try_join_all(answers).await?;
         let mut sum = vec![0; self.schema.fields().len() * WORDS];
         let mut seeds = Vec::with_capacity(answers.len());

@@ -56,7 +56,7 @@ fn toml_errors_name_line_and_field() {
     assert!(error.starts_with("form.toml, line 4") && error.contains("tilte"), "{error}");
     let wrong = EXAMPLE.replace("public_body = true", "public_body = \"yes\"");
     let error = Form::from_toml(&wrong, "form.toml").unwrap_err().to_string();
-    assert!(error.contains("line 36") && error.contains("boolean"), "{error}");
+    assert!(error.contains("line 37") && error.contains("boolean"), "{error}");
     let wrong = EXAMPLE.replace("from = 2027-01-01", "from = 20270101");
     let error = Form::from_toml(&wrong, "form.toml").unwrap_err().to_string();
     assert!(error.contains("line 28") && error.contains("2026-01-31"), "{error}");

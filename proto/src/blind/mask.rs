@@ -1,12 +1,13 @@
 //! Masks that follow from a seed: the ChaCha20 key stream (RFC 8439) under a key for each purpose, total, fragment and cell.
 
 use crate::ids::QueryId;
-use rand_chacha::{
-    ChaCha20Rng,
-    rand_core::{RngCore, SeedableRng},
+use chacha20::{
+    ChaCha20,
+    cipher::{KeyIvInit, StreamCipher},
 };
 use sha2::{Digest, Sha256};
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// What a key stream is for; all equally long.
 const MASK: &[u8; 18] = b"eger/blind-mask/v1";
@@ -74,8 +75,14 @@ impl Seed {
             .chain_update(of.total.to_string())
             .chain_update(of.fragment)
             .chain_update(cell.to_le_bytes());
-        let mut words = ChaCha20Rng::from_seed(key.finalize().into());
-        std::iter::repeat_with(move || words.next_u64())
+        // One key for one stream: the nonce has nothing to tell apart. Cipher and key are wiped with the iterator.
+        let key = Zeroizing::new(<[u8; 32]>::from(key.finalize()));
+        let mut stream = ChaCha20::new((&*key).into(), &[0; 12].into());
+        std::iter::repeat_with(move || {
+            let mut word = [0; 8];
+            stream.apply_keystream(&mut word);
+            u64::from_le_bytes(word)
+        })
     }
 }
 

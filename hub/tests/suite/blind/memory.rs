@@ -38,19 +38,23 @@ fn forms(number: i64) -> Vec<Vec<u8>> {
 /// Which of the numbers stand in a file.
 fn found(file: &Path, numbers: &[i64]) -> Vec<i64> {
     let bytes = std::fs::read(file).unwrap();
-    let holds = |form: &[u8]| {
-        let first = form[0];
-        let mut rest = bytes.as_slice();
-        while let Some(at) = rest.iter().position(|byte| *byte == first) {
-            rest = &rest[at..];
-            if rest.starts_with(form) {
-                return true;
-            }
-            rest = &rest[1..];
+    let forms: Vec<(i64, Vec<u8>)> =
+        numbers.iter().flat_map(|number| forms(*number).into_iter().map(|form| (*number, form))).collect();
+    // A gigabyte without optimisation: looked at closely only where the first two bytes are a form's.
+    let mut begins = vec![false; 1 << 16];
+    for (_, form) in &forms {
+        begins[usize::from(form[0]) << 8 | usize::from(form[1])] = true;
+    }
+    let mut found = std::collections::BTreeSet::new();
+    let mut two = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        two = (two << 8 | usize::from(*byte)) & 0xffff;
+        if begins[two] && at > 0 {
+            let rest = &bytes[at - 1..];
+            found.extend(forms.iter().filter(|(_, form)| rest.starts_with(form)).map(|(number, _)| *number));
         }
-        false
-    };
-    numbers.iter().copied().filter(|number| forms(*number).iter().any(|form| holds(form))).collect()
+    }
+    numbers.iter().copied().filter(|number| found.contains(number)).collect()
 }
 
 /// A hub in a process of its own.
