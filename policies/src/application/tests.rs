@@ -59,7 +59,7 @@ fn toml_errors_name_line_and_field() {
     assert!(error.contains("line 37") && error.contains("boolean"), "{error}");
     let wrong = EXAMPLE.replace("from = 2027-01-01", "from = 20270101");
     let error = Form::from_toml(&wrong, "form.toml").unwrap_err().to_string();
-    assert!(error.contains("line 28") && error.contains("2026-01-31"), "{error}");
+    assert!(error.contains("line 32") && error.contains("2026-01-31"), "{error}");
 }
 
 #[test]
