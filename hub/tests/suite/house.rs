@@ -112,11 +112,6 @@ impl Build {
         self
     }
 
-    /// Where the spokes listen, in the order in which they came.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.iter().map(|(_, address)| *address).collect()
-    }
-
     /// A controller whose spoke will open its links at the gateway.
     pub fn dials(mut self, controller: &str) -> Self {
         self.dialling.push(controller.to_owned());

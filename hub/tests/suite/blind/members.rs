@@ -163,15 +163,8 @@ pub struct Members {
     pub third: Third,
 }
 
-/// Members and the folder of their hub, before it starts.
-pub struct Prepared {
-    pub build: Build,
-    pub spokes: Vec<Spoke>,
-    pub third: Third,
-}
-
 /// Each member has these rows of `lab`.
-pub async fn prepared(persons: &str, rows: Vec<Vec<RecordBatch>>) -> Prepared {
+pub async fn members(persons: &str, rows: Vec<Vec<RecordBatch>>) -> Members {
     let names: Vec<String> = (0..rows.len()).map(|n| format!("member-{n:02}")).collect();
     let mut build = Build::new();
     let keys: Vec<_> = names.iter().map(|name| (name.clone(), SigningKey::generate().unwrap())).collect();
@@ -197,11 +190,6 @@ pub async fn prepared(persons: &str, rows: Vec<Vec<RecordBatch>>) -> Prepared {
         build = build.spoke(&spoke).await;
         spokes.push(spoke);
     }
-    Prepared { build, spokes, third }
-}
-
-pub async fn members(persons: &str, rows: Vec<Vec<RecordBatch>>) -> Members {
-    let Prepared { build, spokes, third } = prepared(persons, rows).await;
     let house = build.start(&[("diabetes", &[ANNA])]).await;
     Members { house, spokes, third }
 }

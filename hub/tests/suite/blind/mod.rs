@@ -1,7 +1,6 @@
 //! Blind totals: the hub has the total and nobody's own number.
 
 pub mod members;
-mod memory;
 
 use crate::{house::ANNA, spoke::Manner};
 use arrow::{
