@@ -205,6 +205,37 @@ enum Admin {
     /// Public keys of controllers' approvers: what they sign counts
     #[command(subcommand)]
     Approver(Approver),
+    /// The certificate with which this hub asks the custodian for masks of blind totals
+    #[command(subcommand)]
+    Custodian(Custodian),
+}
+
+#[derive(Subcommand)]
+enum Custodian {
+    /// Makes the hub's key for the custodian and a request for its certificate
+    #[command(
+        after_help = "Example:\n  hub admin custodian request --out hub.csr\n\nThe custodian's operator certifies it (custodian hub add). The key stays here.\n\nExit codes: 0 made, 2 the files can't be written, or configuration"
+    )]
+    Request {
+        #[command(flatten)]
+        folder: Folder,
+        /// where to write the request
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Puts the custodian's reply where the hub finds it, and prints what belongs into hub.toml
+    #[command(
+        after_help = "Example:\n  hub admin custodian install hub.json --address custodian.example.org:7100\n\nExit codes: 0 installed, 2 the reply is for another key, or configuration"
+    )]
+    Install {
+        #[command(flatten)]
+        folder: Folder,
+        /// what the custodian's operator sent
+        reply: PathBuf,
+        /// where the custodian listens, HOST:PORT
+        #[arg(long)]
+        address: String,
+    },
 }
 
 #[derive(Args)]
@@ -381,6 +412,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Admin(Admin::Expel { folder, controller }) => executor.block_on(expel(&folder, &controller)),
         Command::Project(args) => return executor.block_on(project::run(args)),
         Command::Admin(Admin::Token(command)) => executor.block_on(token(command)),
+        Command::Admin(Admin::Custodian(command)) => custodian(command),
         Command::Admin(Admin::Approver(command)) => executor.block_on(approver(command)),
         Command::Audit(command) => audit::run(command),
         Command::Profile(ProfileCommand::Detect) => {
@@ -506,6 +538,26 @@ async fn expel(folder: &Folder, controller: &ControllerId) -> Result<(), Failure
 fn noted(folder: &Path, command: &str, subject: &dyn std::fmt::Display) -> Result<(), Failure> {
     let event = Event::Admin { command: command.to_owned(), subject: subject.to_string() };
     crate::audit::note(folder, &event).map_err(fault)
+}
+
+fn custodian(command: Custodian) -> Result<(), Failure> {
+    match command {
+        Custodian::Request { folder, out } => {
+            let config = HubConfig::load(&folder.config).map_err(usage)?;
+            noted(&config.folder, "admin custodian request", &out.display())?;
+            let digest = admin::custodian::request(&config.folder, &out).map_err(usage)?;
+            println!("wrote {}", out.display());
+            println!("key (SHA-256)  {digest}");
+            println!("Read this digest to the custodian's operator by another way, such as by telephone.");
+        }
+        Custodian::Install { folder, reply, address } => {
+            let config = HubConfig::load(&folder.config).map_err(usage)?;
+            noted(&config.folder, "admin custodian install", &address)?;
+            let table = admin::custodian::install(&config, &reply, &address).map_err(usage)?;
+            println!("Add this to {}, and restart `hub serve`:\n\n{table}", folder.config.display());
+        }
+    }
+    Ok(())
 }
 
 async fn ca(command: Ca) -> Result<(), Failure> {

@@ -55,6 +55,8 @@ pub struct HubConfig {
     pub gateway: Option<GatewayConfig>,
     /// the spokes that listen, by controller
     pub spokes: BTreeMap<ControllerId, SpokeAddress>,
+    /// who adds up the masks of blind totals, if the hub has such
+    pub custodian: Option<CustodianConfig>,
     /// limits of a statement
     pub query: Query,
     /// the HTTP API, if it is served
@@ -135,6 +137,18 @@ fn certificate_days() -> u32 {
 pub struct SpokeAddress {
     /// `host:port`
     pub address: String,
+}
+
+/// The custodian, for blind totals.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustodianConfig {
+    /// its name, as in `eger://custodian/NAME`
+    pub name: String,
+    /// `host:port`
+    pub address: String,
+    /// the hub's certificate that the custodian gave, its key, and the custodian's authority
+    pub tls: TlsFiles,
 }
 
 /// Limits of a statement.
@@ -264,6 +278,8 @@ struct HubFile {
     #[serde(default, rename = "spoke")]
     spokes: Vec<SpokeFile>,
     #[serde(default)]
+    custodian: Option<CustodianConfig>,
+    #[serde(default)]
     query: Query,
     #[serde(default)]
     api: Option<ApiConfig>,
@@ -347,6 +363,7 @@ impl HubConfig {
         {
             return Err(wrong("gateway.certificate_days".to_owned(), "must be from 1 to 3650".to_owned()));
         }
+        let custodian = file.custodian.map(|c| CustodianConfig { tls: c.tls.below(&folder), ..c });
         let config = Self {
             link: file.link.below(&folder),
             folder,
@@ -354,6 +371,7 @@ impl HubConfig {
             listen,
             gateway: file.gateway,
             spokes,
+            custodian,
             query: file.query,
             api: file.api,
             roles: file.roles,

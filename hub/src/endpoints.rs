@@ -128,6 +128,8 @@ pub const FETCHED: &[Row] = &[("statement", &[ApplicationDecide])];
 pub const UNDECIDED: &[(&str, &str)] = &[
     ("GET /openapi.json", "the API's description; it is the same for everybody and stands in the release"),
     ("list_custom_actions", "names of the actions above; the same for everybody"),
+    ("admin custodian request", "makes a key of the hub's own; what it is worth the custodian's operator decides"),
+    ("admin custodian install", "puts a certificate beside that key; whom the custodian answers it decides itself"),
     ("admin ca init", "makes an authority where there is none; there is nothing yet to decide about"),
 ];
 

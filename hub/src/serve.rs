@@ -17,7 +17,7 @@ use crate::{
     identify::{Identify, TokenError, TokenStore},
     plan::Planner,
     receive::{Core, Front, Sealer, Service, TicketKeyError},
-    registry::{Links, Nationals, Registry, national::declare::NationalError},
+    registry::{Custodian, CustodianError, Links, Nationals, Registry, national::declare::NationalError},
     release::Ledgers,
 };
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -148,6 +148,9 @@ pub enum ServeError {
     /// A listener can't be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// `[custodian]`.
+    #[error(transparent)]
+    Custodian(#[from] CustodianError),
     /// `[metrics]`.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -191,7 +194,11 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     if let Some(tap) = tap {
         tls = tls.with_tap(tap);
     }
-    let links = Arc::new(Links::new(&config.spokes, &tls)?);
+    let links = Links::new(&config.spokes, &tls)?;
+    let links = Arc::new(match &config.custodian {
+        Some(custodian) => links.with_custodian(Custodian::new(custodian)?),
+        None => links,
+    });
     let enrolment = Enrolment::open(&config.database()).await?;
     // What an earlier process said of its links is no longer so.
     enrolment.report(&[]).await?;

@@ -6,6 +6,8 @@
 //! INVARIANT: this is the only crate that builds a [`tonic::Status`], and a fragment can only say what
 //! `proto/eger/v1/fragment.proto` lists: no file, no path, no function outside [`fragment::functions`].
 
+#[cfg(feature = "blind")]
+pub mod blind;
 pub mod envelope;
 pub mod fragment;
 pub mod ids;

@@ -16,7 +16,8 @@ use runtime::peer::{Peer, Role};
 use std::sync::Arc;
 
 /// Flight's calls and actions that a spoke answers, and what each asks of the golden matrix, in this order. In zone
-/// `open` a question asks [`Action::SpokeScanOpen`] instead of [`Action::SpokeScanEnclave`].
+/// `open` a question asks [`Action::SpokeScanOpen`] instead of [`Action::SpokeScanEnclave`], and [`Action::SpokeScanBlind`]
+/// where the permit lets nothing out but blind totals.
 pub const ENDPOINTS: &[(&str, &[Action])] = &[
     ("do_get", &[Action::SpokeCall, Action::SpokeCatalogue, Action::SpokeScanEnclave]),
     (CATALOGUE_ACTION, &[Action::SpokeCall, Action::SpokeCatalogue]),
@@ -142,6 +143,6 @@ mod tests {
         let at_spokes =
             Action::ALL.iter().copied().filter(|action| action.party() == policies::authorize::Party::Spoke);
         let never: Vec<_> = at_spokes.filter(|action| !asked.contains(action)).collect();
-        assert_eq!(never, [Action::SpokeScanOpen, Action::SpokeKeyList]);
+        assert_eq!(never, [Action::SpokeScanOpen, Action::SpokeScanBlind, Action::SpokeKeyList]);
     }
 }

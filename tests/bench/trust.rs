@@ -146,6 +146,7 @@ fn permit() -> Result<Permit> {
         opt_out_version: 0,
         client_signature: false,
         threshold: None,
+        blind: None,
         approver: "approver".to_owned(),
         reason: "within the law".to_owned(),
         decided_at: Utc::now(),

@@ -2,6 +2,7 @@
 
 mod adbc;
 mod answers;
+mod blind;
 mod clients;
 mod differential;
 mod faults;

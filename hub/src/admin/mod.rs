@@ -3,6 +3,7 @@
 pub mod approver;
 mod ca;
 mod controller;
+pub mod custodian;
 mod init;
 mod invite;
 pub mod rules;

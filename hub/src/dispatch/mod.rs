@@ -45,6 +45,7 @@ pub async fn send(
         schema_fingerprint: question.fingerprint(),
         keys,
         versions: question.versions(),
+        blind: question.blind().map(|total| wire::Blind { total: total.to_string() }),
         accepts: question
             .terms()
             .compresses

@@ -13,7 +13,7 @@ use crate::{
 };
 use proto::{
     fragment,
-    ids::ControllerId,
+    ids::{ControllerId, QueryId},
     plan,
     refusal::{Kind, Refusal},
     schema, wire,
@@ -28,6 +28,7 @@ pub struct Permitted<T> {
     others: Vec<Arc<TableOffer>>,
     context: Arc<RequestContext>,
     held: bool,
+    blind: Option<QueryId>,
 }
 
 impl<T> Permitted<T> {
@@ -73,6 +74,19 @@ impl<T> Permitted<T> {
     pub fn held(mut self) -> Self {
         self.held = true;
         self
+    }
+
+    /// The same question, to be answered with a share of this blind total.
+    #[must_use]
+    pub fn sharing(mut self, total: QueryId) -> Self {
+        self.blind = Some(total);
+        self
+    }
+
+    /// The blind total of which a share is asked for; none: it is asked plainly.
+    #[must_use]
+    pub fn blind(&self) -> Option<QueryId> {
+        self.blind
     }
 
     /// In which request.
@@ -144,7 +158,7 @@ pub fn fragment(
     }
     read.into_iter().try_for_each(|read| offered(read, offers, &offer.controller))?;
     let (offer, others) = (Arc::clone(offer), others.to_vec());
-    Ok(Permitted { value: fragment, offer, others, context: Arc::clone(context), held: false })
+    Ok(Permitted { value: fragment, offer, others, context: Arc::clone(context), held: false, blind: None })
 }
 
 /// Everything else in a fragment speaks of the columns of what it reads.

@@ -6,6 +6,9 @@
 //! published anew refuses a question that rests on it (`ScanRequest.versions`). Lists of people who are left out can change
 //! without a new version, so that it is looked for again after [`KEPT`].
 //!
+//! Members that let nothing out but blind totals don't send their people either. Of a table of such members alone the declaration
+//! is believed, and who makes it answers for it (docs/blind-totals.md).
+//!
 //! INVARIANT: people add up only when it was found that nobody is in two members' rows. Until then, and when somebody is, they
 //! are counted as over any other members: the same answer, at a higher price.
 //! INVARIANT: who came twice, and how many, is told to nobody; the operator learns which members don't fit the declaration.
@@ -74,6 +77,8 @@ pub(super) struct Declared {
     source: Arc<dyn TableSource>,
     /// the column of its people
     person: String,
+    /// no member lets its people out to be compared: the declaration is all there is
+    believed: bool,
 }
 
 impl Verdicts {
@@ -90,13 +95,13 @@ impl Verdicts {
 
     /// The tables of which it was found already.
     pub(super) fn proven(&self, declared: &[Declared]) -> BTreeSet<TableName> {
-        let proven = declared.iter().filter(|table| self.of(&table.key).get() == Some(&true));
+        let proven = declared.iter().filter(|table| table.believed || self.of(&table.key).get() == Some(&true));
         proven.map(|table| table.key.table.clone()).collect()
     }
 
     /// Whether some of it is not known yet.
     pub(super) fn open(&self, declared: &[Declared]) -> bool {
-        declared.iter().any(|table| !self.of(&table.key).initialized())
+        declared.iter().any(|table| !table.believed && !self.of(&table.key).initialized())
     }
 
     /// Looks for people in two members' rows, once for all statements that wait for it.
@@ -104,7 +109,7 @@ impl Verdicts {
     /// # Errors
     /// When a member can't be asked.
     pub(super) async fn look(&self, declared: &[Declared], state: &SessionState) -> Result<(), DataFusionError> {
-        for table in declared {
+        for table in declared.iter().filter(|table| !table.believed) {
             self.of(&table.key).get_or_try_init(|| table.look(state)).await?;
         }
         Ok(())
@@ -173,7 +178,13 @@ impl Declared {
             key: part.offer.terms.key_id.clone(),
         });
         let key = Key { project: project.clone(), table: offer.name.clone(), members: members.collect() };
-        Some(Self { key, source: Arc::clone(source), person: person(offer)?.to_owned() })
+        let believed = offer.parts.iter().all(|part| part.offer.terms.blind.is_some());
+        Some(Self { key, source: Arc::clone(source), person: person(offer)?.to_owned(), believed })
+    }
+
+    /// Whether its members let nothing out but blind totals, so that the declaration is taken as it stands.
+    pub(super) fn believed(&self) -> bool {
+        self.believed
     }
 
     /// Whether nobody is in two members' rows.

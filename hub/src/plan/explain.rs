@@ -68,7 +68,11 @@ pub(super) fn describe(
             sent => format!("{}, keys {}", shown(bytes), shown(sent)),
         };
         let (waited, at_spoke) = if measured.is_some() { times(&scan.took(), shown) } else { Default::default() };
-        lines.push([scan.controller().to_string(), scan.text(), shown(rows), moved, waited, at_spoke]);
+        let text = match scan.question().blind() {
+            Some(_) => format!("(only a share of a blind total leaves) {}", scan.text()),
+            None => scan.text(),
+        };
+        lines.push([scan.controller().to_string(), text, shown(rows), moved, waited, at_spoke]);
     }
     lines.extend(
         left_out.lines().map(|(at, what)| [at, what, String::new(), String::new(), String::new(), String::new()]),

@@ -5,6 +5,7 @@
 //!
 //! INVARIANT: only what [`release::analyse`] gave back is optimised and run.
 
+mod blind;
 mod catalog;
 mod disjoint;
 mod explain;

@@ -76,8 +76,8 @@ impl Planned {
     /// When it can't be planned.
     pub async fn physical(self) -> Result<Runnable, Refusal> {
         // What a user signs must not depend on what the hub has found out in between.
-        let declared =
-            if self.demands { Vec::new() } else { disjoint::declared(self.plan.get(), &self.context.project.project) };
+        let mut declared = disjoint::declared(self.plan.get(), &self.context.project.project);
+        declared.retain(|table| !self.demands || table.believed());
         let (physical, kept) = self.leaves(&declared).await?;
         Ok(Runnable { planned: self, physical, kept, declared })
     }
@@ -110,6 +110,9 @@ impl Planned {
         steps.done("made physical");
         let physical = federate::with_key_lists(physical, *key_list).map_err(fail)?;
         steps.done("key lists");
+        let mut scans = Vec::new();
+        explain::collect(&physical, &mut scans);
+        scans.into_iter().try_for_each(|scan| federate::blind::check(scan.question()))?;
         tracing::debug!(query_id = %context.query, %steps, "planned");
         Ok((physical, kept))
     }

@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: a link leads to the controller whose certificate opened it, and an expelled controller has none.
 
+use super::Custodian;
 use crate::config::SpokeAddress;
 use proto::ids::ControllerId;
 use runtime::{
@@ -47,6 +48,7 @@ pub struct Links {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
     begun: Instant,
+    custodian: Option<Custodian>,
 }
 
 /// A spoke that listens: connected on first use, again after a loss.
@@ -93,7 +95,26 @@ impl Links {
                 Ok((controller.clone(), listening))
             })
             .collect::<Result<_, PeerError>>()?;
-        Ok(Self { listening, state: Mutex::default(), changes: watch::Sender::new(0), begun: Instant::now() })
+        Ok(Self {
+            listening,
+            state: Mutex::default(),
+            changes: watch::Sender::new(0),
+            begun: Instant::now(),
+            custodian: None,
+        })
+    }
+
+    /// The same, with a way to the custodian.
+    #[must_use]
+    pub fn with_custodian(mut self, custodian: Custodian) -> Self {
+        self.custodian = Some(custodian);
+        self
+    }
+
+    /// Who adds up the masks of blind totals, if the hub knows one.
+    #[must_use]
+    pub fn custodian(&self) -> Option<&Custodian> {
+        self.custodian.as_ref()
     }
 
     /// The controllers whose spokes listen.

@@ -5,15 +5,17 @@
 //!
 //! INVARIANT: an offer is used only for the (project, user, issuer, zone) that it was made to.
 
+mod custodian;
 mod links;
 pub mod national;
 mod offer;
 mod quoted;
 mod statistics;
 
+pub use custodian::{Custodian, CustodianError};
 pub use links::{Link, Links};
 pub use national::Nationals;
-pub use offer::{Catalogue, Offer, TableOffer, Terms};
+pub use offer::{BlindSet, Catalogue, Offer, TableOffer, Terms};
 pub(crate) use quoted::quoted;
 pub use statistics::{ColumnFacts, TableStatistics};
 

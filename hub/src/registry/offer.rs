@@ -4,6 +4,7 @@ use super::{national::Part, statistics::TableStatistics};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use policies::zone::Zone;
 use proto::{
+    blind::MAX_MEMBERS,
     ids::{ControllerId, PermitId, ProjectId, TableName},
     refusal::Refusal,
     schema, wire,
@@ -36,6 +37,17 @@ pub struct Terms {
     pub key_lists_to: Vec<ControllerId>,
     /// how it can compress its answers
     pub compresses: Vec<wire::Compression>,
+    /// nothing leaves but shares of totals over this set
+    pub blind: Option<BlindSet>,
+}
+
+/// Over whom a project's blind totals are, as a controller's permit has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlindSet {
+    /// ascending
+    pub members: Vec<ControllerId>,
+    /// the custodian's public sealing key, hex
+    pub custodian: String,
 }
 
 /// One table, as a controller offers it to a project.
@@ -167,8 +179,20 @@ fn terms(reply: &wire::CatalogueReply) -> Result<Terms, &'static str> {
         epoch: (reply.epoch > 0).then_some(reply.epoch),
         key_id: reply.key_id.clone(),
         client_signature: reply.client_signature,
+        blind: reply.blind.as_ref().map(blind).transpose()?,
         compresses: reply.compresses().filter(|way| *way != wire::Compression::Unspecified).take(MAX_WAYS).collect(),
     })
+}
+
+fn blind(set: &wire::BlindSet) -> Result<BlindSet, &'static str> {
+    let members = set.members.iter().take(MAX_MEMBERS + 1).map(|name| name.parse());
+    let members: Vec<ControllerId> =
+        members.collect::<Result<_, _>>().map_err(|_| "a member of its blind totals is no controller")?;
+    let ascending = members.windows(2).all(|pair| pair.first() < pair.last());
+    if members.len() > MAX_MEMBERS || !ascending || set.custodian.len() != 64 {
+        return Err("the set of its blind totals can't be read");
+    }
+    Ok(BlindSet { members, custodian: set.custodian.clone() })
 }
 
 fn columns(entry: &wire::TableEntry) -> Result<Schema, &'static str> {

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod controller;
 mod enrol;
+mod hub;
 
 use crate::{
     config::Config,
@@ -67,6 +68,8 @@ enum Command {
     },
     /// Register, list and remove the controllers whose spokes may ask
     Controller(controller::ControllerArgs),
+    /// Certify, list and remove the hubs that may ask for sums of masks of blind totals
+    Hub(hub::HubArgs),
     /// Certify the key of a spoke that its controller's approver endorsed
     Enrol(enrol::EnrolArgs),
     /// Show who came near its quota or was refused
@@ -97,6 +100,9 @@ enum Command {
     /// Print the public key that spokes pin, as hex
     #[command(after_help = "Example:\n  custodian public-key --config custodian.toml")]
     PublicKey(ConfigFile),
+    /// Print the public key that permits name for blind totals, as hex, and its fingerprint
+    #[command(after_help = "Example:\n  custodian sealing-key --config custodian.toml")]
+    SealingKey(ConfigFile),
 }
 
 /// Runs the program with these arguments (the first is its name).
@@ -124,6 +130,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { dir, name, listen, without_key } => init(&dir, &name, listen, without_key)?,
         Command::Controller(args) => asynchronous()?.block_on(args.run())?,
+        Command::Hub(args) => asynchronous()?.block_on(args.run())?,
         Command::Enrol(args) => asynchronous()?.block_on(args.run())?,
         Command::Alarms(args) => asynchronous()?.block_on(args.run())?,
         Command::Audit(args) => asynchronous()?.block_on(args.run())?,
@@ -137,6 +144,13 @@ fn run(command: Command) -> anyhow::Result<()> {
             let config = config.load()?;
             let pass = config.passphrase().map_err(|error| anyhow::anyhow!("passphrase: {error}"))?;
             println!("{}", hex::encode(LinkageKey::load(&config.keys.linkage, &pass)?.public_key()));
+        }
+        Command::SealingKey(config) => {
+            let config = config.load()?;
+            let pass = config.passphrase().map_err(|error| anyhow::anyhow!("passphrase: {error}"))?;
+            let key = setup::sealing_key(&config, &pass)?;
+            println!("{}", key.public());
+            println!("fingerprint {}", key.public().fingerprint());
         }
         Command::Serve { config, listen, ready_file } => {
             let config = config.load()?;

@@ -51,6 +51,9 @@ pub struct Keys {
     /// the sealed key that checkpoints of the audit log are signed with
     #[serde(default = "signing")]
     pub signing: PathBuf,
+    /// the sealed private key to which spokes seal seeds of blind totals
+    #[serde(default = "sealing")]
+    pub sealing: PathBuf,
     /// file with the passphrase, readable by its owner alone
     #[serde(default)]
     pub passphrase_file: Option<PathBuf>,
@@ -61,6 +64,10 @@ pub struct Keys {
 
 fn signing() -> PathBuf {
     "keys/signing.key".into()
+}
+
+fn sealing() -> PathBuf {
+    "keys/sealing.key".into()
 }
 
 /// `[limits]`; every value has a default that fits one ordinary server.
@@ -75,13 +82,15 @@ pub struct Limits {
     pub streams: usize,
     /// evaluations at the same time, over all streams; 0: one for each core
     pub threads: usize,
+    /// blind totals of one project in one day (UTC)
+    pub totals_per_day: u64,
     /// at the end: how long open streams may go on
     pub drain_seconds: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_batch: 4096, batches_in_flight: 8, streams: 64, threads: 0, drain_seconds: 10 }
+        Self { max_batch: 4096, batches_in_flight: 8, streams: 64, threads: 0, totals_per_day: 500, drain_seconds: 10 }
     }
 }
 
@@ -121,6 +130,7 @@ impl Config {
             ("batches_in_flight", self.limits.batches_in_flight, 1, 256),
             ("streams", self.limits.streams, 1, 10_000),
             ("threads", self.limits.threads, 0, 1_024),
+            ("totals_per_day", usize::try_from(self.limits.totals_per_day).unwrap_or(usize::MAX), 0, 100_000),
         ];
         for (field, value, low, high) in ranges {
             if !(low..=high).contains(&value) {
@@ -134,6 +144,7 @@ impl Config {
         self.keys.linkage = relative_to(base, &self.keys.linkage);
         self.keys.authority = relative_to(base, &self.keys.authority);
         self.keys.signing = relative_to(base, &self.keys.signing);
+        self.keys.sealing = relative_to(base, &self.keys.sealing);
         self.folder = base.to_owned();
         self.keys.passphrase_file = self.keys.passphrase_file.map(|file| relative_to(base, &file));
         Ok(self)
@@ -179,6 +190,12 @@ impl Config {
     #[must_use]
     pub fn public_key_file(&self) -> PathBuf {
         self.keys.linkage.with_file_name("custodian.pub")
+    }
+
+    /// File with the public sealing key (hex).
+    #[must_use]
+    pub fn sealing_public_file(&self) -> PathBuf {
+        self.keys.sealing.with_extension("pub")
     }
 
     /// File with the public signing key (hex).

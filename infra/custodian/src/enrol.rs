@@ -13,7 +13,8 @@ use crate::{
 use chrono::Utc;
 use runtime::{
     audit::AuditError,
-    enrolment::{EnrolmentError, Reply, Request},
+    ca::CertRequest,
+    enrolment::{EnrolmentError, HubReply, Reply, Request},
     sign::{SigningKeyError, VerifyingKey},
     tls::{Peer, PeerError},
 };
@@ -127,6 +128,47 @@ pub async fn enrol(config: &Config, request: &str, days: u32) -> Result<Reply, E
         evaluation_key: hex::encode(key.public_key()),
         signing_key: signing.public(),
     })
+}
+
+/// Certifies the key of a hub's request (PKCS#10, PEM) for `days` days: it may ask for sums of masks. There is no approver's word
+/// for a hub: compare `key` of the reply with what the hub's operator reads.
+///
+/// # Errors
+/// When the request is none, the name can't stand in a certificate, or it can't be written down.
+pub async fn enrol_hub(config: &Config, hub: &str, csr: &str, days: u32) -> Result<HubReply, EnrolError> {
+    let peer = Peer::hub(hub)?;
+    let csr = CertRequest::from_pem(csr).map_err(SetupError::Authority)?;
+    let register = Register::open(&config.register()).await?;
+    let log = Log::open(&config.audit_log())?;
+    let pass = config.passphrase().map_err(SetupError::Passphrase)?;
+    let (authority, authority_pem) = setup::authority(config, &pass)?;
+    let certificate = authority.issue_for(&peer, &csr, days).map_err(SetupError::Authority)?;
+    let sealing = setup::sealing_key(config, &pass)?;
+    let key = csr.key_digest();
+    register.enrol_hub(hub, &key).await?;
+    log.write(&Event::HubEnrolled { hub, key: &key })?;
+    Ok(HubReply {
+        hub: hub.to_owned(),
+        custodian: config.name.clone(),
+        certificate,
+        authority: authority_pem,
+        sealing_key: sealing.public().to_string(),
+        key,
+    })
+}
+
+/// Removes a hub. `false`: there was none.
+///
+/// # Errors
+/// When it can't be written down.
+pub async fn remove_hub(config: &Config, hub: &str) -> Result<bool, EnrolError> {
+    let register = Register::open(&config.register()).await?;
+    let log = Log::open(&config.audit_log())?;
+    let there = register.remove_hub(hub).await?;
+    if there {
+        log.write(&Event::HubRemoved { hub })?;
+    }
+    Ok(there)
 }
 
 /// Puts aside what was exchanged under a spoke's earlier signing key: the approver has endorsed another one.

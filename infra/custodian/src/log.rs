@@ -95,6 +95,40 @@ pub enum Event<'a> {
         /// id of the linkage key
         link_kid: &'a str,
     },
+    /// a hub's key was enrolled
+    HubEnrolled {
+        /// which
+        hub: &'a str,
+        /// SHA-256 of its public key
+        key: &'a str,
+    },
+    /// a hub was removed
+    HubRemoved {
+        /// which
+        hub: &'a str,
+    },
+    /// the masks of a blind total were summed; written before the sum leaves
+    TotalSummed {
+        /// for whom
+        hub: &'a str,
+        /// of which project
+        project: &'a str,
+        /// which total
+        total: &'a str,
+        /// over how many members
+        members: usize,
+        /// how many words
+        words: usize,
+    },
+    /// masks were not summed
+    TotalRefused {
+        /// for whom
+        hub: &'a str,
+        /// of which project, by the hub's word; empty: it is no project's name
+        project: &'a str,
+        /// why
+        reason: &'a str,
+    },
     /// a spoke's checkpoint was refused: its log does not go on from what it showed before
     CheckpointRefused {
         /// whose

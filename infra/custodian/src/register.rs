@@ -3,7 +3,9 @@
 //!
 //! INVARIANT: counts and public keys only; nothing of an element but a digest of a batch that was counted, for two days.
 
+pub mod hubs;
 pub mod quota;
+pub mod totals;
 
 pub use quota::{Alarm, AlarmKind, Charge, Quota};
 

@@ -6,9 +6,10 @@ use crate::{
     key::{KeyError, LinkageKey},
     log::{Event, Log},
     register::{Register, RegisterError},
-    setup,
+    setup::{self, SetupError},
+    totals::{self, Totals},
 };
-use proto::wire::custodian_server::CustodianServer;
+use proto::wire::{custodian_server::CustodianServer, totals_server::TotalsServer};
 use runtime::{
     audit::{AuditError, witness::Witness},
     seal::SealError,
@@ -42,6 +43,9 @@ pub enum ServeError {
     /// The signing key can't be opened.
     #[error(transparent)]
     Signing(#[from] SigningKeyError),
+    /// The sealing key can't be opened or made.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// The register can't be used.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -91,6 +95,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let pass = config.passphrase().map_err(ServeError::Passphrase)?;
     let key = LinkageKey::load(&config.keys.linkage, &pass)?;
     let signing = setup::signing_key(&config, &pass)?;
+    let sealing = setup::sealing_key(&config, &pass)?;
     drop(pass);
     let register = Register::open(&config.register()).await?;
     let log = Log::open(&config.audit_log())?;
@@ -104,12 +109,15 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let limits = config.limits;
     let cut = CancellationToken::new();
     let _cut_whatever_happens = cut.clone().drop_guard();
+    let sums = Totals::new(sealing, register.clone(), log.clone(), limits.totals_per_day);
+    let sums = TotalsServer::new(sums).max_decoding_message_size(totals::MAX_REQUEST);
     let parts = Parts { key, register, log: log.clone(), witness, limits };
     let service = CustodianServer::new(Service::new(parts, cut.clone()))
         .max_decoding_message_size(limits.max_batch * crate::key::ELEMENT + 1024)
         .max_encoding_message_size(limits.max_batch * crate::key::ELEMENT + 1024);
     let server = tls::server()
         .add_service(service)
+        .add_service(sums)
         .serve_with_incoming_shutdown(tls::incoming(listener, &tls), shutdown.clone().cancelled_owned());
     if let Some(ready) = ready {
         // Nobody waiting any more is no error.

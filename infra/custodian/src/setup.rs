@@ -11,6 +11,7 @@ use runtime::{
     config::ConfigError,
     enrolment::CUSTODIAN_SIGNING_CONTEXT,
     seal::{self, Passphrase, SealError},
+    sealing::{SealingError, SealingKey},
     sign::{SigningKey, SigningKeyError},
     tls::Peer,
 };
@@ -21,6 +22,8 @@ use std::{
 
 /// What the authority's sealed key is for, authenticated with it.
 const AUTHORITY: &str = "eger/custodian/authority/v1";
+/// What the sealed file of the sealing key is for, authenticated with it.
+const SEALING: &str = "eger/custodian/sealing/v1";
 /// How long the custodian's own certificate lasts; `custodian renew` makes a new one.
 const OWN_DAYS: u32 = 730;
 
@@ -69,6 +72,9 @@ pub enum SetupError {
     /// The signing key can't be made or opened.
     #[error(transparent)]
     Signing(#[from] SigningKeyError),
+    /// The sealing key can't be made or opened.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
 }
 
 /// Makes a custodian's folder: `custodian.toml`, `passphrase`, and below `keys/` the sealed linkage key, the
@@ -129,6 +135,7 @@ fn make<T>(
     write_pair(&keys, "custodian", &own)?;
     let signing = SigningKey::create(&keys.join("signing.key"), CUSTODIAN_SIGNING_CONTEXT, &pass)?;
     write(&keys.join("signing.pub"), format!("{}\n", signing.public()).as_bytes())?;
+    make_sealing(&keys.join("sealing.key"), &keys.join("sealing.pub"), &pass)?;
     let key = linkage(&keys, &pass)?;
     // Last: a folder without it is half made and can be removed safely.
     write(&config, template(name, listen).as_bytes())?;
@@ -161,6 +168,22 @@ pub(crate) fn authority(config: &Config, pass: &Passphrase) -> Result<(Authority
 /// The key that checkpoints are signed with.
 pub(crate) fn signing_key(config: &Config, pass: &Passphrase) -> Result<SigningKey, SigningKeyError> {
     SigningKey::load(&config.keys.signing, CUSTODIAN_SIGNING_CONTEXT, pass)
+}
+
+/// The key that spokes seal seeds of blind totals to; made when the file is missing, as at custodians from before there was
+/// one.
+pub(crate) fn sealing_key(config: &Config, pass: &Passphrase) -> Result<SealingKey, SetupError> {
+    let path = &config.keys.sealing;
+    if path.exists() {
+        return Ok(SealingKey::load(path, SEALING, pass)?);
+    }
+    make_sealing(path, &config.sealing_public_file(), pass)
+}
+
+fn make_sealing(path: &Path, public: &Path, pass: &Passphrase) -> Result<SealingKey, SetupError> {
+    let key = SealingKey::create(path, SEALING, pass)?;
+    write(public, format!("{}\n", key.public()).as_bytes())?;
+    Ok(key)
 }
 
 fn write_pair(folder: &Path, stem: &str, pair: &IssuedCert) -> Result<(), SetupError> {
@@ -208,6 +231,7 @@ ca = "keys/ca.crt"
 linkage = "keys/linkage.key"           # sealed. Back it up with its passphrase, kept apart: without it
                                        # no new person can be linked to the ones already published (custodian backup)
 signing = "keys/signing.key"           # sealed; signs how far the audit log goes
+sealing = "keys/sealing.key"           # sealed; opens the seeds of blind totals
 authority = "keys/ca.key"              # sealed; needed by `enrol` and `renew`, not by `serve`
 passphrase_file = "passphrase"         # better on another disk, or as a systemd credential:
 # credential = "custodian-passphrase"
@@ -217,6 +241,7 @@ passphrase_file = "passphrase"         # better on another disk, or as a systemd
 # batches_in_flight = 8                # per stream
 # streams = 64                         # over all spokes
 # threads = 0                          # evaluations at the same time; 0: one for each core
+# totals_per_day = 500                 # blind totals of one project
 # drain_seconds = 10                   # at the end, how long open streams may go on
 "#
     )

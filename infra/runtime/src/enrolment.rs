@@ -70,6 +70,23 @@ pub struct Reply {
     pub signing_key: VerifyingKey,
 }
 
+/// What the custodian hands to a hub that may ask for sums of masks of blind totals. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubReply {
+    /// the hub that was enrolled
+    pub hub: String,
+    /// name of the custodian
+    pub custodian: String,
+    /// the hub's certificate, PEM
+    pub certificate: String,
+    /// the custodian's authority, PEM
+    pub authority: String,
+    /// the custodian's public sealing key, hex: permits name it
+    pub sealing_key: String,
+    /// SHA-256 of the public key that was certified, hex
+    pub key: String,
+}
+
 /// Why a request isn't accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolmentError {

@@ -16,6 +16,7 @@ pub mod peer;
 pub mod profile;
 pub mod ready;
 pub mod seal;
+pub mod sealing;
 pub mod shutdown;
 pub mod sign;
 pub mod size;

@@ -2,7 +2,7 @@
 
 use crate::{
     grant::TableGrant,
-    permit::{Caps, Member, Output, Permit, User},
+    permit::{Blind, Caps, Member, Output, Permit, User},
     purpose::Purpose,
 };
 use chrono::NaiveDate;
@@ -59,6 +59,8 @@ pub struct Terms {
     pub valid_to: NaiveDate,
     /// whose spokes may learn who is in a cohort
     pub key_lists_to: Vec<ControllerId>,
+    /// nothing leaves but shares of totals over these members
+    pub blind: Option<Blind>,
 }
 
 impl From<&Permit> for Terms {
@@ -77,6 +79,7 @@ impl From<&Permit> for Terms {
             valid_from: permit.valid_from,
             valid_to: permit.valid_to,
             key_lists_to: permit.key_lists_to.clone(),
+            blind: permit.blind.clone(),
         }
     }
 }
@@ -119,6 +122,17 @@ pub fn difference(old: &Terms, new: &Terms) -> Vec<Change> {
     for controller in old.key_lists_to.iter().filter(|c| !new.key_lists_to.contains(c)) {
         let text = format!("key lists: '{controller}' no longer learns which of your people are in a cohort");
         all.push(Change::new("key_lists_to", text, false));
+    }
+    if old.blind != new.blind {
+        let over = |blind: &Option<Blind>| match blind {
+            None => "none".to_owned(),
+            Some(blind) => {
+                let members: Vec<_> = blind.members.iter().map(ControllerId::as_str).collect();
+                format!("over {} by the custodian with key {}", members.join(", "), blind.custodian.fingerprint())
+            }
+        };
+        let text = format!("blind totals: from {} to {}", over(&old.blind), over(&new.blind));
+        all.push(Change::new("blind", text, true));
     }
     if old.client_signature != new.client_signature {
         let text = if new.client_signature {

@@ -6,7 +6,7 @@ use super::{
     looks_like_person_number,
 };
 use crate::{
-    permit::{Caps, Output},
+    permit::{Blind, Caps, Output},
     purpose::{DuoCode, EhdsPurpose, Purpose},
 };
 use chrono::NaiveDate;
@@ -144,6 +144,7 @@ impl Form {
         {
             found.add("deputy", "is the lead itself; name another controller, or leave it out");
         }
+        let blind = self.blind(&mut found, output, &named);
         match (project, purpose, output, period, lead, caps) {
             (Some(project), Some(purpose), Some(output), Some((valid_from, valid_to)), Some(lead), Some(caps))
                 if found.0.is_empty() =>
@@ -161,6 +162,7 @@ impl Form {
                     output,
                     caps,
                     client_signature: self.client_signature,
+                    blind,
                     lead,
                     deputy: deputy.flatten(),
                     controllers,
@@ -168,6 +170,24 @@ impl Form {
             }
             _ => Err(Problems(found.0)),
         }
+    }
+
+    fn blind(&self, found: &mut Found, output: Option<Output>, named: &BTreeSet<ControllerId>) -> Option<Blind> {
+        let of = self.blind.as_ref()?;
+        if output.is_some_and(|output| output != Output::SpokeAggregates) {
+            found.add("blind", "goes with output = \"spoke_aggregates\" alone: the others let more out");
+        }
+        let members = of.members.iter().enumerate();
+        let members = members.filter_map(|(at, one)| found.id::<ControllerId>(&format!("blind.members[{at}]"), one));
+        // The order in which they are written has no meaning.
+        let members: BTreeSet<ControllerId> = members.collect();
+        let custodian = found.id("blind.custodian", &of.custodian)?;
+        let blind = Blind { members: members.into_iter().collect(), custodian };
+        let first = blind.members.first()?;
+        if let Err(problem) = blind.check(first, |member| named.contains(member)) {
+            found.add(problem.field, problem.message);
+        }
+        Some(blind)
     }
 
     fn group(&self, found: &mut Found) -> Group {

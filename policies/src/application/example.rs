@@ -27,6 +27,10 @@ client_signature = false             # true: each question carries the user's ow
 lead = "dst"                         # whose spoke makes the project's key
 deputy = "region-h"                  # whose spoke makes it when the lead's is away; may be left out
 
+# [blind]                            # with spoke_aggregates: nothing leaves but totals over these controllers together, of
+# members = ["dst", "region-h", "sds"] # whom the hub sees no single one's number; three or more of those below
+# custodian = "5f1c..e2"             # `custodian sealing-key` prints it
+
 [period]                             # ten years at most
 from = 2027-01-01
 to = 2029-12-31

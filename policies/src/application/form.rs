@@ -23,6 +23,9 @@ pub struct Form {
     pub prohibited_uses_acknowledged: bool,
     /// each question carries the user's own signature
     pub client_signature: bool,
+    /// nothing leaves but totals over three or more controllers, of whom the hub sees no single one's number
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blind: Option<BlindForm>,
     /// the controller whose spoke makes the project's key
     pub lead: String,
     /// the controller whose spoke makes it when the lead's is away
@@ -106,6 +109,16 @@ pub struct CapsForm {
     pub queries_per_day: u32,
 }
 
+/// Blind totals; goes with output `spoke_aggregates`.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlindForm {
+    /// whose numbers are added up: three or more of the application's controllers
+    pub members: Vec<String>,
+    /// the custodian's public sealing key, 64 hex digits as `custodian sealing-key` prints them
+    pub custodian: String,
+}
+
 /// What is asked of one controller.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -178,6 +191,10 @@ impl From<&Application> for Form {
                 .unwrap_or_default(),
             prohibited_uses_acknowledged: true,
             client_signature: of.client_signature,
+            blind: of.blind.as_ref().map(|blind| BlindForm {
+                members: blind.members.iter().map(ToString::to_string).collect(),
+                custodian: blind.custodian.to_string(),
+            }),
             lead: of.lead.to_string(),
             deputy: of.deputy.as_ref().map(ToString::to_string),
             period: PeriodForm { from: of.valid_from.to_string(), to: of.valid_to.to_string() },

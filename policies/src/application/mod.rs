@@ -18,13 +18,13 @@ mod split;
 pub use change::{Change, Terms, difference};
 pub use check::{LONGEST_DAYS, Problem, Problems};
 pub use example::EXAMPLE;
-pub use form::{CapsForm, ControllerForm, Form, GroupForm, PeriodForm, PurposeForm, TableForm, UserForm};
+pub use form::{BlindForm, CapsForm, ControllerForm, Form, GroupForm, PeriodForm, PurposeForm, TableForm, UserForm};
 pub use part::{ColumnAsked, Decision, MAX_PART, Part, PartError, TableAsked};
 pub use person::looks_like_person_number;
 pub use split::{Asked, amend};
 
 use crate::{
-    permit::{Caps, Member, Output, User},
+    permit::{Blind, Caps, Member, Output, User},
     purpose::Purpose,
 };
 use chrono::NaiveDate;
@@ -112,6 +112,9 @@ pub struct Application {
     pub caps: Caps,
     /// each question carries the user's own signature
     pub client_signature: bool,
+    /// nothing would leave but totals over these members
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<Blind>,
     /// whose spoke makes the project's key
     pub lead: ControllerId,
     /// whose spoke makes it when the lead's is away

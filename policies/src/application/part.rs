@@ -4,7 +4,7 @@
 use super::{Applicant, Change, Group, Terms};
 use crate::{
     grant::TableGrant,
-    permit::{Caps, Member, Output, Permit},
+    permit::{Blind, Caps, Member, Output, Permit},
     purpose::Purpose,
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -99,6 +99,9 @@ pub struct Part {
     /// whose spokes may learn which of this controller's people are in a cohort
     #[serde(default)]
     pub key_lists_to: Vec<ControllerId>,
+    /// nothing would leave but shares of totals over these members
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<Blind>,
     /// the permit that would be replaced; of an amendment
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<PermitId>,
@@ -220,6 +223,7 @@ impl Part {
             opt_out_version: decision.opt_out_version,
             client_signature: self.client_signature,
             threshold: decision.threshold,
+            blind: self.blind.clone(),
             approver: decision.approver,
             reason: decision.reason,
             decided_at: decision.at,
@@ -243,6 +247,7 @@ impl Part {
             valid_from: self.valid_from,
             valid_to: self.valid_to,
             key_lists_to: self.key_lists_to.clone(),
+            blind: self.blind.clone(),
         }
     }
 

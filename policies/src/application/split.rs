@@ -47,6 +47,8 @@ impl Application {
             valid_from: self.valid_from,
             valid_to: self.valid_to,
             key_lists_to: asked.key_lists_to.clone(),
+            // Of who is not among the members nothing leaves at all.
+            blind: self.blind.clone().filter(|blind| blind.members.contains(&asked.controller)),
             replaces: None,
             supersedes: None,
             changes: Vec::new(),

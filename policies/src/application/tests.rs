@@ -56,10 +56,10 @@ fn toml_errors_name_line_and_field() {
     assert!(error.starts_with("form.toml, line 4") && error.contains("tilte"), "{error}");
     let wrong = EXAMPLE.replace("public_body = true", "public_body = \"yes\"");
     let error = Form::from_toml(&wrong, "form.toml").unwrap_err().to_string();
-    assert!(error.contains("line 33") && error.contains("boolean"), "{error}");
+    assert!(error.contains("line 37") && error.contains("boolean"), "{error}");
     let wrong = EXAMPLE.replace("from = 2027-01-01", "from = 20270101");
     let error = Form::from_toml(&wrong, "form.toml").unwrap_err().to_string();
-    assert!(error.contains("line 28") && error.contains("2026-01-31"), "{error}");
+    assert!(error.contains("line 32") && error.contains("2026-01-31"), "{error}");
 }
 
 #[test]
@@ -316,4 +316,54 @@ fn every_term_shows_when_it_changes() {
         assert_eq!(found.len(), 1, "{field}: {found:?}");
         assert_eq!((found[0].field.as_str(), found[0].wider), (field, wider), "{found:?}");
     }
+}
+
+#[test]
+fn blind_totals_are_asked_of_their_members_and_only_with_totals_alone() {
+    let custodian = runtime::sealing::SealingKey::generate().unwrap().public().to_string();
+    let mut blind = form();
+    for name in ["sds", "region-m"] {
+        let mut third = blind.controllers[0].clone();
+        third.controller = name.to_owned();
+        third.sealing = runtime::sign::fingerprint(format!("{name} sealing").as_bytes());
+        third.signing = runtime::sign::fingerprint(format!("{name} signing").as_bytes());
+        blind.controllers.push(third);
+    }
+    blind.output = "spoke_aggregates".to_owned();
+    let members = ["region-h", "sds", "dst"].map(str::to_owned).to_vec();
+    blind.blind = Some(BlindForm { members, custodian: custodian.clone() });
+    let application = blind.check().unwrap();
+    assert_eq!(Form::from(&application).check().unwrap(), application);
+    let parts = application.split();
+    let of = |name: &str| parts.iter().find(|part| part.controller == id(name)).unwrap();
+    let permit = of("sds").permit(decision());
+    assert_eq!(permit.blind.as_ref().unwrap().members, [id("dst"), id("region-h"), id("sds")]);
+    permit.check().unwrap();
+    assert_eq!(Part::from_json(&of("sds").to_json()).unwrap(), *of("sds"));
+    assert!(of("region-m").blind.is_none(), "nobody is asked for what it isn't in");
+    // Another set is another thing to decide on.
+    let mut wider = blind.clone();
+    wider.blind.as_mut().unwrap().members.push("region-m".to_owned());
+    let wider = wider.check().unwrap();
+    let changed = amend(&wider, &granted(&application));
+    assert_eq!(changed.len(), 4);
+    assert!(
+        changed[0].changes.iter().any(|change| change.field == "blind" && change.wider),
+        "{:?}",
+        changed[0].changes
+    );
+    let wrong = |change: fn(&mut Form)| {
+        let mut form = blind.clone();
+        change(&mut form);
+        form.check().unwrap_err().to_string()
+    };
+    assert!(wrong(|form| form.output = "hub_aggregates".to_owned()).contains("blind: goes with output"));
+    assert!(wrong(|form| form.blind.as_mut().unwrap().members.truncate(2)).contains("blind.members: names 2"));
+    assert!(
+        wrong(|form| form.blind.as_mut().unwrap().members[0] = "other".to_owned()).contains("'other' is not among")
+    );
+    assert!(
+        wrong(|form| form.blind.as_mut().unwrap().custodian = "12".to_owned())
+            .contains("blind.custodian: not a public")
+    );
 }

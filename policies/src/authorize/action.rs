@@ -82,6 +82,7 @@ actions! {
     SpokeCatalogue => "spoke.catalogue", Spoke, "be told the tables under a permit";
     SpokeScanOpen => "spoke.scan.open", Spoke, "have rows counted into released statistics";
     SpokeScanEnclave => "spoke.scan.enclave", Spoke, "have rows shown in the secure processing environment";
+    SpokeScanBlind => "spoke.scan.blind", Spoke, "have a share of a blind total made";
     SpokeKeyList => "spoke.keylist", Spoke, "have a cohort's key list sent to another controller";
     SpokePart => "spoke.part", Spoke, "deliver a part of an application";
     SpokeDecisions => "spoke.decisions", Spoke, "be given the approver's signed decisions";

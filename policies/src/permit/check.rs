@@ -1,6 +1,6 @@
 //! What must hold within one permit.
 
-use super::{Permit, VERSION};
+use super::{Output, Permit, VERSION};
 use std::collections::BTreeSet;
 
 /// A permit lasts at most so many days: ten years (EHDS Article 68(12)).
@@ -45,6 +45,12 @@ impl Permit {
             return wrong("caps", "0 would answer nothing; refuse instead".to_owned());
         }
         self.check_members()?;
+        if let Some(blind) = &self.blind {
+            if self.output != Output::SpokeAggregates {
+                return wrong("blind", "goes with output spoke_aggregates alone: the others let more out".to_owned());
+            }
+            blind.check(&self.controller, |member| self.member(member).is_some())?;
+        }
         self.check_tables()
     }
 

@@ -5,9 +5,11 @@
 //!
 //! INVARIANT: a [`Permit`] is read from verified bytes, field by field, with nothing unknown in it.
 
+mod blind;
 mod check;
 mod revocation;
 
+pub use blind::Blind;
 pub use check::PermitProblem;
 pub use revocation::{Refusal, Revocation};
 
@@ -141,6 +143,9 @@ pub struct Permit {
     /// smallest group that may be shown, when larger than the platform's
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<u32>,
+    /// nothing leaves but this controller's share of totals over these members
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<Blind>,
     /// who decided, for people
     pub approver: String,
     /// why

@@ -35,6 +35,7 @@ pub(crate) fn permit() -> Permit {
         opt_out_version: 0,
         client_signature: false,
         threshold: None,
+        blind: None,
         approver: "Bente".to_owned(),
         reason: "within the law".to_owned(),
         decided_at: "2025-12-01T12:00:00Z".parse().unwrap(),
@@ -89,6 +90,34 @@ fn fields_that_contradict_one_another_are_named() {
         assert_eq!(changed.check().unwrap_err().field, field);
     }
     permit().check().unwrap();
+}
+
+#[test]
+fn a_blind_clause_is_over_three_members_or_more_and_lets_nothing_else_out() {
+    let custodian = runtime::sealing::SealingKey::generate().unwrap().public().clone();
+    let mut good = permit();
+    let third = Member { controller: "sis".parse().unwrap(), sealing: "s".to_owned(), signing: "t".to_owned() };
+    good.members.push(third);
+    good.output = Output::SpokeAggregates;
+    let members = ["dst", "sds", "sis"].map(|name| name.parse().unwrap()).to_vec();
+    good.blind = Some(Blind { members, custodian });
+    good.check().unwrap();
+    let key = SigningKey::generate().unwrap();
+    let signed = SignedPermit::sign(good.clone(), &key).unwrap();
+    assert_eq!(SignedPermit::verify(signed.compact(), [&key.public()]).unwrap().permit(), &good);
+    let wrong = |change: fn(&mut Blind)| {
+        let mut permit = good.clone();
+        change(permit.blind.as_mut().unwrap());
+        permit.check().unwrap_err().to_string()
+    };
+    assert!(wrong(|b| b.members.truncate(2)).contains("names 2; 3 to 256"));
+    assert!(wrong(|b| b.members.reverse()).contains("ascending"));
+    assert!(wrong(|b| b.members[1] = b.members[0].clone()).contains("none twice"));
+    assert!(wrong(|b| b.members[0] = "aaa".parse().unwrap()).contains("does not name 'dst'"));
+    assert!(wrong(|b| b.members.push("zzz".parse().unwrap())).contains("'zzz' is not among"));
+    for more in [Output::HubAggregates, Output::EnclaveRows] {
+        assert_eq!(Permit { output: more, ..good.clone() }.check().unwrap_err().field, "blind");
+    }
 }
 
 #[test]

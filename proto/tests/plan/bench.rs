@@ -137,6 +137,7 @@ pub(crate) fn travel(fragment: wire::Fragment) -> Result<wire::Fragment, Fragmen
         ..wire::Envelope::default()
     };
     let request = wire::ScanRequest {
+        blind: None,
         versions: Vec::new(),
         envelope: Some(envelope),
         fragment: Some(fragment),

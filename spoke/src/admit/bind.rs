@@ -25,14 +25,26 @@ use proto::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
+/// A question bound to what its project may see.
+pub(super) struct Bound {
+    pub(super) plan: LogicalPlan,
+    pub(super) state: SessionState,
+    /// whether a view hides rows of its table
+    pub(super) hides: bool,
+    /// what the answer is kept under
+    pub(super) key: Option<Key>,
+    /// versions of the tables that it reads
+    pub(super) snapshots: BTreeMap<TableName, i64>,
+}
+
 impl Admission {
-    /// The plan, its session, whether a view hides rows of its table, and what the answer is kept under.
+    /// The question over the views of this request.
     pub(super) async fn bind(
         &self,
         permit: &Permit,
         keys: &Arc<ProjectKeys>,
         question: &Question,
-    ) -> Result<(LogicalPlan, SessionState, bool, Option<Key>), Refusal> {
+    ) -> Result<Bound, Refusal> {
         let state = SessionStateBuilder::new_from_existing(self.template.clone())
             .with_session_id(question.envelope.query_id.to_string())
             .build();
@@ -43,8 +55,10 @@ impl Admission {
         let (fragment, limits) = (&question.fragment, &self.fragment_limits);
         let plan = proto::plan::decode_with(fragment, &question.keys, &views, &state, limits).map_err(Refusal::from)?;
         let hides = views.0.values().any(|view| view.hides_rows());
-        let key = self.results().map(|_| views.key(permit, keys, &left_out, question));
-        Ok((plan, state, hides, key))
+        let key = self.results().filter(|_| permit.blind.is_none());
+        let key = key.map(|_| views.key(permit, keys, &left_out, question));
+        let snapshots = views.0.values().map(|view| (view.snapshot().table.clone(), view.snapshot().version)).collect();
+        Ok(Bound { plan, state, hides, key, snapshots })
     }
 
     async fn views(

@@ -12,7 +12,7 @@ use arrow::datatypes::Field;
 use proto::{
     refusal::Refusal,
     schema,
-    wire::{CatalogueReply, ColumnEntry, ColumnRole, TableEntry, Text},
+    wire::{BlindSet, CatalogueReply, ColumnEntry, ColumnRole, TableEntry, Text},
 };
 
 impl Admission {
@@ -33,7 +33,12 @@ impl Admission {
         for granted in &permit.tables {
             // A table that is permitted but not published yet is no error: it appears when it is there.
             if let Some(view) = self.view(&permit, granted, &keys, &left_out, &self.template).await? {
-                tables.push(entry(&view, self.keys.rounding()));
+                let mut told = entry(&view, self.keys.rounding());
+                // Of a member of blind totals not even rounded numbers are told.
+                if permit.blind.is_some() {
+                    untold(&mut told);
+                }
+                tables.push(told);
             }
         }
         tracing::info!(
@@ -59,6 +64,10 @@ impl Admission {
             client_signature: permit.client_signature,
             key_lists_to: permit.key_lists_to.iter().map(ToString::to_string).collect(),
             compresses: reply::WAYS.map(Into::into).to_vec(),
+            blind: permit.blind.as_ref().map(|blind| BlindSet {
+                members: blind.members.iter().map(ToString::to_string).collect(),
+                custodian: blind.custodian.to_string(),
+            }),
         })
     }
 }
@@ -85,6 +94,13 @@ fn entry(view: &PermittedTable, rounding: &OrderKey) -> TableEntry {
         schema_fingerprint: schema::fingerprint(columns).to_vec(),
         event_date: event_date.unwrap_or_default().to_owned(),
         persons: told.persons,
+    }
+}
+
+fn untold(table: &mut TableEntry) {
+    (table.rows, table.bytes, table.persons) = (0, 0, 0);
+    for column in &mut table.columns {
+        (column.distinct, column.nulls, column.first_year, column.last_year) = (0, 0, None, None);
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod begun;
 mod bind;
+mod blind;
 mod catalogue;
 mod count;
 mod filters;
@@ -30,9 +31,11 @@ use crate::{
     receive::{Envelope, Question},
     results::{Place, Results},
     rules::Rules,
+    scan::ShareOf,
     watch::{Meters, Now, Watched},
 };
 use begun::Begun;
+use bind::Bound;
 use datafusion::{
     execution::{SessionState, SessionStateBuilder, runtime_env::RuntimeEnv},
     logical_expr::LogicalPlan,
@@ -110,6 +113,8 @@ pub struct Admitted {
     pub(crate) begun: Begun,
     /// where its answer may lie already
     pub(crate) place: Option<Place>,
+    /// a share of a blind total leaves instead of rows
+    pub(crate) share: Option<ShareOf>,
     // Keeps the fields' owner the only maker.
     _made_here: MadeHere,
 }
@@ -150,6 +155,7 @@ pub struct Admission {
     rules: Rules,
     meters: Meters,
     results: Option<Arc<Results>>,
+    identity: blind::Identity,
 }
 
 impl Admission {
@@ -184,6 +190,7 @@ impl Admission {
             rules,
             meters: Meters::default(),
             results: Results::new(config.serve.results.as_usize()),
+            identity: blind::Identity::new(config),
         })
     }
 
@@ -267,8 +274,12 @@ impl Admission {
         let waiting = Instant::now();
         let slot = self.slots.enter(deadline).await?;
         context.watch.waited = waiting.elapsed();
-        let bound = self.bind(&under.permit, &keys, &question).await;
-        let (plan, state, hides, key) = bound.inspect_err(|refusal| {
+        let bound = async {
+            let mut bound = self.bind(&under.permit, &keys, &question).await?;
+            let share = self.share(&under.permit, &question, std::mem::take(&mut bound.snapshots)).await?;
+            Ok::<_, Refusal>((bound, share))
+        };
+        let (Bound { plan, state, hides, key, .. }, share) = bound.await.inspect_err(|refusal| {
             let refused = audit::Scan::clone(&context.entry).refused(&refusal.message);
             self.audit.send(&audit::Event::Scan(Box::new(refused)));
         })?;
@@ -281,7 +292,7 @@ impl Admission {
             project: context.project.clone(),
             ended: context.ended.clone(),
         });
-        Ok(Admitted { plan, state, context, slot, begun, place, _made_here: MadeHere })
+        Ok(Admitted { plan, state, context, slot, begun, place, share, _made_here: MadeHere })
     }
 
     fn deadline(&self, envelope: &Envelope) -> Result<Instant, Refusal> {

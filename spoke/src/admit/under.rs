@@ -3,7 +3,7 @@
 //! INVARIANT: the permit is the controller's own signed one. What the hub sends is a name for it at most.
 
 use super::{
-    Admission,
+    Admission, blind,
     count::{no_state, used_up},
     permits::Live,
     user::{self, Asker},
@@ -41,6 +41,11 @@ impl Under {
     /// Whether the answer is shown in the enclave.
     pub(super) fn in_enclave(&self) -> bool {
         self.zone == Zone::Enclave
+    }
+
+    /// Where the answer is shown.
+    pub(super) fn zone(&self) -> Zone {
+        self.zone
     }
 
     /// Whether the permit lets people see rows.
@@ -92,18 +97,8 @@ impl Admission {
 
     /// Whether rows may be read for what is asked; the audit log's entry for it.
     pub(super) fn scannable(&self, under: &Under, question: &Question) -> Result<Scan, Refusal> {
-        if under.permit.output == Output::SpokeAggregates {
-            return Err(Refusal::new(
-                Kind::Denied,
-                "this controller's permit lets only totals out that its spoke has checked itself, which this version can't \
-                 make yet",
-            ));
-        }
+        let action = blind::action(under, question)?;
         let entry = self.signed(under, question)?;
-        let action = match under.zone {
-            Zone::Open => Action::SpokeScanOpen,
-            Zone::Enclave => Action::SpokeScanEnclave,
-        };
         // A signature that was demanded has been verified above, or there is no entry.
         let request = under.request(action).signed(under.permit.client_signature);
         self.rules.may(&request).map_err(|denial| {
@@ -137,6 +132,7 @@ impl Admission {
             purpose: permit.purpose.ehds,
             zone: under.zone.to_string(),
             digest: digest.to_string(),
+            blind: question.blind,
             sql: Some(Scan::text(fragment::text(&question.fragment, Literals::Shown))),
             rows: None,
             bytes: None,

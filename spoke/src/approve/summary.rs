@@ -66,7 +66,20 @@ pub fn text(part: &Part, permit: &Permit, tables: &Tables, current: Option<&Perm
     say(format!("  {} to {}, both days included", permit.valid_from, permit.valid_to));
     say(String::new());
     say("WHAT LEAVES".to_owned());
-    say(format!("  {}", output(permit.output)));
+    match &permit.blind {
+        None => say(format!("  {}", output(permit.output))),
+        Some(blind) => {
+            let members: Vec<_> = blind.members.iter().map(ToString::to_string).collect();
+            say(format!(
+                "  only totals over {} together: nobody learns your number alone (blind totals)",
+                members.join(", ")
+            ));
+            say(format!("  added up with the custodian whose key is {}", blind.custodian.fingerprint()));
+            say("  Compare this fingerprint with the custodian, by telephone: whoever has that key and the hub learns your \
+                 numbers."
+                .to_owned());
+        }
+    }
     say(format!(
         "  at most {} rows and {} MiB in one answer, {} questions a day",
         thousands(permit.caps.rows),

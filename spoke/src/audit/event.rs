@@ -127,6 +127,9 @@ pub struct Scan {
     pub zone: String,
     /// digest of the fragment, as a client's signature names it
     pub digest: String,
+    /// the blind total of which a share leaves, and nothing else
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blind: Option<QueryId>,
     /// the question, constants included
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,

@@ -113,6 +113,7 @@ impl Party {
             opt_out_version: 0,
             client_signature: false,
             threshold: None,
+            blind: None,
             approver: "Bente".to_owned(),
             reason: "within the law".to_owned(),
             decided_at: Utc::now(),

@@ -11,6 +11,7 @@ pub use proto::envelope::Envelope;
 
 use proto::{
     fragment::{self, Limits},
+    ids::QueryId,
     plan::keys::Keys,
     refusal::{Kind, Refusal},
     wire::{Compression, Fragment},
@@ -32,6 +33,8 @@ pub struct Question {
     pub versions: Vec<(String, i64)>,
     /// how the answer may be compressed
     pub accepts: Vec<Compression>,
+    /// the blind total that a share is asked for; `None`: a plain answer
+    pub blind: Option<QueryId>,
 }
 
 impl Question {
@@ -52,7 +55,9 @@ impl Question {
         let keys = request.keys.into_iter().map(|list| Arc::new(Keys::from_wire(list))).collect();
         let versions = request.versions.into_iter().map(|version| (version.table, version.snapshot)).collect();
         let fragment = request.fragment.ok_or_else(incomplete)?;
-        Ok(Self { envelope, fragment, fingerprint, keys, versions, accepts })
+        let blind = request.blind.map(|blind| blind.total.parse()).transpose();
+        let blind = blind.map_err(|_| Refusal::new(Kind::Invalid, "the request's field `blind.total` is not valid"))?;
+        Ok(Self { envelope, fragment, fingerprint, keys, versions, accepts, blind })
     }
 
     /// Names of the tables that are read.

@@ -35,8 +35,9 @@ impl Facts {
     /// What is asked. Who asks, in time for what and with which proof decides whether there is an answer, and not what is in
     /// it; caps are kept while an answer flows.
     pub(crate) fn question(&mut self, question: &Question) {
+        // A share of a blind total is never kept: it has a seed of its own.
         // How it is packed is decided anew for each answer, and versions are checked before: the live ones are added from this side.
-        let Question { envelope, fragment, fingerprint, keys, versions: _, accepts: _ } = question;
+        let Question { envelope, fragment, fingerprint, keys, versions: _, accepts: _, blind: _ } = question;
         let Envelope {
             query_id: _,
             project,

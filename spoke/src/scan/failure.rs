@@ -30,6 +30,12 @@ pub(crate) enum Class {
 
 /// The refusal for `error`; logs its class.
 pub(crate) fn refusal(error: &DataFusionError, query: &QueryId) -> Refusal {
+    // Our own words, made for whoever asks.
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(refusal) = inner.downcast_ref::<Refusal>()
+    {
+        return refusal.clone();
+    }
     let class = classify(error);
     tracing::warn!(query = %query, class = ?class, "the query failed");
     let (kind, what) = match class {

@@ -11,8 +11,11 @@ mod looked_up;
 mod merge;
 pub(crate) mod permuted;
 pub(crate) mod pieces;
+mod shares;
 pub(crate) mod source;
 pub(crate) mod window;
+
+pub(crate) use shares::ShareOf;
 
 use crate::{
     admit::{Admitted, Context},
@@ -52,8 +55,8 @@ pub struct Running {
 /// # Errors
 /// When it can't be planned; the refusal says so without any value.
 pub async fn run(admitted: Admitted) -> Result<Running, Refusal> {
-    let Admitted { plan, state, context, slot, mut begun, place, .. } = admitted;
-    let running = planned(plan, &state, context, slot, place).await.inspect_err(|_| begun.over("failed"))?;
+    let Admitted { plan, state, context, slot, mut begun, place, share, .. } = admitted;
+    let running = planned(plan, &state, context, slot, (place, share)).await.inspect_err(|_| begun.over("failed"))?;
     begun.running();
     Ok(running)
 }
@@ -63,9 +66,11 @@ async fn planned(
     state: &SessionState,
     context: Context,
     slot: OwnedSemaphorePermit,
-    place: Option<results::Place>,
+    (place, share): (Option<results::Place>, Option<ShareOf>),
 ) -> Result<Running, Refusal> {
-    if let Some(answer) = place.as_ref().and_then(results::Place::find) {
+    if share.is_none()
+        && let Some(answer) = place.as_ref().and_then(results::Place::find)
+    {
         let rows = results::again(&answer);
         return Ok(Running { schema: answer.schema, rows, slot, work: Work { plan: None }, context });
     }
@@ -79,6 +84,10 @@ async fn planned(
     // Whoever drops the rows ends what makes them.
     let guard = stop.guard();
     let rows = rows.inspect(move |_| _ = &guard).boxed();
+    if let Some(share) = share {
+        let (schema, rows) = shares::instead(rows, &schema, share)?;
+        return Ok(Running { schema, rows, slot, work: Work { plan: Some(plan) }, context });
+    }
     let rows = match place.and_then(|place| results::Filling::new(place, &schema)) {
         Some(filling) => results::collected(rows, filling),
         None => rows,

@@ -3,6 +3,7 @@
 
 mod admission;
 mod audit;
+mod blind;
 mod ending;
 mod filtering;
 mod fixture;

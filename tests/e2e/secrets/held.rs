@@ -39,6 +39,7 @@ impl Held {
             custodian.passphrase()?,
             custodian.sealed("linkage key", "linkage.key", "eger/custodian/linkage-key/v1")?,
             custodian.sealed("custodian's signing key", "signing.key", "eger/custodian/signing/v1")?,
+            custodian.sealed("custodian's sealing key", "sealing.key", "eger/custodian/sealing/v1")?,
         ];
 
         let hub = Folder::open(platform.hub_dir(), &mut held.clear)?;

@@ -35,6 +35,18 @@ pub(super) struct SpokePart {
     expected: Estimate,
 }
 
+impl SpokePart {
+    /// What is asked.
+    pub(super) fn question(&self) -> &Permitted<wire::Fragment> {
+        &self.question
+    }
+
+    /// How spokes are reached.
+    pub(super) fn links(&self) -> &Arc<Links> {
+        &self.links
+    }
+}
+
 /// Whether a part of a statement can be a leaf.
 pub(super) enum Said {
     /// it is one, with the same columns

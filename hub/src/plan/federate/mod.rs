@@ -5,6 +5,7 @@
 //!
 //! INVARIANT: what one spoke's rows hold goes to another only as a key list that the permits allow (`keys`).
 
+pub(super) mod blind;
 mod cluster;
 mod collect;
 mod crowd;

@@ -7,7 +7,7 @@
 //! INVARIANT: an aggregate is taken apart only when all its measures merge exactly; else its rows travel as before.
 
 use super::{
-    Result,
+    Result, blind,
     measure::{Merged, Parts},
     share,
 };
@@ -115,7 +115,10 @@ pub(super) fn aggregate(node: &Aggregate, place: Place<'_>) -> Result<Taken> {
         Ok(Some(Arc::new(place(LogicalPlan::Projection(shown))?)))
     });
     let Some(partials) = partials.collect::<Result<Option<Vec<_>>>>()? else { return Ok(Taken::Single) };
-    let union = LogicalPlan::Union(Union::try_new(partials)?);
+    let union = match blind::total(&partials)? {
+        Some(total) => total,
+        None => LogicalPlan::Union(Union::try_new(partials)?),
+    };
 
     let key = |name: &String| Expr::Column(Column::new_unqualified(name));
     let group_expr = match sets {

@@ -5,6 +5,7 @@ use super::*;
 use crate::{enrol, setup};
 use proto::wire::{EvaluateReply, EvaluateRequest, PublicKeyRequest, custodian_client::CustodianClient};
 use runtime::{
+    ca::CertRequest,
     enrolment::Request,
     sign::SigningKey,
     tls::{Peer, TlsFiles},
@@ -72,9 +73,24 @@ impl Running {
     }
 
     fn client_with(&self, files: &TlsFiles) -> CustodianClient<Channel> {
+        CustodianClient::new(self.channel_with(files))
+    }
+
+    fn channel_with(&self, files: &TlsFiles) -> Channel {
         let tls = Tls::load(files).unwrap();
-        let peer = Peer::custodian("national").unwrap();
-        CustodianClient::new(tls::channel(&self.address.to_string(), peer, &tls))
+        tls::channel(&self.address.to_string(), Peer::custodian("national").unwrap(), &tls)
+    }
+
+    /// What `hub admin custodian request`, `custodian hub add` and `hub admin custodian install` do together.
+    async fn hub(&self, name: &str) -> TlsFiles {
+        let (csr, key) = CertRequest::create().unwrap();
+        let reply = enrol::enrol_hub(&self.config, name, &csr, 30).await.unwrap();
+        let out = self.folder.path().join(format!("hub-{name}-{}", &reply.key[..8]));
+        std::fs::create_dir_all(&out).unwrap();
+        runtime::seal::write_private(&out.join("spoke.key"), key.as_bytes()).unwrap();
+        std::fs::write(out.join("spoke.crt"), reply.certificate).unwrap();
+        std::fs::write(out.join("ca.crt"), reply.authority).unwrap();
+        files(&out)
     }
 }
 
@@ -230,3 +246,4 @@ async fn what_cannot_be_served_is_named() {
 mod audit;
 mod callers;
 mod quota;
+mod totals;

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::select_all;
+use policies::application::BlindForm;
 
 use self::child::{Child, Program};
 pub use self::child::{Outcome, Output};
@@ -58,6 +59,8 @@ pub struct Options {
     pub live: bool,
     /// Tables that the project asks for beside the registers' own.
     pub also: Vec<AlsoAsked>,
+    /// Nothing leaves the members but blind totals; they are among the cast.
+    pub blind: Option<BlindForm>,
     /// Further issuers that every party trusts, where the researcher signs in under the same name. They must run: their
     /// keys come from their discovery documents.
     pub issuers: Vec<String>,
@@ -79,6 +82,7 @@ impl Options {
             profile: None,
             live: false,
             also: Vec::new(),
+            blind: None,
             population: 0,
             issuers: Vec::new(),
             environment: Vec::new(),
@@ -151,6 +155,11 @@ impl Platform {
         let mut platform = Platform::prepare(options).await?;
         platform.start_all().await?;
         Ok(platform)
+    }
+
+    /// Has the project, when it is applied for, let nothing out but blind totals over these members.
+    pub fn blind_totals(&mut self, blind: BlindForm) {
+        self.options.blind = Some(blind);
     }
 
     /// Ingests unless that has been done, and starts everything that doesn't run.

@@ -177,7 +177,7 @@ impl World {
                 all
             }
             A::SpokeCatalogue => self.outputs(&[("open zone", zone(Zone::Open)), ("enclave", zone(Zone::Enclave))]),
-            A::SpokeScanOpen | A::SpokeScanEnclave => {
+            A::SpokeScanOpen | A::SpokeScanEnclave | A::SpokeScanBlind => {
                 let signed = Circumstances { signed: true, ..machine };
                 let mut all = self.outputs(&[("", machine)]);
                 let output = Output::EnclaveRows;

@@ -168,7 +168,11 @@ fn lines_that_no_policy_may_cross() {
         assert!(!role.contains("before its expulsion"), "{told}");
         if matches!(
             action,
-            Action::SpokeScanOpen | Action::SpokeScanEnclave | Action::SpokeCatalogue | Action::SpokeKeyList
+            Action::SpokeScanOpen
+                | Action::SpokeScanEnclave
+                | Action::SpokeScanBlind
+                | Action::SpokeCatalogue
+                | Action::SpokeKeyList
         ) {
             assert!(situation.contains("live"), "an answer without a live permit: {told}");
             assert!(role.starts_with("named person"), "an answer to somebody not named: {told}");

@@ -441,6 +441,7 @@ pub(super) fn envelope() -> Envelope {
 
 pub(super) fn request(root: Rel) -> ScanRequest {
     ScanRequest {
+        blind: None,
         versions: Vec::new(),
         envelope: Some(envelope()),
         fragment: Some(plan::fragment(root)),
@@ -482,6 +483,7 @@ pub(super) fn question(project: &str, root: Rel) -> Question {
         keys: Vec::new(),
         versions: Vec::new(),
         accepts: Vec::new(),
+        blind: None,
     }
 }
 

@@ -1,0 +1,176 @@
+//! Blind totals: the hub has the total and nobody's own number.
+
+pub mod members;
+
+use crate::{house::ANNA, spoke::Manner};
+use arrow::{
+    array::{AsArray, RecordBatch},
+    datatypes::{Decimal128Type, Int64Type},
+};
+use members::{Members, lab, members};
+use policies::zone::Zone;
+use proto::refusal::Kind;
+
+/// Ten people each, numbered from 1000 times the member's place.
+async fn some(count: i64) -> Members {
+    let rows = (0..count).map(|n| lab(n * 1000..n * 1000 + 10, tag(n), i128::from(tag(n) % 1_000_000)));
+    members("disjoint", rows.collect()).await
+}
+
+/// A number that is nobody else's.
+fn tag(n: i64) -> i64 {
+    0x0123_4567_89ab + n * 0x0001_1111_0101 * if n % 2 == 0 { 1 } else { -1 }
+}
+
+const TOTALS: &str =
+    "SELECT count(*) AS n, count(DISTINCT pnr) AS people, sum(tag) AS tag, sum(kr) AS kr FROM national.lab";
+
+fn whole(batches: &[RecordBatch], column: &str) -> i64 {
+    batches[0].column_by_name(column).unwrap().as_primitive::<Int64Type>().value(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blind_totals_are_the_plain_sums_of_3_10_and_50_members() {
+    for count in [3, 10, 50] {
+        let all = some(count).await;
+        let mut anna = all.house.client(ANNA, Zone::Open).await;
+        let batches = anna.sql(TOTALS).await.unwrap();
+        let plain = |of: fn(i64) -> i128| (0..count).map(of).sum::<i128>();
+        assert_eq!(whole(&batches, "n"), count * 10);
+        assert_eq!(whole(&batches, "people"), count * 10);
+        assert_eq!(i128::from(whole(&batches, "tag")), plain(|n| i128::from(tag(n))));
+        let money = batches[0].column_by_name("kr").unwrap().as_primitive::<Decimal128Type>();
+        assert_eq!(money.value(0), plain(|n| i128::from(tag(n) % 1_000_000)));
+        // Each was asked once, for a share, and all the same.
+        let mut asked: Vec<_> = all.spokes.iter().flat_map(|spoke| spoke.seen.scans.lock().unwrap().clone()).collect();
+        assert_eq!(asked.len(), usize::try_from(count).unwrap());
+        let (total, fragment) = (asked[0].blind.clone(), asked[0].fragment.clone());
+        assert!(total.is_some() && asked.iter().all(|scan| scan.blind == total && scan.fragment == fragment));
+        // Again: another total, the same answer.
+        assert_eq!(anna.sql(TOTALS).await.unwrap(), batches);
+        asked = all.spokes[0].seen.scans.lock().unwrap().clone();
+        assert!(asked.len() == 2 && asked[1].blind != total);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_without_such_rows_and_nulls_add_nothing() {
+    let all = some(3).await;
+    let mut anna = all.house.client(ANNA, Zone::Open).await;
+    let sql = |kom: &str| format!("SELECT count(*) AS n, sum(tag) AS tag FROM national.lab WHERE kom {kom}");
+    // Two of three, one of them, and none: the same questions go to all.
+    let two = anna.sql(&sql("< 2")).await.unwrap();
+    assert_eq!((whole(&two, "n"), whole(&two, "tag")), (20, tag(0) + tag(1)));
+    let none = anna.sql(&sql("> 7")).await.unwrap();
+    assert_eq!(whole(&none, "n"), 0);
+    assert!(none[0].column_by_name("tag").unwrap().is_null(0));
+    assert!(all.spokes.iter().all(|spoke| spoke.asked().len() == 2));
+    // What is computed from totals is computed here.
+    let mean = anna
+        .shown("SELECT sum(tag) / count(*) AS mean, CASE WHEN count(*) > 9 THEN 'many' END AS many FROM national.lab")
+        .await;
+    assert!(mean.contains(&format!("{}", (tag(0) + tag(1) + tag(2)) / 30)) && mean.contains("many"), "{mean}");
+    // Two totals in one statement.
+    let both = anna.shown("SELECT 'all' AS who, count(*) AS n FROM national.lab UNION ALL SELECT 'some', count(*) FROM national.lab WHERE kom < 2").await;
+    assert!(both.contains("| 30 |") && both.contains("| 20 |"), "{both}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_of_few_people_is_suppressed_like_any_other() {
+    let rows = (0..3).map(|n| lab(n * 1000..n * 1000 + 1, 5, 5)).collect();
+    let all = members("disjoint", rows).await;
+    let mut anna = all.house.client(ANNA, Zone::Open).await;
+    let shown = anna.shown(TOTALS).await;
+    assert!(shown.contains("suppressed") && !shown.contains("| 3 "), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_that_only_shares_leave() {
+    let all = some(3).await;
+    let mut anna = all.house.client(ANNA, Zone::Open).await;
+    let plan = anna.shown(&format!("EXPLAIN {TOTALS}")).await;
+    for member in ["member-00", "member-01", "member-02"] {
+        assert!(
+            plan.lines().any(|line| line.contains(member) && line.contains("only a share of a blind total leaves")),
+            "{plan}"
+        );
+    }
+    assert!(plan.contains("BlindTotalExec: shares of 3 members added up, masks by custodian national"), "{plan}");
+    assert!(all.spokes.iter().all(|spoke| spoke.asked().is_empty()), "nobody is asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_what_is_no_total_over_all_members_is_refused_by_name_and_nobody_is_asked() {
+    let all = some(3).await;
+    let mut anna = all.house.client(ANNA, Zone::Open).await;
+    for (sql, says) in [
+        (
+            "SELECT count(*) AS n FROM \"member-00\".lab",
+            "lets nothing out but totals over member-00, member-01, member-02",
+        ),
+        ("SELECT count(*) AS n FROM national.lab WHERE controller = 'member-01'", "lets nothing out but totals over"),
+        (
+            "SELECT count(*) AS n FROM national.lab WHERE controller <> 'member-01'",
+            "is over member-00, member-01, member-02",
+        ),
+        ("SELECT kom, count(*) AS n FROM national.lab GROUP BY kom", "groups"),
+        ("SELECT controller, count(*) AS n FROM national.lab GROUP BY controller", "groups"),
+        ("SELECT avg(x) AS m FROM national.lab", "Float64"),
+        ("SELECT sum(x) AS m FROM national.lab", "Float64"),
+        ("SELECT count(DISTINCT kom) AS n FROM national.lab", ""),
+        ("SELECT stddev(x) AS m FROM national.lab", ""),
+    ] {
+        let refusal = anna.refused(sql).await;
+        assert!(refusal.kind == Kind::Denied && refusal.message.contains(says), "{sql}: {refusal}");
+    }
+    // One member after the other, without the word for it.
+    let union =
+        "SELECT count(*) AS n FROM (SELECT pnr FROM \"member-00\".lab UNION ALL SELECT pnr FROM \"member-01\".lab) t";
+    let refusal = anna.refused(union).await;
+    assert!(refusal.kind == Kind::Denied, "{refusal}");
+    assert!(all.spokes.iter().all(|spoke| spoke.asked().is_empty()), "somebody was asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_may_share_people_have_no_count_of_them() {
+    let rows = (0..3).map(|n| lab(n * 1000..n * 1000 + 10, tag(n), 1)).collect();
+    let all = members("overlapping", rows).await;
+    let mut anna = all.house.client(ANNA, Zone::Open).await;
+    let refusal = anna.refused(TOTALS).await;
+    assert!(refusal.kind == Kind::Denied && refusal.message.contains("groups"), "{refusal}");
+    assert!(all.spokes.iter().all(|spoke| spoke.asked().is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_members_that_were_told_different_sets_have_no_total() {
+    let all = some(4).await;
+    let mut anna = all.house.client(ANNA, Zone::Open).await;
+    all.spokes[3].terms.lock().unwrap().blind.as_mut().unwrap().members.remove(0);
+    let refusal = anna.refused(TOTALS).await;
+    assert!(refusal.message.contains("'member-03' was told of another set"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_or_a_custodian_that_is_away_is_named_and_nothing_is_given() {
+    let all = some(3).await;
+    let mut anna = all.house.client(ANNA, Zone::Open).await;
+    all.spokes[2].set(Manner::Refuses(Kind::Exhausted));
+    let refusal = anna.refused(TOTALS).await;
+    assert!(refusal.message.contains("member-02"), "{refusal}");
+    // The custodian was asked for nothing: no total was used up.
+    let log = runtime::audit::read(&all.third.config.audit_log()).unwrap();
+    let kinds: Vec<String> = log.map(|e| e.unwrap().0.event["event"].as_str().unwrap().to_owned()).collect();
+    assert!(!kinds.iter().any(|kind| kind.starts_with("total")), "{kinds:?}");
+    all.spokes[2].set(Manner::AnotherSchema);
+    let refusal = anna.refused(TOTALS).await;
+    assert!(refusal.message.contains("member-02"), "{refusal}");
+    all.spokes[2].set(Manner::LostOnce);
+    anna.sql(TOTALS).await.unwrap();
+
+    let Members { house: _house, spokes, mut third } = all;
+    third.shutdown.cancel();
+    (&mut third.done).await.unwrap();
+    let refusal = anna.refused(TOTALS).await;
+    assert!(refusal.message.contains("custodian 'national' can't be reached"), "{refusal}");
+    assert!(spokes.iter().all(|spoke| spoke.asked().len() > 1));
+}

@@ -1,0 +1,132 @@
+//! Blind totals over spoke processes: exact, and of no member's number there is a trace in the hub.
+
+use crate::fixture::{ROLES, number};
+use anyhow::{Context, Result, ensure};
+use arrow::{array::AsArray, datatypes::Int64Type};
+use demo::{
+    client::Client,
+    platform::{Options, PROJECT, Part, Platform},
+    sites,
+};
+use policies::application::BlindForm;
+use std::path::{Path, PathBuf};
+use tests::{process, search::Secrets};
+
+const SITES: usize = 5;
+const ROWS: u64 = 5_000;
+const PEOPLE: u32 = 400;
+/// Makes of each site's sum a number that stands nowhere by chance, and of five a total within 63 bits.
+const TIMES: i64 = 9_876_543_210_123;
+
+/// Rows and sum of `kom` of a site, from the file that was generated for it.
+fn plain(platform: &Platform, site: &str) -> Result<(i64, i64)> {
+    let path = platform.registers_dir().join(site).join(format!("obs_{SITES}.csv"));
+    let mut file = csv::Reader::from_path(&path).with_context(|| path.display().to_string())?;
+    let place = file.headers()?.iter().position(|name| name == "kom").context("kom")?;
+    let (mut rows, mut sum) = (0, 0);
+    for record in file.records() {
+        rows += 1;
+        sum += record?.get(place).context("a value")?.parse::<i64>()?;
+    }
+    Ok((rows, sum))
+}
+
+/// The operators of hub and custodian, and the declaration of the table.
+async fn introduce(platform: &mut Platform) -> Result<()> {
+    platform.start_part(Part::Custodian).await?;
+    let (hub, custodian) = (platform.config(Part::Hub), platform.config(Part::Custodian));
+    let run = async |role: &str, args: &[&str], config: &Path| -> Result<String> {
+        let mut all: Vec<PathBuf> = args.iter().map(PathBuf::from).collect();
+        all.extend(["--config".into(), config.to_owned()]);
+        let said = platform.run(role, &all).await?;
+        ensure!(said.success(), "{role} {args:?}: {}", said.text);
+        Ok(said.stdout)
+    };
+    let handed = |name: &str| platform.dir().join("handover").join(name).display().to_string();
+    let (csr, reply) = (handed("hub.csr"), handed("hub.json"));
+    let digest = run("hub", &["admin", "custodian", "request", "--out", &csr], &hub).await?;
+    let mut add: Vec<PathBuf> = vec!["hub".into(), "--config".into(), custodian.clone()];
+    add.extend(["add", "main", "--request", &csr, "--out", &reply].map(PathBuf::from));
+    let said = platform.run("custodian", &add).await?;
+    ensure!(said.success(), "custodian hub add: {}", said.text);
+    let key = said.stdout.lines().find(|line| line.starts_with("key")).context("a digest")?;
+    ensure!(digest.contains(key), "the two operators read the same digest");
+    let address = platform.address(Part::Custodian).context("it runs")?.to_string();
+    let said = run("hub", &["admin", "custodian", "install", &reply, "--address", &address], &hub).await?;
+    let (_, table) = said.split_once("\n\n").context("a table")?;
+    std::fs::write(&hub, format!("{}\n{table}", std::fs::read_to_string(&hub)?))?;
+    let declared = platform.hub_dir().join("national");
+    std::fs::create_dir_all(&declared)?;
+    let text = sites::national(SITES).replace("\"overlapping\"", "\"disjoint\"");
+    std::fs::write(declared.join(format!("obs_{SITES}.toml")), text)?;
+    let said = run("custodian", &["sealing-key"], &custodian).await?;
+    let members = (1..=SITES).map(|n| format!("site-{n:02}")).collect();
+    platform.blind_totals(BlindForm { members, custodian: said.lines().next().context("a key")?.to_owned() });
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_the_memory_and_logs_of_a_hub_over_five_spoke_processes_hold_no_sites_number() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut options = Options::new(folder.path().join("platform"), ROLES, PEOPLE);
+    options.cast = sites::cast(ROWS, SITES);
+    options.environment.push(("EGER_LOG".to_owned(), "debug".to_owned()));
+    let mut platform = Platform::prepare(options).await?;
+    introduce(&mut platform).await?;
+    platform.start_all().await?;
+
+    let mut own = Vec::new();
+    for n in 1..=SITES {
+        own.push(plain(&platform, &format!("site-{n:02}"))?);
+    }
+    let (rows, sum): (i64, i64) = own.iter().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    ensure!(rows == i64::try_from(ROWS)?, "{rows} rows were generated");
+    let mut anna = Client::connect(platform.open().context("runs")?, platform.token(), PROJECT).await?;
+    let asked = format!(
+        "SELECT count(*) AS n, count(DISTINCT pnr) AS people, sum(CAST(kom AS BIGINT) * {TIMES}) AS total \
+         FROM national.obs_{SITES}"
+    );
+    for _ in 0..3 {
+        let answer = anna.ask(&asked).await?;
+        let total = |name: &str| -> Result<i64> {
+            Ok(answer.column_by_name(name).context("a column")?.as_primitive::<Int64Type>().value(0))
+        };
+        assert_eq!((total("n")?, total("people")?, total("total")?), (rows, i64::from(PEOPLE), sum * TIMES));
+    }
+    // One site alone, in either way, is refused.
+    for one in [format!("\"site-01\".obs_{SITES}"), format!("national.obs_{SITES} WHERE controller = 'site-01'")] {
+        let error = anna.ask(&format!("SELECT count(*) AS n FROM {one}")).await.err().context("is refused")?;
+        ensure!(error.to_string().contains("lets nothing out but totals over"), "{error}");
+    }
+
+    let numbers: Vec<i64> = own.iter().map(|(_, sum)| sum * TIMES).collect();
+    let secret =
+        |number: &i64| [("number", number.to_le_bytes().to_vec()), ("digits", number.to_string().into_bytes())];
+    let secrets = Secrets::of(&numbers.iter().flat_map(secret).collect::<Vec<_>>())?;
+    let pid = platform.pid(Part::Hub).context("it runs")?;
+    let image = process::core(pid, folder.path())?;
+    assert_eq!(secrets.in_file(&image)?, None, "in the hub's memory");
+    // A planted one is found by the same search: the hub knows what it was asked.
+    let planted = numbers[0];
+    let filtered = format!("SELECT count(*) AS n FROM national.obs_{SITES} WHERE CAST(kom AS BIGINT) <> {planted}");
+    assert_eq!(number(&anna.ask(&filtered).await?)?, rows);
+    std::fs::remove_file(&image)?;
+    let found = secrets.in_file(&process::core(pid, folder.path())?)?;
+    ensure!(found.is_some(), "a planted number is not found in the hub's memory");
+
+    platform.stop_part(Part::Hub).await?;
+    let others = Secrets::of(&numbers[1..].iter().flat_map(secret).collect::<Vec<_>>())?;
+    let log = std::fs::read_to_string(platform.log(Part::Hub))?;
+    ensure!(log.matches("answered").count() >= 4, "the hub logs nothing of its statements");
+    for place in [platform.hub_dir(), platform.dir().join("logs")] {
+        let (found, searched) = others.in_folder(&place, &|_| false)?;
+        ensure!(searched > 3, "only {searched} files in {}", place.display());
+        assert_eq!(found, [], "on disk");
+        let file = place.join("planted.log");
+        std::fs::write(&file, format!("sum {}\n", numbers[1]))?;
+        ensure!(!others.in_folder(&place, &|_| false)?.0.is_empty(), "a planted number is not found on disk");
+        std::fs::remove_file(&file)?;
+    }
+    platform.stop().await?;
+    Ok(())
+}
