@@ -1,6 +1,7 @@
 //! The hub as a server: its listeners, one core, an orderly end.
 
 use crate::{
+    airlock::{Airlock, AirlockError},
     api,
     apply::{Applications, ApplyError},
     assemble::{
@@ -68,6 +69,8 @@ pub struct Listening {
     pub gateway: Option<SocketAddr>,
     /// the HTTP API, if it is served
     pub api: Option<SocketAddr>,
+    /// the HTTP API inside the secure environment, if it is served
+    pub api_enclave: Option<SocketAddr>,
     /// metrics, if they are told
     pub metrics: Option<SocketAddr>,
 }
@@ -79,6 +82,7 @@ impl Listening {
         let mut all = vec![("open", self.open), ("enclave", self.enclave)];
         all.extend(self.gateway.map(|at| ("gateway", at)));
         all.extend(self.api.map(|at| ("api", at)));
+        all.extend(self.api_enclave.map(|at| ("api_enclave", at)));
         all.extend(self.metrics.map(|at| ("metrics", at)));
         all
     }
@@ -98,6 +102,8 @@ pub struct ServeOptions {
     pub gateway: Option<SocketAddr>,
     /// instead of `api.address`; nothing without `[api]`
     pub api: Option<SocketAddr>,
+    /// instead of `api.enclave`; nothing without it
+    pub api_enclave: Option<SocketAddr>,
     /// told when connections are accepted
     pub ready: Option<oneshot::Sender<Listening>>,
     /// sees every byte on links; tests only
@@ -135,6 +141,9 @@ pub enum ServeError {
     /// The applications can't be read.
     #[error(transparent)]
     Applications(#[from] ApplyError),
+    /// The airlock's files can't be used.
+    #[error(transparent)]
+    Airlock(#[from] AirlockError),
     /// The HTTP API can't be put together.
     #[error(transparent)]
     Api(#[from] api::ApiError),
@@ -177,12 +186,16 @@ pub enum ServeError {
 /// # Errors
 /// When something that serving needs is not usable.
 pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
-    let ServeOptions { mut config, profile, open, enclave, gateway, api, ready, tap, clock, shutdown } = options;
+    let ServeOptions { mut config, profile, open, enclave, gateway, api, api_enclave, ready, tap, clock, shutdown } =
+        options;
     let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
     config.listen.open = open.unwrap_or(config.listen.open);
     config.listen.enclave = enclave.unwrap_or(config.listen.enclave);
     if let (Some(config), Some(api)) = (config.api.as_mut(), api) {
         config.address = api;
+    }
+    if let (Some(inside), Some(at)) = (config.api.as_mut().and_then(|api| api.enclave.as_mut()), api_enclave) {
+        *inside = at;
     }
     config.check_listeners(&config.folder.join("hub.toml"))?;
 
@@ -215,9 +228,22 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let planner = Planner::new(registry, Arc::new(compute), config.query.key_list);
     let issuers = Issuers::new(&config.issuers)?;
     let identify = Identify::new(issuers.clone(), tokens.clone());
-    let api = api::Api::new(&config, applications, tokens, identify.clone(), reconciler.nudge(), clock)?.router();
-    let metrics = config.metrics.clone();
-    let core = Arc::new(Core::new(config, reconciler.projects(), identify, planner, sealer, audit.clone())?);
+    let airlock = Airlock::open(&config.folder, &config.name, &tokens, audit.clone(), Arc::clone(&own.key))?;
+    let (metrics, settings) = (config.metrics.clone(), config.clone());
+    let core = Core::new(config, reconciler.projects(), identify.clone(), planner, sealer, audit.clone())?;
+    let core = Arc::new(core);
+    let parts = api::Parts {
+        applications,
+        airlock,
+        tokens,
+        identify,
+        nudge: reconciler.nudge(),
+        projects: reconciler.projects(),
+        core: Arc::clone(&core),
+        clock,
+    };
+    let api = api::Api::new(&settings, parts)?;
+    let (api, api_inside) = (api.clone().router(), api.in_zone(Zone::Enclave).router());
     audit.record(Event::Server { what: "started" }).await?;
     // Ended after the last statement, so that the last checkpoint covers it.
     let ended = CancellationToken::new();
@@ -247,7 +273,8 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let addresses = Listening { gateway: gateway.as_ref().map(Gateway::address), metrics, ..listeners.addresses };
 
     let reconcile = tokio::spawn(reconciler.run(shutdown.clone()));
-    let api = listeners.api.map(|incoming| tokio::spawn(api::serve(incoming, api, shutdown.clone())));
+    let served = [(listeners.api, api), (listeners.api_enclave, api_inside)]
+        .map(|(incoming, api)| incoming.map(|incoming| tokio::spawn(api::serve(incoming, api, shutdown.clone()))));
     let open =
         server(&core, Zone::Open).serve_with_incoming_shutdown(listeners.open, shutdown.clone().cancelled_owned());
     let enclave = server(&core, Zone::Enclave)
@@ -285,7 +312,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     };
     reconcile.abort();
     probe.abort();
-    if let Some(api) = api {
+    for api in served.into_iter().flatten() {
         api.abort();
     }
     audit.record(Event::Server { what: "stopped" }).await?;

@@ -14,6 +14,7 @@ mod service;
 mod sessions;
 mod sign;
 mod ticket;
+mod versions;
 
 pub use actions::{ISSUERS, PROGRESS};
 

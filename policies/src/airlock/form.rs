@@ -62,7 +62,7 @@ title = "Table 1 and figure 1 of the article on metformin"
 
 [[files]]
 name = "table1.csv"                  # its name outside: no folders, no blanks
-path = "out/table1.csv"              # where it lies, from here; the copy is made now
+path = "out/table1.csv"              # where it lies, from this form; the copy is made when you submit
 description = "People with a first prescription of metformin, by sex and municipality"
 population = "Adults in the Capital Region, 2015 to 2024"
 counts = "distinct people in column n; 18,211 in all"
