@@ -9,6 +9,8 @@ CREATE TABLE submission (
     issuer       TEXT    NOT NULL,
     -- What the tables' versions were when it was sent, as the spokes told.
     snapshots    TEXT    NOT NULL DEFAULT '{}',
+    -- The platform has computed it itself: no people reviewed it.
+    computed     INTEGER NOT NULL DEFAULT 0,
     begun_at     TEXT    NOT NULL,
     sent_at      TEXT,
     decided_at   TEXT,

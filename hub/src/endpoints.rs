@@ -103,6 +103,7 @@ pub const HTTP: &[Row] = &[
     ("DELETE /v1/tokens/{id}", &[TokenRevoke]),
     ("GET /v1/controllers", &[ControllersList]),
     ("POST /v1/airlock", &[AirlockSubmit]),
+    ("POST /v1/airlock/answers", &[AirlockAnswer, HubQueryOpen]),
     ("GET /v1/airlock", &[AirlockStatus, AirlockRead, AirlockExamine]),
     ("GET /v1/airlock/{id}", &[AirlockStatus, AirlockRead, AirlockExamine]),
     ("PUT /v1/airlock/{id}/files/{name}", &[AirlockStatus, AirlockChange]),

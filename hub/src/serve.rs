@@ -232,6 +232,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let (metrics, settings) = (config.metrics.clone(), config.clone());
     let core = Core::new(config, reconciler.projects(), identify.clone(), planner, sealer, audit.clone())?;
     let core = Arc::new(core);
+    let held = airlock.clone();
     let parts = api::Parts {
         applications,
         airlock,
@@ -251,7 +252,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let watched = Arc::clone(&core);
     let before = move || watched.meters().now(&watched.now());
     let metrics = runtime::telemetry::metrics::serve(&metrics, core.meters().registry(), before, ended.clone()).await?;
-    let (nudge, purge, mut duties) = own.start(&core, &ended);
+    let (nudge, purge, mut duties) = own.start(&core, held, &ended);
     duties.push(tokio::spawn(pass_on(nudges.subscribe(), reconciler.nudge(), nudge, ended.clone())));
     let gateway = match at_gateway {
         None => None,
@@ -387,6 +388,7 @@ impl Own {
     fn start(
         self,
         core: &Arc<Core>,
+        airlock: Airlock,
         shutdown: &CancellationToken,
     ) -> (Arc<Notify>, Arc<dyn PurgeHandler>, Vec<JoinHandle<()>>) {
         let members: Arc<dyn Members> = Arc::clone(core) as _;
@@ -411,6 +413,7 @@ impl Own {
             self.key,
             self.store,
             self.audit,
+            airlock,
             Box::new(move |controller, project| forgetting.forget(controller, project)),
         );
         let nudge = Arc::new(Notify::new());

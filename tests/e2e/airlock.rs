@@ -23,6 +23,19 @@ const CHECKERS: [(&str, &str); 3] =
 /// What the documents call a submission.
 const SAMPLE: &str = "0193f0c2-..";
 
+/// A table that the open zone answers.
+const COUNTS: &str = r#"
+project = "diabetes"
+title = "People by sex"
+[[files]]
+name = "counts.csv"
+description = "people by sex"
+population = "everybody"
+counts = "column n"
+count_columns = ["n"]
+query = "SELECT koen, count(DISTINCT pnr) AS n FROM dst.bef GROUP BY koen"
+"#;
+
 /// Somebody at a terminal of their own: a folder, a shell, a token.
 struct Desk {
     folder: TempDir,
@@ -239,11 +252,17 @@ async fn results_leave_as_the_documents_say() -> Result<()> {
     let said = out.types(&mut researchers, "approved", &second).await?;
     ensure!(said.contains("results.zip"), "{said}");
     ensure!(out.state(&second).await? == "RELEASED");
+    // What the open zone answers leaves without anybody, and inside nobody gets it that way.
+    out.write("counts.toml", COUNTS)?;
+    out.types(&mut researchers, "outside, at once", "").await?;
+    anna.write("counts.toml", COUNTS)?;
+    let said = anna.try_to("hub airlock answer counts.toml --out counts.zip").await?;
+    ensure!(said.code == Some(4) && !anna.path("counts.zip").exists(), "{said:#?}");
     platform.stop().await?;
 
     // Another machine: no hub, no configuration, no token.
     let other = Desk::new(None, "")?;
-    for name in ["results.zip", "hub.key"] {
+    for name in ["results.zip", "counts.zip", "hub.key"] {
         fs::copy(out.path(name), other.path(name))?;
     }
     let said = other.types(&mut researchers, "on any machine", "").await?;
@@ -257,6 +276,11 @@ async fn results_leave_as_the_documents_say() -> Result<()> {
     let snapshots = read["snapshots"].as_array().context("versions")?;
     ensure!(snapshots.iter().any(|table| table == "sds.lmdb"), "{read}");
     ensure!(read["queries"].as_str().is_some_and(|text| text.contains("FROM sds.lmdb GROUP BY kom, koen")), "{read}");
+    let said = other.try_to("hub airlock verify counts.zip --key \"$(cat hub.key)\"").await?;
+    ensure!(said.code == Some(0) && said.out.contains("by the platform, from the stated queries"), "{said:#?}");
+    let computed = read_elsewhere(&other.path("counts.zip")).await?;
+    assert_eq!(computed["outputs"], serde_json::json!(["outputs/counts.csv"]));
+    assert_eq!(computed["organisations"], serde_json::json!([]));
     let mut bytes = fs::read(other.path("results.zip"))?;
     let at = bytes.windows(7).position(|w| w == b"101,1,1").context("the table")?;
     *bytes.get_mut(at).context("a byte")? = b'9';

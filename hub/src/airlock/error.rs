@@ -1,6 +1,6 @@
 //! Why a submission could not be taken, changed, reviewed or released.
 
-use super::{kind::NoKind, vault::VaultError};
+use super::{at_once::Differs, kind::NoKind, vault::VaultError};
 use crate::apply::ApplyError;
 use policies::airlock::{Illegal, ReleaseError, ReviewError};
 use proto::refusal::Refusal;
@@ -23,6 +23,9 @@ pub enum AirlockError {
     /// The review can't be taken.
     #[error(transparent)]
     Review(#[from] ReviewError),
+    /// A table doesn't leave at once.
+    #[error("{0}: {1}")]
+    Differs(String, Differs),
     /// The files can't be kept or read.
     #[error(transparent)]
     Vault(#[from] VaultError),

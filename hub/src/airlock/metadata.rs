@@ -124,12 +124,22 @@ impl About<'_> {
             "sent_at": self.of.sent_at.map(stamp),
             "decided_at": self.of.decided_at.map(stamp),
             "released_at": stamp(self.now),
+            "computed": self.of.computed,
             "snapshots": self.of.snapshots,
             "permits": self.project.permits,
             "rules": rules,
             "files": files,
             "decisions": decisions,
         })
+    }
+
+    /// How it came out.
+    fn way(&self) -> &'static str {
+        if self.of.computed {
+            "computed by the platform from the stated queries, by the open zone's rules of release"
+        } else {
+            "let out of the secure processing environment after a check by two organisations"
+        }
     }
 
     fn descriptor() -> Value {
@@ -187,7 +197,7 @@ impl About<'_> {
                 "@id": "./",
                 "@type": "Dataset",
                 "name": of.title,
-                "description": format!("Anonymous results of the project '{}', let out of the secure processing environment", self.project.title),
+                "description": format!("Anonymous results of the project '{}', {}", self.project.title, self.way()),
                 "identifier": uuid,
                 "datePublished": at,
                 "license": id("#licence"),
@@ -281,7 +291,7 @@ impl About<'_> {
             json!({
                 "@id": format!("#run-{}", self.of.id),
                 "@type": "CreateAction",
-                "name": format!("Work of the project '{}' in the secure processing environment", of.project),
+                "name": format!("Work of the project '{}', {}", of.project, self.way()),
                 "actionStatus": DONE,
                 "agent": id("#submitter"),
                 "instrument": id("workflow/"),
@@ -300,7 +310,11 @@ impl About<'_> {
             self.assessed(
                 "#check-rules",
                 "DisclosureCheck",
-                "Automatic disclosure checks: nothing that refuses it",
+                if self.of.computed {
+                    "Computed by the platform from the stated queries: released by the open zone's rules"
+                } else {
+                    "Automatic disclosure checks: nothing that refuses it"
+                },
                 "#airlock",
                 DONE,
                 self.of.sent_at.unwrap_or(self.now),

@@ -5,6 +5,7 @@
 //! INVARIANT: what happens here stands in the hub's audit log before it happens; who reviewed stands there alone.
 //! INVARIANT: time comes as an argument; nothing here asks the clock.
 
+mod at_once;
 mod bag;
 mod check;
 mod difference;
@@ -12,6 +13,7 @@ mod error;
 mod kind;
 mod metadata;
 mod out;
+mod purge;
 mod read;
 mod record;
 mod review;
@@ -19,6 +21,7 @@ mod submit;
 mod vault;
 mod verify;
 
+pub use at_once::{Differs, MOST_ANSWERS};
 pub use check::{Finding, Rule, Weight};
 pub use difference::{CellChange, FileChange, FileDifference};
 pub use error::AirlockError;

@@ -54,7 +54,7 @@ impl Airlock {
         self.log(&released, who, "released", json!({ "bytes": made.len(), "sha512": bag::sha512(&made) })).await?;
         told(&mut tx, released.project(), id, &who.member(), "airlock_released", json!({}), now).await?;
         let kept = made.clone();
-        blocking(move || vault.remove(&at, CRATE).and_then(|()| vault.put(&at, CRATE, &kept))).await??;
+        blocking(move || vault.remove(&at, CRATE).and_then(|_| vault.put(&at, CRATE, &kept))).await??;
         tx.commit().await?;
         Ok((released, Zeroizing::new(made)))
     }
@@ -88,6 +88,7 @@ impl Airlock {
                 released_at: now,
                 manifest_sha512: sha512.to_owned(),
                 approved_by,
+                computed: of.computed,
             };
             Ok(release.sign(&self.key)?)
         };

@@ -23,6 +23,8 @@ pub struct SubmissionRecord {
     pub issuer: String,
     /// versions of the tables when it was sent, by `controller.table`
     pub snapshots: BTreeMap<String, i64>,
+    /// whether the platform has computed it itself, so that no people reviewed it
+    pub computed: bool,
     /// when it was begun
     pub begun_at: DateTime<Utc>,
     /// when it went to the checkers
@@ -43,6 +45,7 @@ impl SubmissionRecord {
             submitted_by: row.parse("submitted_by")?,
             issuer: row.text("issuer")?,
             snapshots: serde_json::from_str(&row.text("snapshots")?).map_err(|_| row.corrupt("snapshots"))?,
+            computed: row.number("computed")? != 0,
             begun_at: row.time("begun_at")?,
             sent_at: row.time_maybe("sent_at")?,
             decided_at: row.time_maybe("decided_at")?,

@@ -50,6 +50,33 @@ pub(super) async fn step(
     Ok(next)
 }
 
+/// A new draft.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    submission: &Submission,
+    who: &Who,
+    now: DateTime<Utc>,
+) -> Result<SubmissionId, AirlockError> {
+    let id = SubmissionId::new();
+    let content =
+        serde_json::to_string(submission).map_err(|_| ApplyError::Corrupt { table: "submission", field: "content" })?;
+    sqlx::query(
+        "INSERT INTO submission (id, project, state, content, earlier, submitted_by, issuer, begun_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(id.to_string())
+    .bind(submission.project.to_string())
+    .bind(State::Draft.name())
+    .bind(content)
+    .bind(submission.earlier.map(|earlier| earlier.to_string()))
+    .bind(who.user.to_string())
+    .bind(&who.issuer)
+    .bind(stamp(now))
+    .execute(connection)
+    .await?;
+    Ok(id)
+}
+
 impl Airlock {
     /// Begins a submission.
     ///
@@ -83,23 +110,7 @@ impl Airlock {
                 ));
             }
         }
-        let id = SubmissionId::new();
-        let content = serde_json::to_string(submission)
-            .map_err(|_| ApplyError::Corrupt { table: "submission", field: "content" })?;
-        sqlx::query(
-            "INSERT INTO submission (id, project, state, content, earlier, submitted_by, issuer, begun_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(id.to_string())
-        .bind(project.to_string())
-        .bind(State::Draft.name())
-        .bind(content)
-        .bind(submission.earlier.map(|earlier| earlier.to_string()))
-        .bind(who.user.to_string())
-        .bind(&who.issuer)
-        .bind(stamp(now))
-        .execute(&mut *tx)
-        .await?;
+        let id = insert(&mut tx, submission, who, now).await?;
         told(&mut tx, project, &id, &who.member(), "airlock_begun", json!({}), now).await?;
         let record = read::record(&mut tx, &id).await?;
         self.log(&record, who, "begun", json!({ "files": submission.files.len() })).await?;
@@ -146,7 +157,7 @@ impl Airlock {
         self.log(&record, who, "added", json!({ "file": name, "bytes": length, "sha256": sha256 })).await?;
         let (vault, at, of) = (Arc::clone(&self.vault), *id, name.to_string());
         // What an earlier attempt left behind, before its row was written.
-        blocking(move || vault.remove(&at, &of).and_then(|()| vault.put(&at, &of, &bytes))).await??;
+        blocking(move || vault.remove(&at, &of).and_then(|_| vault.put(&at, &of, &bytes))).await??;
         sqlx::query("INSERT INTO submission_file (submission, name, kind, bytes, sha256) VALUES (?, ?, ?, ?, ?)")
             .bind(id.to_string())
             .bind(name.as_str())

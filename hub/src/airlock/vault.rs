@@ -124,21 +124,21 @@ impl Vault {
         self.cipher().decrypt(XNonce::from_slice(nonce), payload).map(Zeroizing::new).map_err(|_| changed())
     }
 
-    /// Removes one file that was not taken after all.
-    pub(super) fn remove(&self, submission: &SubmissionId, name: &str) -> Result<(), VaultError> {
+    /// Removes one file; says whether it was there.
+    pub(super) fn remove(&self, submission: &SubmissionId, name: &str) -> Result<bool, VaultError> {
         gone(&self.path(submission, name), |path| std::fs::remove_file(path))
     }
 
     /// Removes all files of a submission.
     pub(super) fn clear(&self, submission: &SubmissionId) -> Result<(), VaultError> {
-        gone(&self.folder.join(submission.to_string()), |path| std::fs::remove_dir_all(path))
+        gone(&self.folder.join(submission.to_string()), |path| std::fs::remove_dir_all(path)).map(drop)
     }
 }
 
-fn gone(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<(), VaultError> {
+fn gone(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<bool, VaultError> {
     match remove(path) {
-        Ok(()) => Ok(()),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(VaultError::Io { path: path.to_owned(), cause }),
     }
 }

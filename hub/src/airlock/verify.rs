@@ -58,6 +58,7 @@ mod tests {
                 released_at: chrono::Utc::now(),
                 manifest_sha512: sha512.to_owned(),
                 approved_by: Vec::new(),
+                computed: false,
             };
             Ok::<_, zip::result::ZipError>(release.sign(key).unwrap())
         };

@@ -11,7 +11,7 @@ use super::{
     submissions::{KeyView, SubmissionList, SubmissionView},
 };
 use crate::{
-    airlock::{FileDifference, Listed, MOST_FILE, ProjectFacts, SubmissionRecord},
+    airlock::{Airlock, FileDifference, Listed, MOST_FILE, ProjectFacts, SubmissionRecord},
     apply::Filter,
 };
 use axum::{
@@ -74,6 +74,33 @@ pub(super) async fn begin(State(api): State<Api>, person: Person, Body(form): Bo
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
+/// Take answers of the open zone out at once (outside)
+///
+/// The platform asks each file's query, writes the released answer down and approves it. With `earlier`, that submission's
+/// tables must be the same, cell by cell.
+#[utoipa::path(post, path = "/v1/airlock/answers", tag = "airlock", request_body = Form, security(("bearer" = [])),
+    responses((status = 201, body = SubmissionView), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 422, body = Problem)))]
+pub(super) async fn answer(
+    State(api): State<Api>,
+    person: Person,
+    headers: HeaderMap,
+    Body(form): Body<Form>,
+) -> Result<Response, Problem> {
+    let project: ProjectId = form.project.trim().parse().map_err(|_| Problem::not_found("project"))?;
+    person.may_answer(&api, &project)?;
+    let submission = form.check()?;
+    let caller = api.0.identify.caller(&MetadataMap::from_headers(headers), api.1).await?;
+    let mut answers = std::collections::BTreeMap::new();
+    for (name, query) in Airlock::questions(&submission)? {
+        let answer = api.0.core.released(caller.clone(), &project, &query).await?;
+        answers.insert(name, answer);
+    }
+    let snapshots = api.0.core.versions(caller, &project).await?;
+    let record = api.0.airlock.answered(&submission, answers, &snapshots, &person.who()?, api.now()).await?;
+    Ok((StatusCode::CREATED, Json(view(&api, &record, Sight::State).await?)).into_response())
+}
+
 /// List the submissions of one's own projects; a checker's list has what waits for them
 #[utoipa::path(get, path = "/v1/airlock", tag = "airlock", params(Page), security(("bearer" = [])),
     responses((status = 200, body = SubmissionList)))]
@@ -97,7 +124,13 @@ pub(super) async fn list(
     let next = page.next(&all, |(record, _)| record.id.to_string());
     let mut items = Vec::new();
     for (record, sight) in &all {
-        items.push(view(&api, record, *sight).await?);
+        let mut item = view(&api, record, *sight).await?;
+        // What is in it is read, and logged, one by one.
+        if let Some(content) = &mut item.content {
+            content.files.clear();
+            content.comments.clear();
+        }
+        items.push(item);
     }
     Ok(Json(SubmissionList { items, next }))
 }

@@ -169,6 +169,17 @@ impl Person {
         }
     }
 
+    /// May this person take answers of that project out?
+    pub(super) fn may_answer(&self, api: &Api, id: &ProjectId) -> Result<(), Problem> {
+        let known = api.project(id).ok_or_else(|| Problem::not_found("open project"))?;
+        let members: Vec<Whom<'_>> = known.members.iter().map(|m| (&m.user, m.issuer.as_str())).collect();
+        let member =
+            members.iter().any(|(user, issuer)| **user == self.user && self.issuer.as_deref() == Some(*issuer));
+        let resource = Resource::Project { id, members, state: ProjectState::Open };
+        self.ask(api, Action::AirlockAnswer, resource)
+            .map_err(|problem| if member { problem } else { Problem::not_found("open project") })
+    }
+
     async fn around(&self, api: &Api, record: &SubmissionRecord) -> Result<Around, Problem> {
         let members = api.project(record.project()).map(|project| project.members).unwrap_or_default();
         let mut involved = api.involved(record.project()).await?;

@@ -199,6 +199,7 @@ impl Api {
             .routes(routes!(tokens::revoke))
             .routes(routes!(controllers::list))
             .routes(routes!(airlock::begin, airlock::list))
+            .routes(routes!(airlock::answer))
             .routes(routes!(airlock::show))
             .routes(routes!(airlock::check))
             .routes(routes!(airlock::send))

@@ -130,6 +130,7 @@ impl From<AirlockError> for Problem {
                 Self::new(StatusCode::CONFLICT, "state", "Not in this state", illegal.to_string())
             }
             AirlockError::File(detail) => Self::field("file", detail),
+            AirlockError::Differs(file, differs) => Self::field(&file, differs.to_string()),
             AirlockError::Kind(error) => Self::field("file", error.to_string()),
             AirlockError::Review(error) => Self::field("files", error.to_string()),
             AirlockError::Stored(error) => error.into(),

@@ -9,6 +9,7 @@ mod answer;
 mod facts;
 mod front;
 mod metadata;
+mod released;
 mod running;
 mod service;
 mod sessions;

@@ -23,6 +23,8 @@ pub struct Release {
     pub manifest_sha512: String,
     /// organisations that approved it
     pub approved_by: Vec<String>,
+    /// whether the platform has computed it itself, from the stated queries and by the open zone's rules
+    pub computed: bool,
 }
 
 /// Why a release is not believed.
@@ -76,6 +78,7 @@ mod tests {
             released_at: Utc::now(),
             manifest_sha512: "ab".repeat(64),
             approved_by: vec!["ssi".to_owned()],
+            computed: false,
         };
         let compact = release.sign(&key).unwrap();
         assert_eq!(Release::verify(&compact, &key.public(), &release.manifest_sha512), Ok(release.clone()));

@@ -63,6 +63,7 @@ actions! {
     PublishedRead => "published.read", Hub, "read what is published";
 
     AirlockSubmit => "airlock.submit", Hub, "begin a submission to the airlock";
+    AirlockAnswer => "airlock.answer", Hub, "take answers of the open zone out at once, as a crate that the platform writes";
     AirlockStatus => "airlock.status", Hub, "learn how far a submission is";
     AirlockRead => "airlock.read", Hub, "read one's project's submission, its files, findings and comments";
     AirlockChange => "airlock.change", Hub, "add files to a submission, have it checked, send it to the checkers";

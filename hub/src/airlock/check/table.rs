@@ -58,7 +58,7 @@ pub(in crate::airlock) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(columns: Vec<String>) -> Result<Self, Unreadable> {
+    pub(in crate::airlock) fn new(columns: Vec<String>) -> Result<Self, Unreadable> {
         let distinct: BTreeSet<&String> = columns.iter().collect();
         if columns.len() > MOST_COLUMNS || columns.iter().any(|name| name.len() > LONGEST_CELL) {
             return Err(Unreadable::Large);
@@ -69,7 +69,7 @@ impl Table {
         Ok(Self { columns, rows: Vec::new(), bytes: 0 })
     }
 
-    pub(super) fn push(&mut self, row: Vec<Option<String>>) -> Result<(), Unreadable> {
+    pub(in crate::airlock) fn push(&mut self, row: Vec<Option<String>>) -> Result<(), Unreadable> {
         if row.len() != self.columns.len() {
             return Err(Unreadable::Form);
         }

@@ -133,6 +133,10 @@ fn attack_person_numbers_and_pseudonyms_are_refused_wherever_they_stand() {
     assert_eq!(text("We saw\nhim (010101-1234).\n"), ["person_number no 2", "people ?"]);
     assert_eq!(text("key: 5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\n"), ["pseudonym no 1", "people ?"]);
     assert_eq!(text("Nothing was found.\n"), ["people ?"]);
+    let pdf = "%PDF-1.7\ntrailer << /ID [<5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a>] >>\n";
+    assert_eq!(found(&[table("a.pdf", &[], pdf)]), ["people ?"]);
+    let book = "{\"nbformat\": 4, \"cells\": [\n{\"id\": \"67e55044-10b1-426f-9247-bb680e5fe0c8\"},\n\"0101011234\"]}";
+    assert_eq!(found(&[table("a.ipynb", &[], book)]), ["pseudonym ? 2", "person_number no 3", "people ?"]);
     // No finding repeats it.
     let all = ran(&[table("a.csv", &["n"], "kom,n\n0101011234,12\n147,15\n")], &[]);
     assert!(!serde_json::to_string(&all).unwrap().contains("0101011234"));

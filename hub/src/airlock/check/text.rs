@@ -24,15 +24,15 @@ pub(super) fn cells(table: &Table, sums: &[String], found: &mut Vec<Finding>) {
     }
 }
 
-/// In a text, line by line.
-pub(super) fn lines(text: &str, found: &mut Vec<Finding>) {
+/// In a text, line by line; `pseudonym` is what becomes of one, where other things look the same.
+pub(super) fn lines(text: &str, pseudonym: Option<Weight>, found: &mut Vec<Finding>) {
     for (row, line) in text.lines().enumerate() {
         let words = || line.split(|c: char| !(c.is_ascii_alphanumeric() || "-+/=_".contains(c)));
         let seen =
             if looks_like_person_number(line) { Some((Rule::PersonNumber, PERSON)) } else { words().find_map(look) };
-        if let Some((rule, message)) = seen {
-            found.push(Finding { row: Some(row + 1), ..Finding::refuse(rule, message) });
-        }
+        let Some((rule, message)) = seen else { continue };
+        let weight = if rule == Rule::Pseudonym { pseudonym } else { Some(Weight::Refused) };
+        found.extend(weight.map(|weight| Finding { row: Some(row + 1), ..Finding::new(rule, weight, message) }));
     }
 }
 

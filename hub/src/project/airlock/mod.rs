@@ -125,6 +125,15 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Has the open zone answer the queries of a form, and takes the answers out at once, as one signed crate
+    #[command(after_help = help!("hub airlock answer counts.toml --out counts.zip"))]
+    Answer {
+        /// the form, TOML: tables (.csv) with their queries; with 'earlier', that submission's tables must be the same
+        file: PathBuf,
+        /// where to
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Prints the key that this hub signs releases with
     #[command(after_help = help!("hub airlock key"))]
     Key,
@@ -206,10 +215,12 @@ async fn execute(args: AirlockArgs) -> Result<(), Failure> {
             let view: SubmissionView = client.post(&format!("/v1/airlock/{submission}/withdraw"), &()).await?;
             show(json, &view, print::status)?;
         }
-        Command::Release { submission, out } => {
-            let bytes = client.bytes(Method::POST, &format!("/v1/airlock/{submission}/release")).await?;
-            write(&out, &bytes)?;
-            println!("{}: {} bytes. Check it with hub airlock verify", out.display(), bytes.len());
+        Command::Release { submission, out } => release(&client, &submission.to_string(), &out).await?,
+        Command::Answer { file, out } => {
+            let mut form = form(&file)?;
+            form.files.iter_mut().for_each(|one| one.path = None);
+            let made: SubmissionView = client.post("/v1/airlock/answers", &form).await?;
+            release(&client, &made.id, &out).await?;
         }
         Command::Key => {
             let key: KeyView = client.get("/v1/published/key").await?;
@@ -240,9 +251,20 @@ fn name_in_path(name: &str) -> Result<policies::airlock::FileName, Failure> {
     name.parse().map_err(|error| Failure::usage(format!("'{name}' {error}")))
 }
 
-async fn submit(client: &Client, json: bool, file: &Path, only_check: bool) -> Result<(), Failure> {
+async fn release(client: &Client, submission: &str, out: &Path) -> Result<(), Failure> {
+    let bytes = client.bytes(Method::POST, &format!("/v1/airlock/{submission}/release")).await?;
+    write(out, &bytes)?;
+    println!("{}: {} bytes. Check it with hub airlock verify", out.display(), bytes.len());
+    Ok(())
+}
+
+fn form(file: &Path) -> Result<Form, Failure> {
     let text = String::from_utf8(read(file)?).map_err(|_| Failure::usage(format!("{}: no text", file.display())))?;
-    let mut form = Form::from_toml(&text, &file.display().to_string()).map_err(Failure::usage)?;
+    Form::from_toml(&text, &file.display().to_string()).map_err(Failure::usage)
+}
+
+async fn submit(client: &Client, json: bool, file: &Path, only_check: bool) -> Result<(), Failure> {
+    let mut form = form(file)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut files = Vec::new();
     for one in &mut form.files {

@@ -112,7 +112,11 @@ pub(super) fn verified(of: &Verified) {
     println!("released by hub '{}' on {} UTC", clean(&release.hub), minute(release.released_at));
     println!("  project     {}", release.project);
     println!("  submission  {}", release.submission);
-    println!("  approved    {}", clean(&release.approved_by.join(", ")));
+    if release.computed {
+        println!("  computed    by the platform, from the stated queries and by the open zone's rules");
+    } else {
+        println!("  approved    {}", clean(&release.approved_by.join(", ")));
+    }
     for (path, bytes) in &of.files {
         println!("  {path}  {bytes} bytes");
     }

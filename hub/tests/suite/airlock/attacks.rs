@@ -205,3 +205,45 @@ async fn attack_a_project_cannot_fill_the_airlock() {
     assert_eq!((begun, full.status), (20, StatusCode::CONFLICT.as_u16()));
     assert!(full.detail.contains("withdraw one"), "{}", full.detail);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_nothing_else_than_the_platforms_answer_leaves_at_once() {
+    let (house, _sds) = house().await;
+    let (anna, outside) = (inside(&house, ANNA), at(&house, ANNA, Zone::Open));
+    let ask = async |at: &At, form: &Form| at.post("/v1/airlock/answers", form).await.0;
+    // From inside, by others, with rows, without a query, or another file beside it.
+    assert_eq!(ask(&anna, &counts()).await, StatusCode::FORBIDDEN);
+    for who in [BO, CARL, "eve@example.org"] {
+        assert_eq!(ask(&at(&house, who, Zone::Open), &counts()).await, StatusCode::NOT_FOUND, "{who}");
+    }
+    for query in ["SELECT * FROM sds.lmdb", "SELECT pnr, count(*) AS n FROM sds.lmdb GROUP BY pnr", "no statement"] {
+        let mut rows = counts();
+        rows.files[0].query = Some(query.to_owned());
+        assert!(ask(&outside, &rows).await.is_client_error(), "{query}");
+    }
+    let mut none = counts();
+    none.files[0].query = None;
+    assert_eq!(ask(&outside, &none).await, StatusCode::UNPROCESSABLE_ENTITY);
+    let mut drawn = counts();
+    drawn.files.push(FileForm {
+        name: "f.svg".to_owned(),
+        data: Some("counts.csv".to_owned()),
+        ..drawn.files[0].clone()
+    });
+    assert_eq!(ask(&outside, &drawn).await, StatusCode::UNPROCESSABLE_ENTITY);
+    // Nobody of whom anything is released.
+    let mut few = counts();
+    few.files[0].query =
+        Some("SELECT atc, count(DISTINCT pnr) AS n FROM sds.lmdb WHERE volume < 3 GROUP BY atc".to_owned());
+    assert_eq!(ask(&outside, &few).await, StatusCode::UNPROCESSABLE_ENTITY);
+    // What was made inside differs in one cell, or isn't there.
+    let earlier = anna.begin(&counts()).await.unwrap().id;
+    let mut again = counts();
+    again.earlier = Some(earlier.clone());
+    assert_eq!(ask(&outside, &again).await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(anna.add(&earlier, "counts.csv", b"atc,n\nA10BA02,20\nC09AA05,999\n").await.0, StatusCode::CREATED);
+    let (status, said) = outside.post("/v1/airlock/answers", &again).await;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{said}");
+    assert!(said.contains("counts.csv") && !said.contains("999"), "{said}");
+}

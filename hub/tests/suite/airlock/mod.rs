@@ -165,6 +165,13 @@ pub fn form(project: &str, files: Vec<FileForm>) -> Form {
     Form { project: project.to_owned(), title: "Table 1".to_owned(), earlier: None, files }
 }
 
+/// A table that the open zone answers.
+pub fn counts() -> Form {
+    let mut table = file("counts.csv", &["n"]);
+    table.query = Some("SELECT atc, count(DISTINCT pnr) AS n FROM sds.lmdb GROUP BY atc".to_owned());
+    form("diabetes", vec![table])
+}
+
 pub const TABLE: &str = "kom,n\n101,120\n147,45\n";
 
 /// One table that passes.

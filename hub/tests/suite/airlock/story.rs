@@ -1,6 +1,7 @@
 //! What goes right.
 
 use super::*;
+use arrow::util::display::array_value_to_string;
 use hub::{
     airlock::{FileChange, FileDifference, verify},
     api::{EventList, KeyView},
@@ -151,4 +152,42 @@ async fn what_is_withdrawn_is_gone_and_what_left_is_compared_with() {
     let findings = &third.content.unwrap().files[0].findings;
     assert_eq!(findings.len(), 1);
     assert!(findings[0].message.contains("differs by fewer than 5"), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_the_open_zone_leaves_at_once_as_the_platform_writes_it() {
+    let (house, _sds) = house().await;
+    let outside = at(&house, ANNA, Zone::Open);
+    let made = outside.post("/v1/airlock/answers", &counts()).await;
+    assert_eq!(made.0, StatusCode::CREATED, "{}", String::from_utf8_lossy(&made.1));
+    let made: hub::api::SubmissionView = serde_json::from_slice(&made.1).unwrap();
+    assert_eq!((made.state, made.content), (State::Approved, None));
+    let (status, packed) = outside.release(&made.id).await;
+    assert_eq!(status, StatusCode::OK);
+    let key: KeyView = outside.get("/v1/published/key").await;
+    let verified = verify(&packed, &key.key.parse().unwrap()).unwrap();
+    assert!(verified.release.computed && verified.release.approved_by.is_empty());
+
+    // It is what the open zone answers to the same person.
+    let mut client = house.client(ANNA, Zone::Open).await;
+    let query = counts().files[0].query.clone().unwrap();
+    let mut lines = Vec::new();
+    for batch in client.sql(&query).await.unwrap() {
+        let cell = |at: usize, row| array_value_to_string(batch.column(at), row).unwrap();
+        lines.extend((0..batch.num_rows()).map(|row| format!("{},{}", cell(0, row), cell(1, row))));
+    }
+    lines.sort();
+    let table = format!("atc,n\n{}\n", lines.join("\n"));
+    assert_eq!(lines.len(), 2);
+    let file = inside(&house, ANNA).call(Method::GET, &format!("/v1/airlock/{}/files/counts.csv", made.id), None).await;
+    assert_eq!(String::from_utf8(file.1).unwrap(), table);
+
+    // Beside what was made inside: the same, cell by cell.
+    let mut text = table.replace('\n', "\r\n");
+    text.push_str(",\r\n");
+    let earlier = inside(&house, ANNA).begin(&counts()).await.unwrap().id;
+    assert_eq!(inside(&house, ANNA).add(&earlier, "counts.csv", text.as_bytes()).await.0, StatusCode::CREATED);
+    let mut again = counts();
+    again.earlier = Some(earlier);
+    assert_eq!(outside.post("/v1/airlock/answers", &again).await.0, StatusCode::CREATED);
 }

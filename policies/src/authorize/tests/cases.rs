@@ -129,7 +129,7 @@ impl World {
         match action {
             A::HubSession | A::HubProjectsList | A::PublishedRead | A::ApplicationSubmit => in_zones(Resource::System),
             A::HubCatalogue | A::HubExplain | A::HubQueryOpen | A::HubQueryEnclave => self.projects(),
-            A::AirlockSubmit => self.projects(),
+            A::AirlockSubmit | A::AirlockAnswer => self.projects(),
             A::AirlockStatus
             | A::AirlockRead
             | A::AirlockChange

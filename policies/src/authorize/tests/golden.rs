@@ -193,6 +193,9 @@ fn lines_that_no_policy_may_cross() {
         if matches!(action, Action::AirlockSubmit | Action::AirlockRead | Action::AirlockChange) {
             assert!(situation.starts_with("enclave"), "something written inside is seen outside: {told}");
         }
+        if *action == Action::AirlockAnswer {
+            assert!(situation.starts_with("open zone"), "something written inside leaves at once: {told}");
+        }
         if *action == Action::AirlockRelease {
             assert!(situation.contains(": approved") || situation.contains(": released"), "{told}");
         }
