@@ -70,6 +70,8 @@ enum Command {
     Sql(SqlArgs),
     /// Applications for data: hand in, follow, amend, withdraw
     Project(project::ProjectArgs),
+    /// Results that leave the secure processing environment: hand in, review, take out, verify
+    Airlock(project::AirlockArgs),
     /// The operator's commands
     #[command(subcommand)]
     Admin(Admin),
@@ -101,6 +103,9 @@ struct ServeArgs {
     /// address of the HTTP API, instead of api.address
     #[arg(long)]
     listen_api: Option<SocketAddr>,
+    /// address of the HTTP API inside the secure environment, instead of api.enclave
+    #[arg(long)]
+    listen_api_enclave: Option<SocketAddr>,
     /// file to write the addresses to, as JSON, when connections are accepted
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -411,6 +416,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Admin(Admin::Controllers { folder }) => executor.block_on(controllers(&folder)),
         Command::Admin(Admin::Expel { folder, controller }) => executor.block_on(expel(&folder, &controller)),
         Command::Project(args) => return executor.block_on(project::run(args)),
+        Command::Airlock(args) => return executor.block_on(project::run_airlock(args)),
         Command::Admin(Admin::Token(command)) => executor.block_on(token(command)),
         Command::Admin(Admin::Custodian(command)) => custodian(command),
         Command::Admin(Admin::Approver(command)) => executor.block_on(approver(command)),
@@ -484,6 +490,7 @@ async fn serve_command(args: ServeArgs) -> Result<(), Failure> {
         enclave: args.listen_enclave,
         gateway: args.listen_gateway,
         api: args.listen_api,
+        api_enclave: args.listen_api_enclave,
         ready: Some(ready),
         tap: None,
         clock: None,

@@ -250,6 +250,9 @@ impl FromIterator<Project> for Projects {
 pub struct ApiConfig {
     /// where it listens; [listen.tls] serves it too when it isn't on loopback
     pub address: SocketAddr,
+    /// where it listens inside the secure environment, reachable from there alone; without it there is no airlock
+    #[serde(default)]
+    pub enclave: Option<SocketAddr>,
     /// who says that an application is complete: `automatic` (the form's checks) or `manual` (a coordinator)
     #[serde(default)]
     pub screening: Screening,
@@ -263,7 +266,7 @@ pub struct RoleConfig {
     pub user: UserId,
     /// who vouches for the user
     pub issuer: String,
-    /// `operator`, `coordinator` or `approver:CONTROLLER`
+    /// `operator`, `coordinator`, `approver:CONTROLLER` or `checker:ORGANISATION`
     pub role: String,
 }
 
@@ -393,7 +396,8 @@ impl HubConfig {
     pub fn check_listeners(&self, path: &Path) -> Result<(), HubConfigError> {
         let api = self.api.as_ref().map(|api| ("api.address", api.address));
         let listeners = [("listen.open", self.listen.open), ("listen.enclave", self.listen.enclave)];
-        for (field, address) in listeners.into_iter().chain(api) {
+        let inside = self.api.as_ref().and_then(|api| api.enclave).map(|address| ("api.enclave", address));
+        for (field, address) in listeners.into_iter().chain(api).chain(inside) {
             if self.listen.tls.is_none() && !address.ip().is_loopback() {
                 return Err(HubConfigError::Field {
                     path: path.to_owned(),

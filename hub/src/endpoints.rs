@@ -102,6 +102,19 @@ pub const HTTP: &[Row] = &[
     ("POST /v1/tokens", &[TokenCreate]),
     ("DELETE /v1/tokens/{id}", &[TokenRevoke]),
     ("GET /v1/controllers", &[ControllersList]),
+    ("POST /v1/airlock", &[AirlockSubmit]),
+    ("POST /v1/airlock/answers", &[AirlockAnswer, HubQueryOpen]),
+    ("GET /v1/airlock", &[AirlockStatus, AirlockRead, AirlockExamine]),
+    ("GET /v1/airlock/{id}", &[AirlockStatus, AirlockRead, AirlockExamine]),
+    ("PUT /v1/airlock/{id}/files/{name}", &[AirlockStatus, AirlockChange]),
+    ("GET /v1/airlock/{id}/files/{name}", &[AirlockStatus, AirlockRead, AirlockExamine]),
+    ("POST /v1/airlock/{id}/check", &[AirlockStatus, AirlockChange]),
+    ("POST /v1/airlock/{id}/send", &[AirlockStatus, AirlockChange]),
+    ("GET /v1/airlock/{id}/difference", &[AirlockStatus, AirlockRead, AirlockExamine]),
+    ("POST /v1/airlock/{id}/review", &[AirlockExamine, AirlockReview]),
+    ("POST /v1/airlock/{id}/withdraw", &[AirlockStatus, AirlockWithdraw]),
+    ("POST /v1/airlock/{id}/release", &[AirlockStatus, AirlockRelease]),
+    ("GET /v1/published/key", &[PublishedRead]),
 ];
 
 /// The operator's commands, on the hub's own machine.

@@ -9,6 +9,7 @@
 //! INVARIANT: the hub holds no key of any pseudonym and never sees a person number.
 
 pub mod admin;
+pub mod airlock;
 pub mod api;
 pub mod apply;
 pub mod assemble;

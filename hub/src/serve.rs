@@ -1,6 +1,7 @@
 //! The hub as a server: its listeners, one core, an orderly end.
 
 use crate::{
+    airlock::{Airlock, AirlockError},
     api,
     apply::{Applications, ApplyError},
     assemble::{
@@ -69,6 +70,8 @@ pub struct Listening {
     pub gateway: Option<SocketAddr>,
     /// the HTTP API, if it is served
     pub api: Option<SocketAddr>,
+    /// the HTTP API inside the secure environment, if it is served
+    pub api_enclave: Option<SocketAddr>,
     /// metrics, if they are told
     pub metrics: Option<SocketAddr>,
 }
@@ -80,6 +83,7 @@ impl Listening {
         let mut all = vec![("open", self.open), ("enclave", self.enclave)];
         all.extend(self.gateway.map(|at| ("gateway", at)));
         all.extend(self.api.map(|at| ("api", at)));
+        all.extend(self.api_enclave.map(|at| ("api_enclave", at)));
         all.extend(self.metrics.map(|at| ("metrics", at)));
         all
     }
@@ -99,6 +103,8 @@ pub struct ServeOptions {
     pub gateway: Option<SocketAddr>,
     /// instead of `api.address`; nothing without `[api]`
     pub api: Option<SocketAddr>,
+    /// instead of `api.enclave`; nothing without it
+    pub api_enclave: Option<SocketAddr>,
     /// told when connections are accepted
     pub ready: Option<oneshot::Sender<Listening>>,
     /// sees every byte on links; tests only
@@ -136,6 +142,9 @@ pub enum ServeError {
     /// The applications can't be read.
     #[error(transparent)]
     Applications(#[from] ApplyError),
+    /// The airlock's files can't be used.
+    #[error(transparent)]
+    Airlock(#[from] AirlockError),
     /// The HTTP API can't be put together.
     #[error(transparent)]
     Api(#[from] api::ApiError),
@@ -181,12 +190,16 @@ pub enum ServeError {
 /// # Errors
 /// When something that serving needs is not usable.
 pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
-    let ServeOptions { mut config, profile, open, enclave, gateway, api, ready, tap, clock, shutdown } = options;
+    let ServeOptions { mut config, profile, open, enclave, gateway, api, api_enclave, ready, tap, clock, shutdown } =
+        options;
     let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
     config.listen.open = open.unwrap_or(config.listen.open);
     config.listen.enclave = enclave.unwrap_or(config.listen.enclave);
     if let (Some(config), Some(api)) = (config.api.as_mut(), api) {
         config.address = api;
+    }
+    if let (Some(inside), Some(at)) = (config.api.as_mut().and_then(|api| api.enclave.as_mut()), api_enclave) {
+        *inside = at;
     }
     config.check_listeners(&config.folder.join("hub.toml"))?;
 
@@ -223,9 +236,23 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let planner = Planner::new(registry, Arc::new(compute), config.query.key_list, Ledgers::new(config.ledger()));
     let issuers = Issuers::new(&config.issuers)?;
     let identify = Identify::new(issuers.clone(), tokens.clone());
-    let api = api::Api::new(&config, applications, tokens, identify.clone(), reconciler.nudge(), clock)?.router();
-    let metrics = config.metrics.clone();
-    let core = Arc::new(Core::new(config, reconciler.projects(), identify, planner, sealer, audit.clone())?);
+    let airlock = Airlock::open(&config.folder, &config.name, &tokens, audit.clone(), Arc::clone(&own.key))?;
+    let (metrics, settings) = (config.metrics.clone(), config.clone());
+    let core = Core::new(config, reconciler.projects(), identify.clone(), planner, sealer, audit.clone())?;
+    let core = Arc::new(core);
+    let held = airlock.clone();
+    let parts = api::Parts {
+        applications,
+        airlock,
+        tokens,
+        identify,
+        nudge: reconciler.nudge(),
+        projects: reconciler.projects(),
+        core: Arc::clone(&core),
+        clock,
+    };
+    let api = api::Api::new(&settings, parts)?;
+    let (api, api_inside) = (api.clone().router(), api.in_zone(Zone::Enclave).router());
     audit.record(Event::Server { what: "started" }).await?;
     // Ended after the last statement, so that the last checkpoint covers it.
     let ended = CancellationToken::new();
@@ -233,7 +260,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let watched = Arc::clone(&core);
     let before = move || watched.meters().now(&watched.now());
     let metrics = runtime::telemetry::metrics::serve(&metrics, core.meters().registry(), before, ended.clone()).await?;
-    let (nudge, purge, mut duties) = own.start(&core, &ended);
+    let (nudge, purge, mut duties) = own.start(&core, held, &ended);
     duties.push(tokio::spawn(pass_on(nudges.subscribe(), reconciler.nudge(), nudge, ended.clone())));
     let gateway = match at_gateway {
         None => None,
@@ -255,7 +282,8 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let addresses = Listening { gateway: gateway.as_ref().map(Gateway::address), metrics, ..listeners.addresses };
 
     let reconcile = tokio::spawn(reconciler.run(shutdown.clone()));
-    let api = listeners.api.map(|incoming| tokio::spawn(api::serve(incoming, api, shutdown.clone())));
+    let served = [(listeners.api, api), (listeners.api_enclave, api_inside)]
+        .map(|(incoming, api)| incoming.map(|incoming| tokio::spawn(api::serve(incoming, api, shutdown.clone()))));
     let open =
         server(&core, Zone::Open).serve_with_incoming_shutdown(listeners.open, shutdown.clone().cancelled_owned());
     let enclave = server(&core, Zone::Enclave)
@@ -293,7 +321,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     };
     reconcile.abort();
     probe.abort();
-    if let Some(api) = api {
+    for api in served.into_iter().flatten() {
         api.abort();
     }
     audit.record(Event::Server { what: "stopped" }).await?;
@@ -368,6 +396,7 @@ impl Own {
     fn start(
         self,
         core: &Arc<Core>,
+        airlock: Airlock,
         shutdown: &CancellationToken,
     ) -> (Arc<Notify>, Arc<dyn PurgeHandler>, Vec<JoinHandle<()>>) {
         let members: Arc<dyn Members> = Arc::clone(core) as _;
@@ -392,6 +421,7 @@ impl Own {
             self.key,
             self.store,
             self.audit,
+            airlock,
             Box::new(move |controller, project| forgetting.forget(controller, project)),
         );
         let nudge = Arc::new(Notify::new());

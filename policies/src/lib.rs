@@ -3,6 +3,7 @@
 //!
 //! INVARIANT: nothing here reads data; a rule gets facts and says yes, no and why.
 
+pub mod airlock;
 pub mod application;
 pub mod authorize;
 pub mod calendar;

@@ -91,6 +91,11 @@ text_id! {
     "1 to 63 characters, a to z first, then a to z, 0 to 9, '_' and '-'"
 }
 text_id! {
+    /// An organisation whose people check what leaves the secure processing environment.
+    OrganisationId, "organisation", |t| name_with(t, b"_-"),
+    "1 to 63 characters, a to z first, then a to z, 0 to 9, '_' and '-'"
+}
+text_id! {
     /// A project: the name of its catalog in SQL.
     ProjectId, "project id", |t| name_with(t, b"_-"),
     "1 to 63 characters, a to z first, then a to z, 0 to 9, '_' and '-'"
@@ -170,6 +175,10 @@ uuid_id! {
 uuid_id! {
     /// One application. An amendment is another one of the same project.
     ApplicationId, "application id"
+}
+uuid_id! {
+    /// One submission to the airlock. A resubmission is another one, which names the earlier.
+    SubmissionId, "submission id"
 }
 
 #[cfg(test)]

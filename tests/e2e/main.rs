@@ -1,6 +1,7 @@
 //! End-to-end tests: the whole platform as processes on loopback, asked by real clients, broken in real ways.
 
 mod adbc;
+mod airlock;
 mod answers;
 mod blind;
 mod clients;

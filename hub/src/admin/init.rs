@@ -32,9 +32,10 @@ certificate_days = 90               # spokes renew by themselves after two third
 
 [api]                               # applications, permits, tokens: HTTP (docs/api.md)
 address = "127.0.0.1:7004"
+# enclave = "127.0.0.1:7005"        # the same inside the secure environment, reachable from there alone: the airlock
 screening = "automatic"             # manual: a coordinator says when an application is complete
 
-# Roles at the hub; none of them opens data. role: operator, coordinator, approver:CONTROLLER
+# Roles at the hub; none of them opens data. role: operator, coordinator, approver:CONTROLLER, checker:ORGANISATION
 # [[role]]
 # user = "bente@example.org"
 # issuer = "https://login.example.org"
@@ -69,8 +70,9 @@ const README: &str = "# A hub's folder
 - `hub.toml`: where it listens, which spokes there are
 - `keys/ca.*`: the authority of the links. `ca.key` issues identities: keep a copy offline
 - `keys/link.*`, `keys/link-ca.crt`: the hub's own identity towards spokes
-- `keys/signing.key`, `passphrase`: the hub's signature under checkpoints of logs and receipts
+- `keys/signing.key`, `passphrase`: the hub's signature under checkpoints of logs, receipts and releases
 - `audit/hub.log`: who asked what (`hub audit show`); `audit/witnessed/`: what spokes countersigned; `audit/seen/`: theirs
+- `airlock/`, `keys/airlock.key`: what was handed in to the airlock, encrypted; without the key it is lost
 - `keys/ticket.key`: seals tickets between two calls; a new one makes running clients ask again
 - `hub.db`: applications and what controllers signed about them; access tokens, hashed
 

@@ -1,9 +1,10 @@
 //! The HTTP API: applications, permits, workspaces, tokens. What pages and programs use; `hub project` does too.
 //! `/openapi.json` describes it, `docs/api.md` shows how to use it.
 //!
-//! INVARIANT: no data of a controller come through here; every call but those for everybody names a caller, and every
+//! INVARIANT: no data of a controller come through here but what researchers hand in to the airlock; every call but those for everybody names a caller, and every
 //! call asks [`policies::authorize`] before it looks at anything else.
 
+mod airlock;
 mod applications;
 mod authorize;
 mod body;
@@ -14,27 +15,35 @@ mod permits;
 mod problem;
 mod published;
 mod serve;
+mod submissions;
 mod tokens;
 mod views;
 mod workspaces;
 
 pub use problem::Problem;
 pub use serve::serve;
+pub use submissions::{CommentView, ContentView, KeyView, SubmissionList, SubmissionView, SubmittedFile};
 pub use views::{
     AmendmentView, Answer, ApplicationList, ApplicationView, Ask, CheckView, ControllerView, EventList, Extend,
     NewTokenView, PartView, PermitList, PermitView, PublishedList, RefusalList, TokenRequest, TokenView, WorkspaceView,
 };
 
 use crate::{
+    airlock::{Airlock, MOST_FILE},
     apply::{Applications, Screening},
     assemble::{Clock, Nudge},
-    config::{HubConfig, RoleConfig},
+    config::{HubConfig, Projects, RoleConfig},
     identify::{Identify, TokenStore},
+    receive::Core,
 };
 use axum::{Json, Router, extract::DefaultBodyLimit, routing::get};
-use policies::authorize::{Authorizer, HubRole, PolicyProblem, UnknownRole};
+use policies::{
+    authorize::{Authorizer, HubRole, PolicyProblem, UnknownRole},
+    zone::Zone,
+};
 use proto::ids::{ControllerId, UserId};
 use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::watch;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -55,17 +64,46 @@ pub enum ApiError {
         /// what is wrong
         cause: UnknownRole,
     },
+    /// One person would check for two.
+    #[error("hub.toml, field role of user '{user}': checks for two organisations; a person checks for one")]
+    TwoOrganisations {
+        /// whose
+        user: UserId,
+    },
 }
 
-/// What the calls need. Cheap to clone.
+/// What the calls need, and where their answers are shown. Cheap to clone.
 #[derive(Clone)]
-pub struct Api(Arc<Inner>);
+pub struct Api(Arc<Inner>, Zone);
+
+/// What the API is put together of.
+pub struct Parts {
+    /// applications and their workspaces
+    pub applications: Applications,
+    /// what leaves the secure processing environment
+    pub airlock: Airlock,
+    /// personal tokens
+    pub tokens: TokenStore,
+    /// who callers are
+    pub identify: Identify,
+    /// makes the reconciler look
+    pub nudge: Nudge,
+    /// the projects that are open
+    pub projects: watch::Receiver<Arc<Projects>>,
+    /// asks the spokes
+    pub core: Arc<Core>,
+    /// what time it is
+    pub clock: Arc<dyn Clock>,
+}
 
 struct Inner {
     applications: Applications,
+    airlock: Airlock,
     tokens: TokenStore,
     identify: Identify,
     nudge: Nudge,
+    projects: watch::Receiver<Arc<Projects>>,
+    core: Arc<Core>,
     clock: Arc<dyn Clock>,
     authorizer: Authorizer,
     roles: Vec<(UserId, String, HubRole)>,
@@ -77,7 +115,7 @@ struct Inner {
 #[openapi(
     info(
         title = "Eger hub",
-        description = "Applications for health data, what controllers decided on them, and the workspaces that follow.",
+        description = "Applications for health data, what controllers decided on them, the workspaces that follow, and what leaves them.",
         license(name = "Apache-2.0")
     ),
     modifiers(&Bearer)
@@ -99,29 +137,41 @@ impl Api {
     ///
     /// # Errors
     /// When a role is none, or the policies don't fit.
-    pub fn new(
-        config: &HubConfig,
-        applications: Applications,
-        tokens: TokenStore,
-        identify: Identify,
-        nudge: Nudge,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, ApiError> {
+    pub fn new(config: &HubConfig, parts: Parts) -> Result<Self, ApiError> {
+        let Parts { applications, airlock, tokens, identify, nudge, projects, core, clock } = parts;
         let role = |one: &RoleConfig| {
             let role = one.role.parse().map_err(|cause| ApiError::Role { user: one.user.clone(), cause })?;
             Ok((one.user.clone(), one.issuer.clone(), role))
         };
-        Ok(Self(Arc::new(Inner {
+        let roles: Vec<(UserId, String, HubRole)> = config.roles.iter().map(role).collect::<Result<_, ApiError>>()?;
+        let checker = |role: &HubRole| matches!(role, HubRole::Checker(_));
+        for (at, (user, issuer, role)) in roles.iter().enumerate() {
+            let same = |other: &&(UserId, String, HubRole)| other.0 == *user && other.1 == *issuer;
+            if checker(role) && roles.iter().skip(at + 1).filter(same).any(|(_, _, other)| checker(other)) {
+                return Err(ApiError::TwoOrganisations { user: user.clone() });
+            }
+        }
+        let inner = Inner {
             applications,
+            airlock,
             tokens,
             identify,
             nudge,
+            projects,
+            core,
             clock,
             authorizer: Authorizer::new()?,
-            roles: config.roles.iter().map(role).collect::<Result<_, ApiError>>()?,
+            roles,
             screening: config.api.as_ref().map(|api| api.screening).unwrap_or_default(),
             controllers: config.spokes.keys().cloned().collect(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), Zone::Open))
+    }
+
+    /// The same, for a listener of another zone.
+    #[must_use]
+    pub fn in_zone(&self, zone: Zone) -> Self {
+        Self(Arc::clone(&self.0), zone)
     }
 
     /// The calls and their description.
@@ -148,6 +198,21 @@ impl Api {
             .routes(routes!(tokens::list, tokens::create))
             .routes(routes!(tokens::revoke))
             .routes(routes!(controllers::list))
+            .routes(routes!(airlock::begin, airlock::list))
+            .routes(routes!(airlock::answer))
+            .routes(routes!(airlock::show))
+            .routes(routes!(airlock::check))
+            .routes(routes!(airlock::send))
+            .routes(routes!(airlock::difference))
+            .routes(routes!(airlock::review))
+            .routes(routes!(airlock::withdraw))
+            .routes(routes!(airlock::release))
+            .routes(routes!(airlock::key))
+            .merge(
+                OpenApiRouter::new()
+                    .routes(routes!(airlock::add, airlock::file))
+                    .layer(DefaultBodyLimit::max(MOST_FILE)),
+            )
             .split_for_parts()
     }
 

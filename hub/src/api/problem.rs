@@ -1,6 +1,6 @@
 //! How the API says no: RFC 9457, `application/problem+json`, with the fields that are wrong.
 
-use crate::{apply::ApplyError, identify::TokenError};
+use crate::{airlock::AirlockError, apply::ApplyError, identify::TokenError};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -118,6 +118,24 @@ impl From<ApplyError> for Problem {
             }
             ApplyError::Problems(problems) => problems.into(),
             error @ (ApplyError::Database(_) | ApplyError::Corrupt { .. }) => fault(&error),
+        }
+    }
+}
+
+impl From<AirlockError> for Problem {
+    fn from(error: AirlockError) -> Self {
+        match error {
+            AirlockError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", "Conflict", detail),
+            AirlockError::Illegal(illegal) => {
+                Self::new(StatusCode::CONFLICT, "state", "Not in this state", illegal.to_string())
+            }
+            AirlockError::File(detail) => Self::field("file", detail),
+            AirlockError::Differs(file, differs) => Self::field(&file, differs.to_string()),
+            AirlockError::Kind(error) => Self::field("file", error.to_string()),
+            AirlockError::Review(error) => Self::field("files", error.to_string()),
+            AirlockError::Stored(error) => error.into(),
+            AirlockError::Audit(refusal) => refusal.into(),
+            error @ (AirlockError::Vault(_) | AirlockError::Crate(_) | AirlockError::Release(_)) => fault(&error),
         }
     }
 }

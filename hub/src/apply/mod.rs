@@ -4,7 +4,7 @@
 //! INVARIANT: time comes as an argument; nothing here asks the clock.
 
 mod error;
-mod event;
+pub(crate) mod event;
 mod moves;
 mod read;
 mod record;
@@ -16,6 +16,7 @@ pub use event::{Actor, EventRecord};
 pub use moves::Screening;
 pub use read::{Filter, PermitRecord, Published, PublishedRefusal, WorkspaceRecord};
 pub use record::{PartRecord, Question, Record};
+pub(crate) use record::{Row, stamp};
 pub use statements::Approver;
 
 use crate::identify::{TokenError, TokenStore};

@@ -3,7 +3,10 @@
 //! INVARIANT: a receipt is signed only when everything that it is about is gone.
 
 use super::store::EpochStore;
-use crate::audit::{Event, HubAudit};
+use crate::{
+    airlock::Airlock,
+    audit::{Event, HubAudit},
+};
 use async_trait::async_trait;
 use chrono::Utc;
 use policies::receipt::{Reason, Receipt};
@@ -41,6 +44,7 @@ pub struct Purger {
     key: Arc<SigningKey>,
     store: EpochStore,
     audit: HubAudit,
+    airlock: Airlock,
     forget: Box<Forget>,
 }
 
@@ -53,9 +57,10 @@ impl Purger {
         key: Arc<SigningKey>,
         store: EpochStore,
         audit: HubAudit,
+        airlock: Airlock,
         forget: Box<Forget>,
     ) -> Self {
-        Self { hub, workspaces: folder.join("workspaces"), key, store, audit, forget }
+        Self { hub, workspaces: folder.join("workspaces"), key, store, audit, airlock, forget }
     }
 }
 
@@ -79,6 +84,13 @@ impl PurgeHandler for Purger {
         let removed = tokio::task::spawn_blocking(move || remove(&folder)).await;
         let (files, bytes) =
             removed.map_err(|error| failed("the extracts", &error))?.map_err(|error| failed("the extracts", &error))?;
+        // Nor what was made of them, while it hasn't left.
+        let held = self
+            .airlock
+            .purge(project, Utc::now())
+            .await
+            .map_err(|error| failed("what lies in the airlock", &error))?;
+        let (files, bytes) = (files + held.0, bytes + held.1);
         self.audit
             .record(Event::Purged {
                 controller: controller.clone(),

@@ -1,6 +1,6 @@
 //! What stands in the hub's log.
 
-use proto::ids::{ControllerId, ProjectId, QueryId, UserId};
+use proto::ids::{ControllerId, ProjectId, QueryId, SubmissionId, UserId};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -71,6 +71,21 @@ pub enum Event {
         what: String,
         /// by whom
         by: String,
+    },
+    /// something happened to a submission to the airlock, or somebody read a file of one
+    Airlock {
+        /// of which project
+        project: ProjectId,
+        /// which submission
+        submission: SubmissionId,
+        /// who did it; checkers stand here and nowhere else
+        user: UserId,
+        /// who vouches for that person
+        issuer: String,
+        /// what
+        what: &'static str,
+        /// more about it: names, hashes and verdicts, never what is in a file
+        detail: serde_json::Value,
     },
     /// the operator ran a command
     Admin {

@@ -21,7 +21,7 @@ pub(super) enum Audit {
     Show {
         #[command(flatten)]
         at: Folder,
-        /// only this kind: asked, answered, refused, login, project, admin, epoch, purged, alarm, server
+        /// only this kind: asked, answered, refused, login, project, airlock, admin, epoch, purged, alarm, server
         #[arg(long)]
         event: Option<String>,
         /// only about this project

@@ -86,6 +86,21 @@ impl Client {
         read(answer).await
     }
 
+    /// A call whose answer is nothing but that it was done.
+    pub(super) async fn done<B: Serialize>(&self, path: &str, body: &B) -> Result<(), Failure> {
+        whole(self.send(self.call(Method::POST, path).json(body)).await?).await.map(drop)
+    }
+
+    /// Sends the bytes of a file.
+    pub(super) async fn put<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> Result<T, Failure> {
+        read(self.send(self.call(Method::PUT, path).body(bytes)).await?).await
+    }
+
+    /// The bytes of a file.
+    pub(super) async fn bytes(&self, method: Method, path: &str) -> Result<Vec<u8>, Failure> {
+        whole(self.send(self.call(method, path)).await?).await
+    }
+
     fn call(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).bearer_auth(self.token.as_str())
     }
@@ -130,14 +145,19 @@ async fn kept(server: &str, api: &url::Url) -> Result<Zeroizing<String>, Failure
 }
 
 async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, Failure> {
+    serde_json::from_slice(&whole(answer).await?)
+        .map_err(|e| Failure { message: format!("the hub's answer can't be read: {e}"), code: exit::FAILED })
+}
+
+/// The answer's bytes, or what the hub says is wrong.
+async fn whole(answer: Response) -> Result<Vec<u8>, Failure> {
     let status = answer.status();
     let bytes = answer.bytes().await.map_err(|_| Failure {
         message: "the hub's answer broke off. Look with `hub project list` whether it was done".to_owned(),
         code: exit::FAILED,
     })?;
     if status.is_success() {
-        return serde_json::from_slice(&bytes)
-            .map_err(|e| Failure { message: format!("the hub's answer can't be read: {e}"), code: exit::FAILED });
+        return Ok(bytes.to_vec());
     }
     let code = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => exit::DENIED,

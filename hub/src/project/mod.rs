@@ -2,12 +2,14 @@
 //!
 //! INVARIANT: nothing here opens the hub's database; what a caller may do is decided by the API alone.
 
+mod airlock;
 mod client;
 mod print;
 
 use crate::api::{
     Answer, ApplicationList, ApplicationView, Ask, CheckView, EventList, Extend, PartView, PermitList, WorkspaceView,
 };
+pub use airlock::{AirlockArgs, run as run_airlock};
 use clap::{Args, Subcommand};
 use client::{Client, Failure};
 use policies::application::Form;

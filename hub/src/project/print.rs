@@ -22,16 +22,16 @@ pub(super) fn show<T: Serialize>(json: bool, value: &T, table: impl FnOnce(&T)) 
     Ok(())
 }
 
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn minute(at: DateTime<Utc>) -> String {
+pub(super) fn minute(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Columns as wide as their widest cell.
-fn table(head: &[&str], rows: &[Vec<String>]) {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
     let widths: Vec<usize> = head
         .iter()
         .enumerate()

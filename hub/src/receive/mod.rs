@@ -9,11 +9,13 @@ mod answer;
 mod facts;
 mod front;
 mod metadata;
+mod released;
 mod running;
 mod service;
 mod sessions;
 mod sign;
 mod ticket;
+mod versions;
 
 pub use actions::{ISSUERS, PROGRESS};
 

@@ -54,6 +54,7 @@ pub(super) struct Listeners {
     pub(super) open: BoxStream<'static, io::Result<Conn>>,
     pub(super) enclave: BoxStream<'static, io::Result<Conn>>,
     pub(super) api: Option<BoxStream<'static, io::Result<Conn>>>,
+    pub(super) api_enclave: Option<BoxStream<'static, io::Result<Conn>>>,
 }
 
 /// Opens both.
@@ -62,17 +63,25 @@ pub(super) async fn open(config: &HubConfig) -> Result<Listeners, ListenError> {
     let acceptor = listen.tls.as_ref().map(|tls| acceptor_for(tls, &[b"h2"])).transpose()?;
     let (open, open_at) = bind(listen.open).await?;
     let (enclave, enclave_at) = bind(listen.enclave).await?;
-    let (api, api_at) = match &config.api {
-        None => (None, None),
-        Some(api) => {
-            let acceptor = listen.tls.as_ref().map(|tls| acceptor_for(tls, &[b"h2", b"http/1.1"])).transpose()?;
-            let (listener, at) = bind(api.address).await?;
-            (Some(incoming(listener, acceptor).boxed()), Some(at))
-        }
+    let http = async |address: Option<SocketAddr>| -> Result<_, ListenError> {
+        let Some(address) = address else { return Ok((None, None)) };
+        let acceptor = listen.tls.as_ref().map(|tls| acceptor_for(tls, &[b"h2", b"http/1.1"])).transpose()?;
+        let (listener, at) = bind(address).await?;
+        Ok((Some(incoming(listener, acceptor).boxed()), Some(at)))
     };
+    let (api, api_at) = http(config.api.as_ref().map(|api| api.address)).await?;
+    let (api_enclave, api_enclave_at) = http(config.api.as_ref().and_then(|api| api.enclave)).await?;
     Ok(Listeners {
-        addresses: Listening { open: open_at, enclave: enclave_at, gateway: None, api: api_at, metrics: None },
+        addresses: Listening {
+            open: open_at,
+            enclave: enclave_at,
+            gateway: None,
+            api: api_at,
+            api_enclave: api_enclave_at,
+            metrics: None,
+        },
         api,
+        api_enclave,
         open: incoming(open, acceptor.clone()).boxed(),
         enclave: incoming(enclave, acceptor).boxed(),
     })

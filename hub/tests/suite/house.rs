@@ -122,7 +122,7 @@ impl Build {
         let path = self.folder.path().join("hub.toml");
         let mut text = format!(
             "name = \"main\"\n[listen]\nopen = \"127.0.0.1:0\"\nenclave = \"127.0.0.1:0\"\n[link]\ncert = \"keys/link.crt\"\n\
-             key = \"keys/link.key\"\nca = \"keys/link-ca.crt\"\n[query]\ncatalogue_timeout_seconds = {}\ncatalogue_cache_seconds = {}\n{}\n[api]\naddress = \"127.0.0.1:0\"\n",
+             key = \"keys/link.key\"\nca = \"keys/link-ca.crt\"\n[query]\ncatalogue_timeout_seconds = {}\ncatalogue_cache_seconds = {}\n{}\n[api]\naddress = \"127.0.0.1:0\"\nenclave = \"127.0.0.1:0\"\n",
             self.patience, self.cache, self.query
         );
         let issuer = Issuer::new(1, ISSUER);
@@ -152,6 +152,7 @@ impl Build {
             enclave: None,
             gateway: None,
             api: None,
+            api_enclave: None,
             clock: self.clock,
             ready: Some(ready),
             tap: None,

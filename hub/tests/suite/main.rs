@@ -1,6 +1,7 @@
 //! The hub against simulated spokes: a real server, real link TLS, real Flight SQL on port 0.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod airlock;
 mod audit;
 mod blind;
 mod catalog;

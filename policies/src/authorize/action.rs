@@ -62,6 +62,16 @@ actions! {
     ApplicationDecide => "application.decide", Hub, "decide on an application, by a statement that the hub takes in";
     PublishedRead => "published.read", Hub, "read what is published";
 
+    AirlockSubmit => "airlock.submit", Hub, "begin a submission to the airlock";
+    AirlockAnswer => "airlock.answer", Hub, "take answers of the open zone out at once, as a crate that the platform writes";
+    AirlockStatus => "airlock.status", Hub, "learn how far a submission is";
+    AirlockRead => "airlock.read", Hub, "read one's project's submission, its files, findings and comments";
+    AirlockChange => "airlock.change", Hub, "add files to a submission, have it checked, send it to the checkers";
+    AirlockWithdraw => "airlock.withdraw", Hub, "take a submission back";
+    AirlockRelease => "airlock.release", Hub, "take an approved submission out";
+    AirlockExamine => "airlock.examine", Hub, "read a submission as a checker";
+    AirlockReview => "airlock.review", Hub, "decide on a submission as a checker";
+
     TokenCreate => "token.create", Hub, "make a personal token";
     TokenList => "token.list", Hub, "list personal tokens";
     TokenRevoke => "token.revoke", Hub, "revoke a personal token";

@@ -5,7 +5,7 @@
 use super::{Action, Actor, Request, Resource, facts::Whom};
 use crate::permit::Output;
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
-use proto::ids::ControllerId;
+use proto::ids::{ControllerId, OrganisationId};
 use std::collections::{HashMap, HashSet};
 
 /// The kinds of entities, parsed once.
@@ -15,12 +15,13 @@ pub(super) struct Kinds {
 }
 
 /// All kinds that the schema knows.
-const KINDS: [&str; 27] = [
+const KINDS: [&str; 30] = [
     "Proof",
     "Zone",
     "Role",
     "ProjectState",
     "ApplicationState",
+    "AirlockState",
     "PartState",
     "PermitState",
     "Output",
@@ -36,9 +37,11 @@ const KINDS: [&str; 27] = [
     "Custodian",
     "System",
     "Audit",
+    "Organisation",
     "Controller",
     "Project",
     "Application",
+    "Submission",
     "Token",
     "Query",
     "Part",
@@ -104,6 +107,15 @@ impl Kinds {
         Ok(RestrictedExpression::new_set(ids))
     }
 
+    fn organisations<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a OrganisationId>,
+    ) -> Result<RestrictedExpression, Untold> {
+        let ids: Vec<_> =
+            ids.into_iter().map(|id| self.reference("Organisation", id.as_str())).collect::<Result<_, Untold>>()?;
+        Ok(RestrictedExpression::new_set(ids))
+    }
+
     /// Who asks.
     pub(super) fn principal(&self, actor: &Actor<'_>) -> Result<Entity, Untold> {
         let mut attributes = Attributes::new();
@@ -111,7 +123,7 @@ impl Kinds {
         let uid = match actor {
             Actor::Anonymous => self.uid("Anonymous", "somebody")?,
             Actor::Person { user, issuer, proof, roles, bound } => {
-                use super::HubRole::{Approver, Coordinator, Operator};
+                use super::HubRole::{Approver, Checker, Coordinator, Operator};
                 set("proof", self.reference("Proof", proof.name())?);
                 let names: HashSet<_> = roles
                     .iter()
@@ -119,6 +131,7 @@ impl Kinds {
                         Operator => "operator",
                         Coordinator => "coordinator",
                         Approver(_) => "approver",
+                        Checker(_) => "checker",
                     })
                     .collect();
                 let names: Vec<_> =
@@ -126,9 +139,14 @@ impl Kinds {
                 set("roles", RestrictedExpression::new_set(names));
                 let approves = roles.iter().filter_map(|role| match role {
                     Approver(controller) => Some(controller),
-                    Operator | Coordinator => None,
+                    Operator | Coordinator | Checker(_) => None,
                 });
                 set("approves", self.controllers(approves)?);
+                let checks = roles.iter().filter_map(|role| match role {
+                    Checker(organisation) => Some(organisation),
+                    Operator | Coordinator | Approver(_) => None,
+                });
+                set("checks", self.organisations(checks)?);
                 if let Some(project) = bound {
                     set("bound", self.reference("Project", project.as_str())?);
                 }
@@ -182,6 +200,14 @@ impl Kinds {
                 set("controllers", self.controllers(controllers.iter())?);
                 set("state", self.reference("ApplicationState", state.name())?);
                 self.uid("Application", id)?
+            }
+            Resource::Submission { id, project, members, involved, decided, state } => {
+                set("project", self.reference("Project", project.as_str())?);
+                set("members", self.people(members.iter().copied())?);
+                set("involved", self.people(involved.iter().copied())?);
+                set("decided", self.organisations(decided.iter())?);
+                set("state", self.reference("AirlockState", state.name())?);
+                self.uid("Submission", id)?
             }
             Resource::Token { owner } => {
                 set("owner", RestrictedExpression::new_entity_uid(self.person(*owner)?));

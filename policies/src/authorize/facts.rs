@@ -8,7 +8,7 @@ use crate::{
     permit::{Output, User},
     zone::Zone,
 };
-use proto::ids::{ControllerId, ProjectId, UserId};
+use proto::ids::{ControllerId, OrganisationId, ProjectId, UserId};
 
 /// Declares a closed list whose names are the schema's.
 macro_rules! list {
@@ -71,6 +71,28 @@ list! {
 }
 
 list! {
+    /// How far a submission to the airlock is.
+    AirlockState {
+        /// files are being added
+        Draft = "draft",
+        /// the automatic checks let it pass
+        Checked = "checked",
+        /// with the checkers
+        UnderReview = "under_review",
+        /// two checkers disagree
+        Conflict = "conflict",
+        /// it may leave
+        Approved = "approved",
+        /// it may not leave as it is
+        ChangesRequested = "changes_requested",
+        /// it left
+        Released = "released",
+        /// taken back
+        Withdrawn = "withdrawn",
+    }
+}
+
+list! {
     /// How far a controller's part of an application is, at its spoke.
     PartState {
         /// not delivered before
@@ -125,11 +147,13 @@ pub enum HubRole {
     Coordinator,
     /// decides for this controller
     Approver(ControllerId),
+    /// checks for this organisation what leaves the secure processing environment
+    Checker(OrganisationId),
 }
 
 /// Not the name of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a role: write 'operator', 'coordinator' or 'approver:CONTROLLER'")]
+#[error("not a role: write 'operator', 'coordinator', 'approver:CONTROLLER' or 'checker:ORGANISATION'")]
 pub struct UnknownRole;
 
 impl std::str::FromStr for HubRole {
@@ -140,6 +164,7 @@ impl std::str::FromStr for HubRole {
             None if text == "operator" => Ok(Self::Operator),
             None if text == "coordinator" => Ok(Self::Coordinator),
             Some(("approver", controller)) => controller.parse().map(Self::Approver).map_err(|_| UnknownRole),
+            Some(("checker", organisation)) => organisation.parse().map(Self::Checker).map_err(|_| UnknownRole),
             _ => Err(UnknownRole),
         }
     }
@@ -239,6 +264,21 @@ pub enum Resource<'a> {
         controllers: &'a [ControllerId],
         /// how far it is
         state: ApplicationState,
+    },
+    /// a submission to the airlock
+    Submission {
+        /// which
+        id: &'a str,
+        /// of which project
+        project: &'a ProjectId,
+        /// the project's members, today
+        members: Vec<Whom<'a>>,
+        /// whoever is or was named in the project, and whoever handed it in
+        involved: Vec<Whom<'a>>,
+        /// organisations whose checkers have decided on it
+        decided: &'a [OrganisationId],
+        /// how far it is
+        state: AirlockState,
     },
     /// a personal token, or all tokens of one person
     Token {

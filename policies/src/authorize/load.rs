@@ -8,9 +8,10 @@ use cedar_policy::{ParseErrors, PolicyId, PolicySet, Schema, ValidationMode, Val
 pub const SCHEMA: &str = include_str!("../../cedar/schema.cedarschema");
 
 /// The policies' texts, by file.
-pub const POLICIES: [(&str, &str); 5] = [
+pub const POLICIES: [(&str, &str); 6] = [
     ("questions.cedar", include_str!("../../cedar/questions.cedar")),
     ("applications.cedar", include_str!("../../cedar/applications.cedar")),
+    ("airlock.cedar", include_str!("../../cedar/airlock.cedar")),
     ("operation.cedar", include_str!("../../cedar/operation.cedar")),
     ("links.cedar", include_str!("../../cedar/links.cedar")),
     ("spoke.cedar", include_str!("../../cedar/spoke.cedar")),

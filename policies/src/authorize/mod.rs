@@ -16,8 +16,8 @@ pub mod trail;
 
 pub use action::{Action, Party};
 pub use facts::{
-    Actor, ApplicationState, Circumstances, ControllerState, HubRole, PartState, PermitFacts, PermitState,
-    ProjectState, Proof, Request, Resource, UnknownRole, Whom,
+    Actor, AirlockState, ApplicationState, Circumstances, ControllerState, HubRole, PartState, PermitFacts,
+    PermitState, ProjectState, Proof, Request, Resource, UnknownRole, Whom,
 };
 pub use load::{POLICIES, PolicyProblem, SCHEMA};
 

@@ -1,9 +1,7 @@
-//! README's section "From nothing to an answer" as statements for a shell, in paragraphs that begin with a comment.
+//! A section of a document as statements for a shell, in paragraphs that begin with a comment.
 
 use anyhow::{Context, Result, ensure};
 use std::{collections::BTreeSet, path::Path};
-
-const SECTION: &str = "## From nothing to an answer";
 
 /// One paragraph: what it is about, and what is typed.
 #[derive(Debug)]
@@ -14,16 +12,18 @@ struct Paragraph {
 
 /// All paragraphs, and what has been typed of them.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
+    document: String,
     paragraphs: Vec<Paragraph>,
     typed: BTreeSet<String>,
 }
 
 impl Walk {
-    pub(super) fn read() -> Result<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    /// The section of a document, named from the project's folder, that begins with this line.
+    pub(crate) fn read(document: &str, section: &str) -> Result<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document);
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let section = text.split(SECTION).nth(1).context("README has lost the section")?;
+        let section = text.split(section).nth(1).with_context(|| format!("{document} has lost the section"))?;
         let section = section.split("\n## ").next().unwrap_or_default();
         let mut paragraphs: Vec<Paragraph> = Vec::new();
         for block in section.split("```sh\n").skip(1) {
@@ -41,26 +41,26 @@ impl Walk {
                 }
             }
         }
-        ensure!(!paragraphs.is_empty(), "README's section has no blocks");
-        Ok(Self { paragraphs, typed: BTreeSet::new() })
+        ensure!(!paragraphs.is_empty(), "the section of {document} has no blocks");
+        Ok(Self { document: document.to_owned(), paragraphs, typed: BTreeSet::new() })
     }
 
     /// The statements of the paragraph whose comment begins so, without those that begin with `without`.
-    pub(super) fn paragraph(&mut self, about: &str, without: &str) -> Result<Vec<String>> {
+    pub(crate) fn paragraph(&mut self, about: &str, without: &str) -> Result<Vec<String>> {
         let mut all = self.paragraphs.iter().filter(|paragraph| paragraph.about.starts_with(about));
-        let found = all.next().with_context(|| format!("README has no paragraph '# {about}'"))?;
-        ensure!(all.next().is_none(), "README has two paragraphs '# {about}'");
+        let found = all.next().with_context(|| format!("{} has no paragraph '# {about}'", self.document))?;
+        ensure!(all.next().is_none(), "{} has two paragraphs '# {about}'", self.document);
         let kept = |statement: &&String| without.is_empty() || !statement.starts_with(without);
         let statements: Vec<String> = found.statements.iter().filter(kept).cloned().collect();
         self.typed.extend(statements.iter().cloned());
         Ok(statements)
     }
 
-    /// Nothing that README says was left out.
-    pub(super) fn all_typed(&self) -> Result<()> {
+    /// Nothing that the document says was left out.
+    pub(crate) fn all_typed(&self) -> Result<()> {
         let all = self.paragraphs.iter().flat_map(|paragraph| &paragraph.statements);
         let left: Vec<&String> = all.filter(|statement| !self.typed.contains(*statement)).collect();
-        ensure!(left.is_empty(), "README's lines that the test does not type: {left:#?}");
+        ensure!(left.is_empty(), "lines of {} that the test does not type: {left:#?}", self.document);
         Ok(())
     }
 }

@@ -6,7 +6,10 @@ async fn purger(folder: &Path) -> (Purger, EpochStore, Arc<SigningKey>) {
     let key = Arc::new(crate::audit::signing_key(folder).unwrap());
     let store = EpochStore::open(&folder.join("hub.db")).await.unwrap();
     let audit = HubAudit::open(folder).unwrap();
-    let purger = Purger::new("main".to_owned(), folder, Arc::clone(&key), store.clone(), audit, Box::new(|_, _| 2));
+    let tokens = crate::identify::TokenStore::open(&folder.join("hub.db")).await.unwrap();
+    let airlock = Airlock::open(folder, "main", &tokens, audit.clone(), Arc::clone(&key)).unwrap();
+    let purger =
+        Purger::new("main".to_owned(), folder, Arc::clone(&key), store.clone(), audit, airlock, Box::new(|_, _| 2));
     (purger, store, key)
 }
 
@@ -93,4 +96,33 @@ async fn what_can_not_be_removed_or_written_down_gets_no_receipt() {
     std::fs::write(crate::audit::log_path(dir.path()), b"").unwrap();
     let refusal = purger.purge(&dst, &diabetes, Reason::Withdrawn).await.unwrap_err();
     assert!(refusal.message.contains("audit log"), "{refusal}");
+}
+
+#[tokio::test]
+async fn what_lies_in_the_airlock_and_has_not_left_is_gone_before_there_is_a_receipt() {
+    let dir = tempfile::tempdir().unwrap();
+    let (purger, _store, key) = purger(dir.path()).await;
+    let (dst, diabetes) = ids();
+    let who = crate::airlock::Who { user: "anna@example.org".parse().unwrap(), issuer: "https://id".to_owned() };
+    let mut form = policies::airlock::Form::from_toml(policies::airlock::EXAMPLE, "example").unwrap();
+    form.files.truncate(1);
+    let handed_in = async |form: &policies::airlock::Form| {
+        let record = purger.airlock.begin(&form.check().unwrap(), &who, Utc::now()).await.unwrap();
+        let name = "table1.csv".parse().unwrap();
+        purger.airlock.add(&record.id, &name, b"kom,n\n101,12\n".to_vec(), &who, Utc::now()).await.unwrap();
+        record.id
+    };
+    let id = handed_in(&form).await;
+    form.project = "cancer".to_owned();
+    let other = handed_in(&form).await;
+    let since = Utc::now();
+    let receipt = purger.purge(&dst, &diabetes, Reason::Revoked).await.unwrap();
+    let receipt = Receipt::verify(&receipt, &key.public(), &dst, &diabetes, Reason::Revoked, since).unwrap();
+    assert_eq!((receipt.files, receipt.bytes), (1, 13));
+    let folder = |id: &proto::ids::SubmissionId| dir.path().join("airlock").join(id.to_string());
+    assert!(!folder(&id).exists() && folder(&other).exists());
+    assert_eq!(purger.airlock.get(&id).await.unwrap().state, policies::airlock::State::Withdrawn);
+    let again = purger.purge(&dst, &diabetes, Reason::Revoked).await.unwrap();
+    let again = Receipt::verify(&again, &key.public(), &dst, &diabetes, Reason::Revoked, since).unwrap();
+    assert_eq!(again.files, 0);
 }

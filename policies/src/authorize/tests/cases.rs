@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::permit::{Output, User};
-use proto::ids::{ControllerId, ProjectId, UserId};
+use proto::ids::{ControllerId, OrganisationId, ProjectId, UserId};
 
 /// The names that the requests point to.
 pub(super) struct World {
@@ -19,6 +19,9 @@ pub(super) struct World {
     coordinator: Vec<HubRole>,
     approver: Vec<HubRole>,
     other_approver: Vec<HubRole>,
+    checker: Vec<HubRole>,
+    decided_checker: Vec<HubRole>,
+    decided: Vec<OrganisationId>,
 }
 
 const ISSUER: &str = "https://id.example.org";
@@ -37,6 +40,9 @@ impl World {
             coordinator: vec![HubRole::Coordinator],
             approver: vec![HubRole::Approver(dst.clone())],
             other_approver: vec![HubRole::Approver("region-h".parse().unwrap())],
+            checker: vec![HubRole::Checker("ssi".parse().unwrap())],
+            decided_checker: vec![HubRole::Checker("ku".parse().unwrap())],
+            decided: vec!["ku".parse().unwrap()],
             other: "region-h".parse().unwrap(),
             dst,
             sds,
@@ -67,6 +73,10 @@ impl World {
             ("coordinator (data access body)", person(bo, ISSUER, Proof::Issuer, &self.coordinator, None)),
             ("approver of the controller", person(bo, ISSUER, Proof::Issuer, &self.approver, None)),
             ("approver of another controller", person(bo, ISSUER, Proof::Issuer, &self.other_approver, None)),
+            ("checker", person(bo, ISSUER, Proof::Issuer, &self.checker, None)),
+            ("checker, personal token", person(bo, ISSUER, Proof::Personal, &self.checker, None)),
+            ("checker of the organisation 'ku'", person(bo, ISSUER, Proof::Issuer, &self.decided_checker, None)),
+            ("named person, who is a checker", person(anna, ISSUER, Proof::Issuer, &self.checker, None)),
             ("command on the hub's machine", Actor::Console),
             ("the controller's approver, by signature", Actor::Signer { controller: &self.dst }),
             ("another controller's approver, by signature", Actor::Signer { controller: &self.other }),
@@ -118,16 +128,15 @@ impl World {
         };
         match action {
             A::HubSession | A::HubProjectsList | A::PublishedRead | A::ApplicationSubmit => in_zones(Resource::System),
-            A::HubCatalogue | A::HubExplain | A::HubQueryOpen | A::HubQueryEnclave => [Zone::Open, Zone::Enclave]
-                .into_iter()
-                .flat_map(|z| {
-                    ProjectState::ALL.iter().map(move |&state| {
-                        let place = if z == Zone::Open { "open zone" } else { "enclave" };
-                        let resource = Resource::Project { id: &self.diabetes, members: vec![anna], state };
-                        (format!("{place}: project {}", state.name()), resource, zone(z))
-                    })
-                })
-                .collect(),
+            A::HubCatalogue | A::HubExplain | A::HubQueryOpen | A::HubQueryEnclave => self.projects(),
+            A::AirlockSubmit | A::AirlockAnswer => self.projects(),
+            A::AirlockStatus
+            | A::AirlockRead
+            | A::AirlockChange
+            | A::AirlockWithdraw
+            | A::AirlockRelease
+            | A::AirlockExamine
+            | A::AirlockReview => self.submissions(),
             A::HubQueryCancel => one(Resource::Query { owner: anna }, open),
             A::ApplicationRead
             | A::ApplicationEvents
@@ -200,6 +209,47 @@ impl World {
                 all
             }
         }
+    }
+
+    /// Every state of a project, in both zones.
+    fn projects(&self) -> Vec<(String, Resource<'_>, Circumstances<'_>)> {
+        let places = [("open zone", Zone::Open), ("enclave", Zone::Enclave)];
+        let all = places.into_iter().flat_map(|(place, zone)| {
+            ProjectState::ALL.iter().map(move |&state| {
+                let resource = Resource::Project { id: &self.diabetes, members: vec![(&self.anna, ISSUER)], state };
+                let circumstances = Circumstances { zone: Some(zone), ..Circumstances::default() };
+                (format!("{place}: project {}", state.name()), resource, circumstances)
+            })
+        });
+        all.collect()
+    }
+
+    /// Every state of a submission that an organisation has decided on, in both zones; and one whose submitter has left the
+    /// project.
+    fn submissions(&self) -> Vec<(String, Resource<'_>, Circumstances<'_>)> {
+        let anna = (&self.anna, ISSUER);
+        let of = |state, members| Resource::Submission {
+            id: "submission",
+            project: &self.diabetes,
+            members,
+            involved: vec![anna],
+            decided: &self.decided,
+            state,
+        };
+        let mut all = Vec::new();
+        for (place, zone) in [("open zone", Zone::Open), ("enclave", Zone::Enclave)] {
+            let circumstances = Circumstances { zone: Some(zone), ..Circumstances::default() };
+            for &state in AirlockState::ALL {
+                all.push((
+                    format!("{place}: {}, 'ku' has decided", state.name()),
+                    of(state, vec![anna]),
+                    circumstances,
+                ));
+            }
+            let left = format!("{place}: under_review, named person has left the project");
+            all.push((left, of(AirlockState::UnderReview, Vec::new()), circumstances));
+        }
+        all
     }
 
     fn controllers<'a>(&'a self, circumstances: Circumstances<'a>) -> Vec<(String, Resource<'a>, Circumstances<'a>)> {

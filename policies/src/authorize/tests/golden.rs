@@ -115,6 +115,7 @@ fn every_action_and_every_state_has_rows_in_the_reviewed_matrix() {
     let states = PermitState::ALL.iter().map(|s| s.name());
     let states = states.chain(ProjectState::ALL.iter().map(|s| s.name()));
     let states = states.chain(ApplicationState::ALL.iter().map(|s| s.name()));
+    let states = states.chain(AirlockState::ALL.iter().map(|s| s.name()));
     for state in states.chain(ControllerState::ALL.iter().map(|s| s.name())) {
         assert!(reviewed.contains(state), "{state} has no rows");
     }
@@ -185,6 +186,22 @@ fn lines_that_no_policy_may_cross() {
         }
         if action.party() == Party::Spoke && role.contains("hub") {
             assert!(*role == "own hub" && !action.name().starts_with("spoke.scan"), "{told}");
+        }
+        let decides = *action == Action::AirlockReview || *action == Action::AirlockExamine;
+        if decides {
+            assert!(*role == "checker" && situation.starts_with("enclave"), "a check that is none: {told}");
+        }
+        if action.name().starts_with("airlock.") && !decides {
+            assert!(role.starts_with("named person") && !situation.contains("has left"), "{told}");
+        }
+        if matches!(action, Action::AirlockSubmit | Action::AirlockRead | Action::AirlockChange) {
+            assert!(situation.starts_with("enclave"), "something written inside is seen outside: {told}");
+        }
+        if *action == Action::AirlockAnswer {
+            assert!(situation.starts_with("open zone"), "something written inside leaves at once: {told}");
+        }
+        if *action == Action::AirlockRelease {
+            assert!(situation.contains(": approved") || situation.contains(": released"), "{told}");
         }
         if action.name().starts_with("spoke.epoch") || *action == Action::SpokeAcceptance {
             assert!(situation.starts_with("live"), "a key without a live permit: {told}");

@@ -69,10 +69,22 @@ fn an_erring_forbid_denies_instead_of_being_skipped() {
 
 #[test]
 fn unknown_roles_are_no_roles() {
-    for text in ["", "admin", "Operator", "operator ", "approver", "approver:", "approver:A B", "operator:dst"] {
+    for text in [
+        "",
+        "admin",
+        "Operator",
+        "operator ",
+        "approver",
+        "approver:",
+        "approver:A B",
+        "operator:dst",
+        "checker",
+        "checker:A B",
+    ] {
         assert!(text.parse::<HubRole>().is_err(), "{text}");
     }
     assert_eq!("approver:dst".parse::<HubRole>().unwrap(), HubRole::Approver("dst".parse().unwrap()));
+    assert_eq!("checker:ssi".parse::<HubRole>().unwrap(), HubRole::Checker("ssi".parse().unwrap()));
     let (authorizer, user) = (Authorizer::new().unwrap(), anna());
     let list = |roles| {
         let actor = Actor::Person { user: &user, issuer: "https://i", proof: Proof::Issuer, roles, bound: None };

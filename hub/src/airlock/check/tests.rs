@@ -1,0 +1,190 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use policies::airlock::{FileForm, Form};
+
+/// A file of the form, and what is in it.
+type Given = (FileForm, &'static str);
+
+fn table(name: &str, count: &[&str], text: &'static str) -> Given {
+    let form = FileForm {
+        name: name.to_owned(),
+        description: "people".to_owned(),
+        population: "all".to_owned(),
+        counts: "column n".to_owned(),
+        count_columns: count.iter().map(|name| (*name).to_owned()).collect(),
+        ..FileForm::default()
+    };
+    (form, text)
+}
+
+fn ran(given: &[Given], earlier: &[Earlier]) -> BTreeMap<String, Vec<Finding>> {
+    let form = Form {
+        project: "diabetes".to_owned(),
+        title: "a test".to_owned(),
+        earlier: None,
+        files: given.iter().map(|(form, _)| form.clone()).collect(),
+    };
+    let submission = form.check().unwrap();
+    let files: Vec<Checked<'_>> = submission
+        .files
+        .iter()
+        .zip(given)
+        .map(|(output, (_, text))| {
+            let kind = crate::airlock::kind::recognise(&output.name, text.as_bytes()).unwrap();
+            Checked { output, kind, bytes: text.as_bytes() }
+        })
+        .collect();
+    run(&submission, &files, earlier)
+}
+
+/// What is found in the first file: rule, weight, row and column.
+fn found(given: &[Given]) -> Vec<String> {
+    let name = given[0].0.name.clone();
+    let told = |finding: &Finding| {
+        let weight = if finding.weight == Weight::Refused { "no" } else { "?" };
+        let row = finding.row.map(|row| format!(" {row}")).unwrap_or_default();
+        let column = finding.column.as_ref().map(|column| format!(" {column}")).unwrap_or_default();
+        format!("{} {weight}{row}{column}", finding.rule.name())
+    };
+    ran(given, &[]).remove(&name).unwrap().iter().map(told).collect()
+}
+
+fn one(text: &'static str) -> Vec<String> {
+    found(&[table("a.csv", &["n"], text)])
+}
+
+#[test]
+fn a_table_of_large_groups_passes() {
+    assert_eq!(one("kom,koen,n\n101,1,12\n101,2,5\n147,1,0\n147,2,\n"), Vec::<String>::new());
+    assert_eq!(
+        found(&[table("a.json", &["n"], r#"[{"kom": 101, "n": 12}, {"kom": 147, "n": 9}]"#)]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn attack_a_small_cell_is_refused_where_it_stands() {
+    assert_eq!(one("kom,n\n101,12\n147,4\n"), ["threshold no 2 n"]);
+    assert_eq!(one("kom,n\n101,12\n147,1.5\n"), ["threshold no 2 n"]);
+    // Written otherwise it is no number, and refused for that.
+    assert_eq!(one("kom,n\n101,12\n147,four\n"), ["declaration no 2 n"]);
+    assert_eq!(one("kom,n\n101,12\n147,-4\n"), ["declaration no 2 n"]);
+    // And a column that isn't declared can't be counted on either.
+    assert_eq!(found(&[table("a.csv", &["m"], "kom,n\n101,12\n101,4\n")]), ["declaration no m"]);
+    assert_eq!(found(&[table("a.csv", &[], "kom,n\n101,12\n147,4\n")]), ["declaration ?"]);
+}
+
+#[test]
+fn attack_a_total_that_gives_a_small_cell_away_is_refused() {
+    // 30 - 12 - 15 = 3 people are in the hidden cell.
+    assert_eq!(one("kom,n\n101,12\n147,15\n151,\ntotal,30\n"), ["total no 4 n"]);
+    // Also when its row is left out, or two are hidden together.
+    assert_eq!(one("kom,n\n101,12\n147,15\ntotal,30\n"), ["total no 3 n"]);
+    assert_eq!(one("kom,n\n101,12\n147,\n151,\nTotal,16\n"), ["total no 4 n"]);
+    // Two hidden cells of nine people together tell neither.
+    assert_eq!(one("kom,n\n101,12\n147,\n151,<5\ntotal,21\n"), Vec::<String>::new());
+    // In a table of two dimensions, along each.
+    assert_eq!(one("kom,koen,n\n101,1,12\n101,2,\n101,total,14\n147,1,20\n147,2,9\n147,total,29\n"), ["total no 3 n"]);
+    // Beside each other.
+    assert_eq!(
+        found(&[table("a.csv", &["men", "women", "n_total"], "kom,men,women,n_total\n101,12,,15\n")]),
+        ["total no 1 n_total"]
+    );
+    assert_eq!(one("kom,n\n101,12\n147,0\n151,0\ntotal,12\n"), ["group ? 4 n"]);
+}
+
+#[test]
+fn attack_a_total_in_another_file_that_gives_a_small_cell_away_is_refused() {
+    let fine = "kom,koen,n\n101,1,12\n101,2,\n147,1,20\n147,2,9\n";
+    let coarse = table("a.csv", &["people"], "kom,people\n101,15\n147,29\n");
+    assert_eq!(found(&[coarse.clone(), table("b.csv", &["n"], fine)]), ["total no 1 people"]);
+    let whole = table("a.json", &["n"], "[{\"n\": 44}]");
+    assert_eq!(found(&[whole, table("b.csv", &["n"], fine)]), ["total no 1 n"]);
+    // Against what has left, in both directions.
+    let earlier = |text: &str, count: &str| {
+        let (form, _) = table("old.csv", &[count], "");
+        let form = Form { project: "diabetes".to_owned(), title: "x".to_owned(), earlier: None, files: vec![form] };
+        let output = form.check().unwrap().files.remove(0);
+        let table = super::table::read(Kind::Csv, text.as_bytes()).unwrap();
+        [Earlier { label: "'old.csv' of an earlier release".to_owned(), output, table }]
+    };
+    let of = |given: Given, earlier: &[Earlier]| {
+        let name = given.0.name.clone();
+        let all = ran(&[given], earlier).remove(&name).unwrap();
+        all.iter().map(|f| (f.rule, f.weight)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(coarse, &earlier(fine, "n")), [(Rule::Total, Weight::Refused)]);
+    let fine = table("a.csv", &["n"], fine);
+    assert_eq!(of(fine.clone(), &earlier("kom,people\n101,15\n147,29\n", "people")), [(Rule::Total, Weight::Refused)]);
+    // The same groups, counted again with two people more: people ask why.
+    let again = "kom,koen,n\n101,1,12\n101,2,\n147,1,22\n147,2,9\n";
+    assert_eq!(of(fine.clone(), &earlier(again, "n")), [(Rule::Difference, Weight::ForPeople)]);
+    assert_eq!(of(fine, &earlier("kom,koen,n\n101,1,12\n101,2,\n147,1,80\n147,2,9\n", "n")), []);
+}
+
+#[test]
+fn attack_person_numbers_and_pseudonyms_are_refused_wherever_they_stand() {
+    assert_eq!(one("kom,n\n0101011234,12\n147,15\n"), ["person_number no 1 kom"]);
+    assert_eq!(one("kom,n\n010101-1234,12\n147,15\n"), ["person_number no 1 kom"]);
+    assert_eq!(one("kom,n\n147,0101011234\n"), ["person_number no 1 n"]);
+    assert_eq!(one("who,n\n5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a,15\n"), ["pseudonym no 1 who"]);
+    assert_eq!(one("kom_0101011234,n\n147,15\n"), ["person_number no"]);
+    let text = |text| found(&[table("a.txt", &[], text)]);
+    assert_eq!(text("We saw\nhim (010101-1234).\n"), ["person_number no 2", "people ?"]);
+    assert_eq!(text("key: 5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\n"), ["pseudonym no 1", "people ?"]);
+    assert_eq!(text("Nothing was found.\n"), ["people ?"]);
+    let pdf = "%PDF-1.7\ntrailer << /ID [<5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a>] >>\n";
+    assert_eq!(found(&[table("a.pdf", &[], pdf)]), ["people ?"]);
+    let book = "{\"nbformat\": 4, \"cells\": [\n{\"id\": \"67e55044-10b1-426f-9247-bb680e5fe0c8\"},\n\"0101011234\"]}";
+    assert_eq!(found(&[table("a.ipynb", &[], book)]), ["pseudonym ? 2", "person_number no 3", "people ?"]);
+    // No finding repeats it.
+    let all = ran(&[table("a.csv", &["n"], "kom,n\n0101011234,12\n147,15\n")], &[]);
+    assert!(!serde_json::to_string(&all).unwrap().contains("0101011234"));
+}
+
+#[test]
+fn attack_rows_about_people_are_refused() {
+    assert_eq!(one("kom,n\n101,12\n101,12\n"), ["rows no 2"]);
+    let people = "id,age\nA1001,40\nA1002,41\nA1003,40\nA1004,52\nA1005,40\n";
+    assert_eq!(found(&[table("a.csv", &[], people)]), ["declaration ?", "rows no id"]);
+    // With a count of one each, they are below the threshold.
+    assert_eq!(found(&[table("a.csv", &["n"], "id,n\nA1001,1\n")]), ["threshold no 1 n"]);
+}
+
+#[test]
+fn attack_a_sum_that_one_makes_is_refused_when_contributions_are_declared() {
+    let (mut form, text) = table("a.csv", &["n"], "kom,n,cost\n101,12,1000\n147,15,1000\n");
+    form.sum_columns = vec!["cost".to_owned()];
+    assert_eq!(found(&[(form.clone(), text)]), ["dominance ?"]);
+    form.contributions = Some("c.csv".to_owned());
+    let with = |largest: &'static str| {
+        let (mut other, text_of) = table("c.csv", &[], largest);
+        other.inside = true;
+        found(&[(form.clone(), text), (other, text_of)])
+    };
+    assert_eq!(with("kom,cost_1,cost_2\n101,200,150\n147,100,90\n"), Vec::<String>::new());
+    assert_eq!(with("kom,cost_1,cost_2\n101,700,250\n147,100,90\n"), ["dominance no 1 cost"]);
+    assert_eq!(with("kom,cost_1,cost_2\n101,200,150\n"), ["declaration no 2 cost"]);
+    assert_eq!(with("kom,cost_1\n101,200\n147,100\n"), ["declaration no"]);
+    assert_eq!(with("municipality,cost_1,cost_2\n101,200,150\n"), ["declaration no"]);
+}
+
+#[test]
+fn a_figure_needs_its_numbers() {
+    let (mut figure, drawing) =
+        table("f.svg", &[], "<svg xmlns=\"http://www.w3.org/2000/svg\"><path d=\"M0 0\"/></svg>");
+    assert_eq!(found(&[(figure.clone(), drawing)]), ["figure no", "people ?"]);
+    figure.data = Some("a.csv".to_owned());
+    assert_eq!(found(&[(figure.clone(), drawing), table("a.csv", &["n"], "kom,n\n101,12\n")]), ["people ?"]);
+    // A text is no numbers.
+    figure.data = Some("t.txt".to_owned());
+    assert_eq!(found(&[(figure, drawing), table("t.txt", &[], "Nothing.\n")]), ["figure no", "people ?"]);
+}
+
+#[test]
+fn what_is_wrong_everywhere_is_told_in_bounds() {
+    let text: String = std::iter::once("kom,n\n".to_owned()).chain((0..500).map(|at| format!("{at},1\n"))).collect();
+    let all = one(Box::leak(text.into_boxed_str()));
+    assert_eq!(all.len(), MOST + 1);
+    assert_eq!(all.last().unwrap(), "people no");
+}

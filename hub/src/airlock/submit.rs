@@ -1,0 +1,318 @@
+//! Handing in: a draft, its files one by one, the automatic checks, and off to the checkers.
+
+use super::{
+    Airlock, AirlockError, FileRecord, Finding, SubmissionRecord, Weight, Who,
+    check::{self, Checked, Earlier, table},
+    kind,
+    read::{self, blocking},
+    told,
+};
+use crate::apply::{ApplyError, stamp};
+use chrono::{DateTime, Utc};
+use policies::airlock::{Event, FileName, State, Submission};
+use proto::ids::{ProjectId, SubmissionId};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The largest file, bytes.
+pub const MOST_FILE: usize = 8 << 20;
+/// All files of a submission together, bytes.
+pub const MOST_BYTES: u64 = 32 << 20;
+/// Submissions of a project that are neither decided nor withdrawn, at most.
+const MOST_OPEN: i64 = 20;
+/// Earlier releases of a project that a new one is compared with: the newest.
+const MOST_EARLIER: u32 = 200;
+
+/// Moves a submission and writes down that it moved.
+pub(super) async fn step(
+    connection: &mut SqliteConnection,
+    id: &SubmissionId,
+    event: Event,
+    now: DateTime<Utc>,
+) -> Result<State, AirlockError> {
+    let record = read::record(connection, id).await?;
+    let next = record.state.next(event)?;
+    let at = |wanted: State| (next == wanted && record.state != wanted).then(|| stamp(now));
+    let decided = if next == State::Approved { at(State::Approved) } else { at(State::ChangesRequested) };
+    sqlx::query(
+        "UPDATE submission SET state = ?, sent_at = COALESCE(sent_at, ?), decided_at = COALESCE(decided_at, ?), \
+         released_at = COALESCE(released_at, ?) WHERE id = ?",
+    )
+    .bind(next.name())
+    .bind((event == Event::Send).then(|| stamp(now)))
+    .bind(decided)
+    .bind(at(State::Released))
+    .bind(id.to_string())
+    .execute(connection)
+    .await?;
+    Ok(next)
+}
+
+/// A new draft.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    submission: &Submission,
+    who: &Who,
+    now: DateTime<Utc>,
+) -> Result<SubmissionId, AirlockError> {
+    let id = SubmissionId::new();
+    let content =
+        serde_json::to_string(submission).map_err(|_| ApplyError::Corrupt { table: "submission", field: "content" })?;
+    sqlx::query(
+        "INSERT INTO submission (id, project, state, content, earlier, submitted_by, issuer, begun_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(id.to_string())
+    .bind(submission.project.to_string())
+    .bind(State::Draft.name())
+    .bind(content)
+    .bind(submission.earlier.map(|earlier| earlier.to_string()))
+    .bind(who.user.to_string())
+    .bind(&who.issuer)
+    .bind(stamp(now))
+    .execute(connection)
+    .await?;
+    Ok(id)
+}
+
+impl Airlock {
+    /// Begins a submission.
+    ///
+    /// # Errors
+    /// When the project has too many that are open, what it follows is not of the same project and reviewed, or it can't
+    /// be written.
+    pub async fn begin(
+        &self,
+        submission: &Submission,
+        who: &Who,
+        now: DateTime<Utc>,
+    ) -> Result<SubmissionRecord, AirlockError> {
+        let mut tx = self.begin_write().await?;
+        let project = &submission.project;
+        let open: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM submission WHERE project = ? AND state IN ('DRAFT', 'CHECKED', 'UNDER_REVIEW', 'CONFLICT')",
+        )
+        .bind(project.to_string())
+        .fetch_one(&mut *tx)
+        .await?;
+        if open >= MOST_OPEN {
+            return Err(AirlockError::Conflict(format!(
+                "the project has {MOST_OPEN} submissions that are not decided: withdraw one (hub airlock withdraw) or wait"
+            )));
+        }
+        if let Some(earlier) = &submission.earlier {
+            let known = read::record(&mut tx, earlier).await;
+            if !known.is_ok_and(|known| known.project() == project && known.state != State::Draft) {
+                return Err(AirlockError::Conflict(
+                    "'earlier' names no submission of this project that was handed in".to_owned(),
+                ));
+            }
+        }
+        let id = insert(&mut tx, submission, who, now).await?;
+        told(&mut tx, project, &id, &who.member(), "airlock_begun", json!({}), now).await?;
+        let record = read::record(&mut tx, &id).await?;
+        self.log(&record, who, "begun", json!({ "files": submission.files.len() })).await?;
+        tx.commit().await?;
+        Ok(record)
+    }
+
+    /// Takes a file: from here on it is these bytes.
+    ///
+    /// # Errors
+    /// When the form doesn't name it, it was added before, it is too large or of no kind that may leave, or it can't be kept.
+    pub async fn add(
+        &self,
+        id: &SubmissionId,
+        name: &FileName,
+        bytes: Vec<u8>,
+        who: &Who,
+        now: DateTime<Utc>,
+    ) -> Result<FileRecord, AirlockError> {
+        if bytes.is_empty() || bytes.len() > MOST_FILE {
+            return Err(AirlockError::File(format!("a file has from 1 to {MOST_FILE} bytes")));
+        }
+        let (kind, bytes) = {
+            let name = name.clone();
+            blocking(move || kind::recognise(&name, &bytes).map(|kind| (kind, bytes))).await??
+        };
+        let mut tx = self.begin_write().await?;
+        let record = read::record(&mut tx, id).await?;
+        if record.submission.file(name.as_str()).is_none() {
+            return Err(ApplyError::NotFound("file in the form").into());
+        }
+        let before = read::files(&mut tx, id).await?;
+        if before.iter().any(|file| file.name == name.as_str()) {
+            return Err(AirlockError::Conflict(format!(
+                "'{name}' was added before, and is frozen: withdraw the submission to hand in another one"
+            )));
+        }
+        let length = bytes.len() as u64;
+        if before.iter().map(|file| file.bytes).sum::<u64>() + length > MOST_BYTES {
+            return Err(AirlockError::File(format!("all files together have {MOST_BYTES} bytes at most")));
+        }
+        step(&mut tx, id, Event::Add, now).await?;
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        self.log(&record, who, "added", json!({ "file": name, "bytes": length, "sha256": sha256 })).await?;
+        let (vault, at, of) = (Arc::clone(&self.vault), *id, name.to_string());
+        // What an earlier attempt left behind, before its row was written.
+        blocking(move || vault.remove(&at, &of).and_then(|_| vault.put(&at, &of, &bytes))).await??;
+        sqlx::query("INSERT INTO submission_file (submission, name, kind, bytes, sha256) VALUES (?, ?, ?, ?, ?)")
+            .bind(id.to_string())
+            .bind(name.as_str())
+            .bind(kind.name())
+            .bind(i64::try_from(length).unwrap_or(i64::MAX))
+            .bind(&sha256)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(FileRecord { name: name.to_string(), kind, bytes: length, sha256, findings: Vec::new() })
+    }
+
+    /// Runs the automatic checks over all files. What refuses it leaves it a draft.
+    ///
+    /// # Errors
+    /// When a file is missing, the state doesn't allow it, or something can't be read.
+    pub async fn check(
+        &self,
+        id: &SubmissionId,
+        who: &Who,
+        now: DateTime<Utc>,
+    ) -> Result<SubmissionRecord, AirlockError> {
+        let record = self.get(id).await?;
+        record.state.next(Event::Pass)?;
+        let files = self.files(id).await?;
+        let missing: Vec<&str> = record
+            .submission
+            .files
+            .iter()
+            .map(|file| file.name.as_str())
+            .filter(|name| !files.iter().any(|file| file.name == *name))
+            .collect();
+        if !missing.is_empty() {
+            return Err(AirlockError::Conflict(format!("these files are missing: {}", missing.join(", "))));
+        }
+        let found = self.found(&record, &files).await?;
+        let refused = found.values().flatten().any(|finding| finding.weight == Weight::Refused);
+        let mut tx = self.begin_write().await?;
+        step(&mut tx, id, if refused { Event::Fail } else { Event::Pass }, now).await?;
+        for (name, findings) in &found {
+            let text = serde_json::to_string(findings)
+                .map_err(|_| ApplyError::Corrupt { table: "submission_file", field: "findings" })?;
+            sqlx::query("UPDATE submission_file SET findings = ? WHERE submission = ? AND name = ?")
+                .bind(text)
+                .bind(id.to_string())
+                .bind(name)
+                .execute(&mut *tx)
+                .await?;
+        }
+        // What was found would tell outside what is in the files.
+        told(&mut tx, record.project(), id, &who.member(), "airlock_checked", json!({}), now).await?;
+        let rules: BTreeMap<&str, usize> = found.values().flatten().fold(BTreeMap::new(), |mut all, finding| {
+            *all.entry(finding.rule.name()).or_default() += 1;
+            all
+        });
+        self.log(&record, who, "checked", json!({ "refused": refused, "findings": rules })).await?;
+        let record = read::record(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(record)
+    }
+
+    async fn found(
+        &self,
+        record: &SubmissionRecord,
+        files: &[FileRecord],
+    ) -> Result<BTreeMap<String, Vec<Finding>>, AirlockError> {
+        let _place = self.place().await?;
+        let mut contents = Vec::new();
+        for file in files {
+            contents.push((file.name.clone(), file.kind, self.frozen(&record.id, file).await?));
+        }
+        let earlier = self.released_tables(record.project()).await?;
+        let submission = record.submission.clone();
+        blocking(move || {
+            let checked: Vec<Checked<'_>> = contents
+                .iter()
+                .filter_map(|(name, kind, bytes)| Some(Checked { output: submission.file(name)?, kind: *kind, bytes }))
+                .collect();
+            check::run(&submission, &checked, &earlier)
+        })
+        .await
+    }
+
+    /// The tables that have left the project, the newest first.
+    async fn released_tables(&self, project: &ProjectId) -> Result<Vec<Earlier>, AirlockError> {
+        let rows = sqlx::query(
+            "SELECT * FROM submission WHERE project = ? AND state = 'RELEASED' ORDER BY released_at DESC LIMIT ?",
+        )
+        .bind(project.to_string())
+        .bind(MOST_EARLIER)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut all = Vec::new();
+        for row in &rows {
+            let record = SubmissionRecord::read(row)?;
+            for file in self.files(&record.id).await? {
+                let Some(output) = record.submission.file(&file.name).filter(|output| !output.inside) else { continue };
+                if !file.kind.is_table() {
+                    continue;
+                }
+                let bytes = self.frozen(&record.id, &file).await?;
+                if let Ok(table) = table::read(file.kind, &bytes) {
+                    let label = format!("'{}' of {}", file.name, record.id);
+                    all.push(Earlier { label, output: output.clone(), table });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Sends it to the checkers. `snapshots` are the versions of the project's tables now, by `controller.table`.
+    ///
+    /// # Errors
+    /// When it was not checked, or that can't be written.
+    pub async fn send(
+        &self,
+        id: &SubmissionId,
+        snapshots: &BTreeMap<String, i64>,
+        who: &Who,
+        now: DateTime<Utc>,
+    ) -> Result<SubmissionRecord, AirlockError> {
+        let mut tx = self.begin_write().await?;
+        step(&mut tx, id, Event::Send, now).await?;
+        let snapshots = serde_json::to_string(snapshots)
+            .map_err(|_| ApplyError::Corrupt { table: "submission", field: "snapshots" })?;
+        sqlx::query("UPDATE submission SET snapshots = ? WHERE id = ?")
+            .bind(snapshots)
+            .bind(id.to_string())
+            .execute(&mut *tx)
+            .await?;
+        let record = read::record(&mut tx, id).await?;
+        told(&mut tx, record.project(), id, &who.member(), "airlock_sent", json!({}), now).await?;
+        self.log(&record, who, "sent", json!({})).await?;
+        tx.commit().await?;
+        Ok(record)
+    }
+
+    /// Takes a submission back. Its files are removed; what happened to it stays in the logs.
+    ///
+    /// # Errors
+    /// When it has left, or that can't be written.
+    pub async fn withdraw(
+        &self,
+        id: &SubmissionId,
+        who: &Who,
+        now: DateTime<Utc>,
+    ) -> Result<SubmissionRecord, AirlockError> {
+        let mut tx = self.begin_write().await?;
+        step(&mut tx, id, Event::Withdraw, now).await?;
+        let record = read::record(&mut tx, id).await?;
+        told(&mut tx, record.project(), id, &who.member(), "airlock_withdrawn", json!({}), now).await?;
+        self.log(&record, who, "withdrawn", json!({})).await?;
+        tx.commit().await?;
+        let (vault, at) = (Arc::clone(&self.vault), *id);
+        blocking(move || vault.clear(&at)).await??;
+        Ok(record)
+    }
+}

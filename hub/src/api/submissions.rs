@@ -1,0 +1,165 @@
+//! What the airlock's calls send.
+
+use super::authorize::Sight;
+use crate::airlock::{FileRecord, Finding, Kind, ReviewRecord, SubmissionRecord};
+use chrono::{DateTime, Utc};
+use policies::airlock::{State, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A submission. Outside, only its id, project, state and days.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SubmissionView {
+    /// its id
+    pub id: String,
+    /// the project
+    pub project: String,
+    /// how far it is
+    pub state: State,
+    /// when it was begun
+    pub begun_at: DateTime<Utc>,
+    /// when it went to the checkers
+    pub sent_at: Option<DateTime<Utc>>,
+    /// when they were done
+    pub decided_at: Option<DateTime<Utc>>,
+    /// when it left
+    pub released_at: Option<DateTime<Utc>>,
+    /// what it is; inside
+    pub content: Option<ContentView>,
+}
+
+/// What a submission is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ContentView {
+    /// for people
+    pub title: String,
+    /// the one that it follows
+    pub earlier: Option<String>,
+    /// who handed it in; not for checkers
+    pub submitted_by: Option<String>,
+    /// versions of the tables when it was sent
+    pub snapshots: BTreeMap<String, i64>,
+    /// the files
+    pub files: Vec<SubmittedFile>,
+    /// what the checkers said, when they are done; not for checkers
+    pub comments: Vec<CommentView>,
+}
+
+/// A file of a submission.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SubmittedFile {
+    /// its name
+    pub name: String,
+    /// what it is; none while it wasn't added
+    pub kind: Option<Kind>,
+    /// its length
+    pub bytes: Option<u64>,
+    /// its SHA-256, hex
+    pub sha256: Option<String>,
+    /// what it shows
+    pub description: String,
+    /// whose data are in it
+    pub population: String,
+    /// how many people are behind it
+    pub counts: String,
+    /// columns that count people
+    pub count_columns: Vec<String>,
+    /// columns of sums
+    pub sum_columns: Vec<String>,
+    /// the file with the numbers behind a figure
+    pub data: Option<String>,
+    /// the file with the largest contributions
+    pub contributions: Option<String>,
+    /// the statement that gives it
+    pub query: Option<String>,
+    /// never released
+    pub inside: bool,
+    /// what the automatic checks found
+    pub findings: Vec<Finding>,
+}
+
+/// What a checker said of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct CommentView {
+    /// of which file
+    pub file: String,
+    /// may it leave?
+    pub verdict: Verdict,
+    /// why
+    pub comment: String,
+}
+
+/// A page of submissions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SubmissionList {
+    /// the submissions
+    pub items: Vec<SubmissionView>,
+    /// for `after` of the next page
+    pub next: Option<String>,
+}
+
+/// The key that releases are verified with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KeyView {
+    /// the hub's name
+    pub hub: String,
+    /// the public key, 64 hex digits
+    pub key: String,
+    /// its short form, for people to compare
+    pub fingerprint: String,
+}
+
+impl SubmissionView {
+    pub(super) fn of(of: &SubmissionRecord, sight: Sight, files: &[FileRecord], reviews: &[ReviewRecord]) -> Self {
+        Self {
+            id: of.id.to_string(),
+            project: of.project().to_string(),
+            state: of.state,
+            begun_at: of.begun_at,
+            sent_at: of.sent_at,
+            decided_at: of.decided_at,
+            released_at: of.released_at,
+            content: (sight != Sight::State).then(|| content(of, sight, files, reviews)),
+        }
+    }
+}
+
+fn content(of: &SubmissionRecord, sight: Sight, files: &[FileRecord], reviews: &[ReviewRecord]) -> ContentView {
+    let whole = sight == Sight::Whole;
+    let mut comments: Vec<CommentView> = reviews
+        .iter()
+        .filter(|_| whole)
+        .flat_map(|one| &one.review.files)
+        .map(|file| CommentView { file: file.file.clone(), verdict: file.verdict, comment: file.comment.clone() })
+        .collect();
+    // Their order would tell which are of one checker.
+    comments.sort();
+    let file = |said: &policies::airlock::Output| {
+        let known = files.iter().find(|file| file.name == said.name.as_str());
+        SubmittedFile {
+            name: said.name.to_string(),
+            kind: known.map(|file| file.kind),
+            bytes: known.map(|file| file.bytes),
+            sha256: known.map(|file| file.sha256.clone()),
+            description: said.description.clone(),
+            population: said.population.clone(),
+            counts: said.counts.clone(),
+            count_columns: said.count_columns.clone(),
+            sum_columns: said.sum_columns.clone(),
+            data: said.data.as_ref().map(ToString::to_string),
+            contributions: said.contributions.as_ref().map(ToString::to_string),
+            query: said.query.clone(),
+            inside: said.inside,
+            findings: known.map(|file| file.findings.clone()).unwrap_or_default(),
+        }
+    };
+    ContentView {
+        title: of.submission.title.clone(),
+        earlier: of.submission.earlier.map(|earlier| earlier.to_string()),
+        submitted_by: whole.then(|| of.submitted_by.to_string()),
+        snapshots: of.snapshots.clone(),
+        files: of.submission.files.iter().map(file).collect(),
+        comments,
+    }
+}
