@@ -45,7 +45,9 @@ const PEOPLE: u32 = 32;
 /// # Errors
 /// The first that can't.
 pub fn check(schema: &Schema) -> Result<(), Inexact> {
-    let exact = |kind: &DataType| matches!(kind, DataType::Int64 | DataType::UInt64 | DataType::Decimal128(..) | DataType::Binary);
+    let exact = |kind: &DataType| {
+        matches!(kind, DataType::Int64 | DataType::UInt64 | DataType::Decimal128(..) | DataType::Binary)
+    };
     match schema.fields().iter().find(|field| !exact(field.data_type())) {
         Some(field) => Err(Inexact { column: field.name().clone(), kind: field.data_type().clone() }),
         None => Ok(()),

@@ -211,7 +211,8 @@ pub(super) fn run(
 /// What a file tells by itself.
 fn alone(submission: &Submission, file: &Checked<'_>, tables: &BTreeMap<&str, Table>, found: &mut Vec<Finding>) {
     let output = file.output;
-    if !file.kind.is_table() && !(output.count_columns.is_empty() && output.sum_columns.is_empty()) {
+    let names_columns = !output.count_columns.is_empty() || !output.sum_columns.is_empty();
+    if names_columns && !file.kind.is_table() {
         found.push(Finding::refuse(Rule::Declaration, "is no table, and the form names columns of it"));
     }
     if output.inside {

@@ -117,7 +117,8 @@ proptest! {
     ) {
         let ledger = Ledger::default();
         let kept = || ledger.state.lock().unwrap().as_ref().map_or(0, |state| state.cells.len);
-        let (mut first, mut own_answer): (Vec<(BTreeSet<u32>, u64)>, Vec<BTreeSet<u32>>) = (Vec::new(), Vec::new());
+        let mut first: Vec<(BTreeSet<u32>, u64)> = Vec::new();
+        let mut own_answer: Vec<BTreeSet<u32>> = Vec::new();
         for (from, skip, size) in asked {
             let people: BTreeSet<u32> = (from..from + size).filter(|person| person % 41 != skip).collect();
             let before = kept();

@@ -271,9 +271,7 @@ async fn attack_difference_by_one_person_is_answered_alike() {
         ),
         (
             "SELECT count(DISTINCT pnr) AS n FROM bef WHERE kom = 18".to_owned(),
-            format!(
-                "SELECT count(DISTINCT pnr) AS n FROM bef WHERE kom = 18 AND pnr NOT IN (SELECT pnr FROM bef WHERE kom = 18 AND del = 41)"
-            ),
+            "SELECT count(DISTINCT pnr) AS n FROM bef WHERE kom = 18 AND pnr NOT IN (SELECT pnr FROM bef WHERE kom = 18 AND del = 41)".to_owned(),
         ),
     ];
     let mut told = 0;

@@ -22,7 +22,7 @@ async fn two_organisations_approve_and_a_signed_crate_leaves() {
 
     // Both checkers see it, with all of its files, and neither who handed it in nor what the other said.
     let (carl, dora) = (inside(&house, CARL), inside(&house, DORA));
-    assert_eq!(carl.list().await, [id.clone()]);
+    assert_eq!(carl.list().await, std::slice::from_ref(&id));
     let seen = carl.show(&id).await.content.unwrap();
     assert_eq!((seen.files.len(), seen.submitted_by), (2, None));
     let path = format!("/v1/airlock/{id}/files/a.csv");
@@ -86,7 +86,7 @@ async fn a_conflict_goes_to_a_third_and_comments_are_read_when_they_are_done() {
     let view = anna.show(&id).await;
     assert_eq!(view.state, State::Conflict);
     assert_eq!(view.content.unwrap().comments, []);
-    assert_eq!(inside(&house, FINN).list().await, [id.clone()]);
+    assert_eq!(inside(&house, FINN).list().await, std::slice::from_ref(&id));
     assert_eq!(review(FINN, None, Some("koen needs words")).await, StatusCode::NO_CONTENT);
     let view = anna.show(&id).await;
     assert_eq!(view.state, State::ChangesRequested);
