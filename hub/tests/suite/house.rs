@@ -217,7 +217,7 @@ pub async fn two() -> Two {
     Two { house, sds, region }
 }
 
-fn person(n: i64) -> [u8; 16] {
+pub fn person(n: i64) -> [u8; 16] {
     let mut id = [0x5a; 16];
     id[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64).to_be_bytes());
     id

@@ -58,10 +58,12 @@ impl Guide {
             let inside = oracle::cells(&enclave.ask(question.sql).await?)?;
             let outside = oracle::cells(&open.ask(question.sql).await?)?;
             anyhow::ensure!(inside == oracle::enclave(&truth)?, "'{}' differs in the enclave", question.id);
-            anyhow::ensure!(outside == oracle::open(&question, &truth)?, "'{}' differs in the open zone", question.id);
+            let wanted = oracle::open(&question, &truth)?;
+            oracle::near(&question, &wanted, &outside, &truth.schema())
+                .map_err(|why| anyhow::anyhow!("'{}' differs in the open zone: {why}", question.id))?;
             let small = oracle::small_cells(&truth)?.len();
             println!(
-                "  {:<34} {:>4} cells equal, {small} of them suppressed in the open zone",
+                "  {:<34} {:>4} cells equal, {small} of them suppressed in the open zone, the others within their noise",
                 question.id,
                 truth.num_rows()
             );
@@ -72,7 +74,7 @@ impl Guide {
     async fn questions(&self) -> anyhow::Result<()> {
         println!(
             "\nFive questions from {USER} in project '{PROJECT}', asked in the open zone: only aggregates over at least\n\
-             five people are shown. The controllers' permits allow output 'enclave_rows': rows of people under project\n\
+             five people are shown, with a little noise. The controllers' permits allow output 'enclave_rows': rows of people under project\n\
              pseudonyms, inside the enclave; the open listener gives released aggregates only, whoever asks."
         );
         let mut open = Client::connect(self.open, &self.token, PROJECT).await?;

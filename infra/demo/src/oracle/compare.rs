@@ -1,11 +1,12 @@
 //! What the platform's answers must be, given the oracle's.
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use policies::disclosure::{STATUS_COLUMN, THRESHOLD};
 
 use super::{OracleError, small_cells};
-use crate::questions::Question;
+use crate::questions::{PEOPLE, Question};
 
 /// Rows of cells as text; `None` is a null.
 pub type Cells = Vec<Vec<Option<String>>>;
@@ -59,4 +60,36 @@ pub fn open(question: &Question, oracle: &RecordBatch) -> Result<Cells, OracleEr
         shown.push(vec![None; schema.fields().len()]);
     }
     Ok(shown)
+}
+
+/// Whether the open zone's answer is what it must be, but for the noise in its numbers: people may be off by five; a
+/// statistic by five people of those who are behind it, who may be fewer than the cell's.
+///
+/// # Errors
+/// Says which cell differs.
+pub fn near(question: &Question, wanted: &Cells, shown: &Cells, schema: &Schema) -> Result<(), String> {
+    if wanted.len() != shown.len() {
+        return Err(format!("{} rows, {} expected", shown.len(), wanted.len()));
+    }
+    let people = schema.index_of(PEOPLE).map_err(|error| error.to_string())?;
+    let number = |cell: &Option<String>| cell.as_deref().and_then(|cell| cell.parse::<f64>().ok());
+    for (row, (wanted, shown)) in wanted.iter().zip(shown).enumerate() {
+        let behind = wanted.get(people).and_then(number).unwrap_or(1.0);
+        for (at, (wanted, shown)) in wanted.iter().zip(shown).enumerate() {
+            let off = |value: f64| match schema.field(at).name() {
+                name if name == PEOPLE => 5.0,
+                // a share of those people
+                name if name.starts_with("percent") => (value + 100.0) * 10.0 / behind,
+                _ => 5.5 + value.abs() * 20.0 / behind,
+            };
+            let fits = match (number(wanted), number(shown)) {
+                (Some(wanted), Some(shown)) if at >= question.keys => (wanted - shown).abs() <= off(wanted),
+                _ => wanted == shown,
+            };
+            if !fits {
+                return Err(format!("row {row}, '{}': {shown:?}, expected {wanted:?}", schema.field(at).name()));
+            }
+        }
+    }
+    Ok(())
 }
