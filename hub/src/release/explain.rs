@@ -6,10 +6,11 @@ use crate::release::{
     ReleaseRefusal, Released,
     refusal::Examples,
     roles::Roles,
+    scope::bare,
     walk::{Analysis, At, Part},
 };
-use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
-use std::sync::Arc;
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan};
+use std::{collections::HashMap, sync::Arc};
 
 /// What holds for a part of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +49,33 @@ fn notes(plan: &LogicalPlan, roles: &dyn Roles) -> Result<Vec<Note>, ReleaseRefu
             "released",
             "It reads tables without people, which are shown as they are.",
         )]),
-        Part::Cells(_) => Ok(analysis.notes),
+        Part::Cells(_) => {
+            let shown = names(plan);
+            let mut notes = analysis.notes;
+            for note in &mut notes {
+                if let Some(name) = shown.get(&note.about) {
+                    note.about.clone_from(name);
+                }
+            }
+            Ok(notes)
+        }
         Part::People(_) => Err(analysis.rows()),
+    }
+}
+
+/// What a result's columns are called by those who ask, of those that only have another name in the aggregate.
+fn names(plan: &LogicalPlan) -> HashMap<String, String> {
+    match plan {
+        LogicalPlan::Sort(node) => names(&node.input),
+        LogicalPlan::Limit(node) => names(&node.input),
+        LogicalPlan::Projection(node) => {
+            let columns = node.expr.iter().zip(node.schema.fields());
+            let renamed = columns.filter_map(|(expr, field)| match bare(expr) {
+                Expr::Column(column) => Some((column.name.clone(), field.name().clone())),
+                _ => None,
+            });
+            renamed.collect()
+        }
+        _ => HashMap::new(),
     }
 }

@@ -38,7 +38,8 @@ async fn what_was_released_is_kept_and_asked_again_is_the_same() {
     assert!(!two.house.path().join("ledger").exists(), "nothing is released inside");
     let first = open.shown(sql).await;
     let kept = ledger();
-    assert!(kept > 2 * 261, "{kept}");
+    // The people of these tests have pseudonyms that are far from random, so that cells of as many people count as near.
+    assert!(kept >= 16 + 261, "{kept}");
     assert_eq!(open.shown(&sql.replace("count(*)", "count(DISTINCT pnr)")).await, first);
     assert_eq!(ledger(), kept, "the same cells");
 }

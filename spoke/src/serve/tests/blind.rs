@@ -98,7 +98,10 @@ async fn a_share_leaves_with_its_seed_signed_for_what_the_own_permit_says() {
     let asked = blind_request(statistics(read(&["row", "pnr"])), total);
     let (words, statement) = opened(&place, &hub.ask(&asked).await.unwrap());
     let rows = i64::try_from(ROWS).unwrap();
-    let plain = [Some(rows), Some(rows * (rows - 1) / 2), Some(i64::try_from(PEOPLE).unwrap())];
+    // Of people their number, and below it the sum of their keys.
+    let key = (0..PEOPLE).fold(0_u8, |key, n| key.wrapping_add(place.spoke.pseudonym("diabetes", n)[15]));
+    let people = (i64::try_from(PEOPLE).unwrap() << 32) | i64::from(key);
+    let plain = [Some(rows), Some(rows * (rows - 1) / 2), Some(people)];
     assert_eq!(together(&words, &statement), plain);
     statement.check(chrono::Utc::now()).unwrap();
     let names: Vec<_> = statement.members.iter().map(|member| member.as_str()).collect();
