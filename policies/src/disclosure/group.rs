@@ -6,7 +6,7 @@
 //! class disclosure.
 //!
 //! In a breakdown into many values, zeros are what one expects, and are shown. They tell of everybody only when all people of
-//! the group are in one cell: then [`line`] hides the whole line, the zeros too, since they would say which cell it is.
+//! the group are in one cell: then [`line()`] hides the whole line, the zeros too, since they would say which cell it is.
 
 use super::{status::Rule, threshold::Threshold};
 
