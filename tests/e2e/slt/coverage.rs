@@ -34,6 +34,7 @@ fn kinds() -> Result<BTreeMap<String, Vec<String>>> {
             (Some("enum"), Some(name)) => (around, open) = (name.to_owned(), true),
             (Some("oneof"), Some("kind")) => open = true,
             (Some("}"), _) => open = false,
+            (Some("reserved"), _) => {}
             (Some(first), Some(second)) if open => {
                 let name = if second == "=" { first } else { second };
                 if !name.ends_with("UNSPECIFIED") {
