@@ -196,6 +196,7 @@ async fn attack_denominator_of_a_mean_is_not_found() {
         near.filter(|n| (mean * n - (mean * n).round()).abs() <= digits * n + 1e-9).collect()
     };
     assert_eq!(fits(mean, 0.0), [truth], "with all digits the attack finds it");
+    assert_ne!(fits(shown, 0.0), [truth], "what is shown, taken as exact");
     assert!(fits(shown, step / 20.0).len() > 5, "{:?}", fits(shown, step / 20.0));
 }
 
