@@ -103,8 +103,13 @@ impl Armed {
     }
 
     pub async fn until_reached(&self) {
+        self.until(|| true).await;
+    }
+
+    /// Until the place is reached while `holds`: a question that was given up before may arrive late, and goes at once.
+    pub async fn until(&self, holds: impl Fn() -> bool) {
         let mut reached = self.reached.subscribe();
-        let seen = reached.wait_for(|n| *n > 0);
+        let seen = reached.wait_for(|n| *n > 0 && holds());
         tokio::time::timeout(WAIT, seen).await.expect("the fault's place is not reached").unwrap();
     }
 

@@ -16,7 +16,10 @@ const LONG: u64 = 60;
 async fn a_client_that_goes_away_stops_every_spoke_within_a_second_in_each_shape_without_a_fault() {
     let home = Home::new(1, LONG, 1, 3).await;
     let mut asker = home.asker(0).await;
-    asker.ask(SHAPES[0].sql).await.0.unwrap();
+    // Each connection stands before they are counted.
+    for shape in &SHAPES {
+        asker.ask(shape.sql).await.0.unwrap();
+    }
     let before = Counts::of(&home);
     for shape in &SHAPES {
         for victim in shape.spokes {
@@ -24,12 +27,16 @@ async fn a_client_that_goes_away_stops_every_spoke_within_a_second_in_each_shape
                 let gate = Armed::new(place, What::Frozen);
                 home.spoke(victim).faults.arm(&asker.user, &gate);
                 let info = asker.client.announce(shape.sql).await.unwrap();
-                tokio::select! {
+                // Counted while the client still waits: it may all be gone at once afterwards.
+                let reached = async {
+                    gate.until(|| running(&home) > 0).await;
+                    running(&home)
+                };
+                let at_work = tokio::select! {
                     answer = asker.fetch(&info) => panic!("'{}' answered without {victim}: {answer:?}", shape.name),
-                    () = gate.until_reached() => {}
-                }
+                    at_work = reached => at_work,
+                };
                 // The stream was dropped just now, the connection stands.
-                let at_work = running(&home);
                 assert!(at_work > 0, "nothing runs at {victim} that could be stopped");
                 let gone = Instant::now();
                 let took = before.back(&home, GONE).await.unwrap();

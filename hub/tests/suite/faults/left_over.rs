@@ -92,7 +92,9 @@ async fn all_slots_can_be_taken_after_faults_at_every_one() {
 async fn a_stream_that_is_kept_after_a_fault_is_counted() {
     let home = Home::new(1, 60, 1, 3).await;
     let mut asker = home.asker(0).await;
-    asker.ask(SHAPES[0].sql).await.0.unwrap();
+    for shape in &SHAPES {
+        asker.ask(shape.sql).await.0.unwrap();
+    }
     let before = Counts::of(&home);
     before.back(&home, GONE).await.unwrap();
     let gate = Armed::new(Place::Middle, What::Frozen);
