@@ -146,3 +146,28 @@ async fn joins_of_several_spokes_begin_with_what_keeps_least() {
     }
     assert!(joins.small.asked().iter().all(|asked| !asked.contains("key list")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_meet_by_keys_that_follow_from_those_written() {
+    let joins = joins().await;
+    let mut anna = joins.house.client(ANNA, Zone::Enclave).await;
+    // Nobody wrote that people with contacts are the few; it follows, and gives half as many rows as big.lmdb would.
+    let sql =
+        "SELECT count(*) AS n FROM big.lmdb a JOIN third.kontakt k ON k.pnr = a.pnr JOIN small.few f ON f.pnr = a.pnr";
+    let shown = anna.shown(&format!("EXPLAIN {sql}")).await;
+    let leaves: Vec<&str> =
+        shown.split("SpokeScanExec: spoke=").skip(1).map(|leaf| leaf.split(',').next().unwrap()).collect();
+    assert_eq!(leaves, ["small", "third", "big"], "{shown}");
+    assert!(anna.shown(sql).await.contains("| 240 |"));
+    // A pair that follows from the others, and one that doesn't.
+    for (written, rows) in [
+        ("a.nr = b.nr AND b.nr = k.nr", 2_000),
+        ("a.nr = b.nr AND b.nr = k.nr AND a.nr = k.nr", 2_000),
+        ("a.nr = b.nr AND b.nr = k.nr AND a.nr = k.nr + 1", 0),
+        ("a.nr = b.nr AND b.nr = k.nr AND a.kode = b.kode AND b.pnr = k.pnr", 350),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM big.lmdb a, small.lab b, third.kontakt k WHERE {written}");
+        let shown = anna.shown(&sql).await;
+        assert!(shown.contains(&format!("| {rows} ")), "{written}: {shown}");
+    }
+}

@@ -23,7 +23,7 @@ const ID: usize = 16;
 pub(super) struct Sizes {
     /// what is no key list
     pub(super) question: usize,
-    /// lists of numbers and texts, which take up to twelve times that in memory (of empty texts, two bytes each)
+    /// lists of numbers and texts, which take up to fourteen times that in memory (of empty texts, two bytes each)
     pub(super) values: usize,
 }
 

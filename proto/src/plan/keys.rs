@@ -7,7 +7,7 @@
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray},
-    datatypes::{DataType, Date32Type, Int8Type, Int16Type, Int32Type, Int64Type},
+    datatypes::DataType,
 };
 use datafusion::{
     common::{Result, exec_err},
@@ -24,6 +24,7 @@ use std::{
 
 use super::{
     bloom::{Bloom, Of},
+    numbers::{Numbers, each_number},
     spread::Spread,
 };
 use crate::wire::{self, key_list::Kind};
@@ -41,7 +42,7 @@ pub struct Keys(Form);
 enum Form {
     Everything,
     Ids { sorted: Vec<u128>, all: HashSet<u128, BuildHasherDefault<Spread>> },
-    Numbers(HashSet<i64, BuildHasherDefault<Spread>>),
+    Numbers(Numbers),
     Texts(HashSet<String>),
     Bloom(Bloom),
 }
@@ -78,7 +79,7 @@ impl Keys {
             Self(match kind {
                 FixedSizeBinary(_) => Form::Ids { sorted: Vec::new(), all: HashSet::default() },
                 Utf8 | LargeUtf8 | Utf8View => Form::Texts(HashSet::new()),
-                _ => Form::Numbers(HashSet::default()),
+                _ => Form::Numbers(Numbers::default()),
             })
         })
     }
@@ -167,7 +168,7 @@ impl Keys {
                 all.extend(ids.iter().flatten().filter_map(|id| id.try_into().ok()).map(u128::from_be_bytes));
                 Ok(())
             }
-            Form::Numbers(all) => each_number(values, |number| all.extend(number)),
+            Form::Numbers(all) => all.add(values),
             Form::Texts(all) => each_text(values, |text| {
                 if let Some(text) = text
                     && !all.contains(text)
@@ -206,9 +207,13 @@ impl Keys {
         if self.is_bloom() {
             return self.within(super::bloom::MAX_BLOOM);
         }
-        if let Form::Ids { sorted, all } = &mut self.0 {
-            *sorted = all.iter().copied().collect();
-            sorted.sort_unstable();
+        match &mut self.0 {
+            Form::Ids { sorted, all } => {
+                *sorted = all.iter().copied().collect();
+                sorted.sort_unstable();
+            }
+            Form::Numbers(all) => all.finish(),
+            _ => {}
         }
         self
     }
@@ -237,9 +242,7 @@ impl Keys {
                     is
                 }));
             }
-            Form::Numbers(all) => {
-                each_number(values, |number| found.push(number.is_some_and(|n| all.contains(&n))))?;
-            }
+            Form::Numbers(all) => return all.contains(values),
             Form::Texts(all) => each_text(values, |text| found.push(text.is_some_and(|t| all.contains(t))))?,
             Form::Bloom(bloom) => match bloom.of {
                 Of::Ids => {
@@ -306,18 +309,6 @@ fn of(bloom: &wire::Bloom) -> Option<Of> {
         wire::KeyKind::Text => Some(Of::Texts),
         wire::KeyKind::Unspecified => None,
     }
-}
-
-fn each_number(values: &dyn Array, mut each: impl FnMut(Option<i64>)) -> Result<()> {
-    match values.data_type() {
-        DataType::Int8 => values.as_primitive::<Int8Type>().iter().for_each(|n| each(n.map(i64::from))),
-        DataType::Int16 => values.as_primitive::<Int16Type>().iter().for_each(|n| each(n.map(i64::from))),
-        DataType::Int32 => values.as_primitive::<Int32Type>().iter().for_each(|n| each(n.map(i64::from))),
-        DataType::Date32 => values.as_primitive::<Date32Type>().iter().for_each(|n| each(n.map(i64::from))),
-        DataType::Int64 => values.as_primitive::<Int64Type>().iter().for_each(each),
-        _ => return exec_err!("keys of another type"),
-    }
-    Ok(())
 }
 
 fn each_text<'a>(values: &'a dyn Array, each: impl FnMut(Option<&'a str>)) -> Result<()> {

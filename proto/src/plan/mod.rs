@@ -21,6 +21,7 @@ mod encode;
 mod encode_expr;
 pub mod keys;
 mod measure;
+mod numbers;
 pub mod persons;
 mod spread;
 pub mod stop;

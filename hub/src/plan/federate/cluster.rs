@@ -5,21 +5,24 @@
 //! relations, keys and conditions, and put together again: first those of one spoke that a key connects, then the rest, in
 //! the order that moves and gives least ([`super::order`]).
 //!
-//! INVARIANT: only inner joins are touched, and every key and condition is used exactly once.
+//! INVARIANT: only inner joins are touched; every condition is used exactly once, and of the keys none is left out that doesn't
+//! follow from those used.
 
 use super::{
     Result,
+    equal::Equal,
     estimate::{Estimate, estimate},
     order::{Edge, cheapest},
     site,
 };
+use arrow::datatypes::DataType;
 use datafusion::{
     common::{
         Column, DFSchema, JoinConstraint, JoinType, NullEquality,
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
-        Expr, Filter, Join, LogicalPlan, Projection,
+        Expr, ExprSchemable, Filter, Join, LogicalPlan, Projection,
         utils::{conjunction, split_conjunction_owned},
     },
 };
@@ -59,9 +62,11 @@ fn is_join(plan: &LogicalPlan) -> bool {
 #[derive(Default)]
 struct Parts {
     relations: Vec<LogicalPlan>,
-    /// pairs that must be equal, each side of one relation
+    /// pairs that must be equal, each side of one relation; those that follow come after those written
     keys: Vec<(Expr, Expr)>,
     conditions: Vec<Expr>,
+    /// what the parts that were joined hold
+    joined: Equal,
 }
 
 impl Parts {
@@ -90,6 +95,10 @@ impl Parts {
         }
     }
 
+    fn kind(&self, place: usize, e: &Expr) -> Option<DataType> {
+        self.relations.get(place).and_then(|plan| e.get_type(plan.schema()).ok())
+    }
+
     fn clustered(mut self, schema: &DFSchema) -> Result<Option<LogicalPlan>> {
         if self.relations.len() < 3 || !told_apart(&self.relations) {
             return Ok(None);
@@ -100,6 +109,18 @@ impl Parts {
             match (self.relation(a), self.relation(b)) {
                 (Some(x), Some(y)) => edges.push((x, y)),
                 _ => return Ok(None),
+            }
+        }
+        let mut clusters = clusters(&sites, &edges);
+        let equal = Equal::of(&self.keys);
+        for (a, b) in equal.implied(&self.keys) {
+            // Two columns of one table: the keys that were written see to it.
+            if let (Some(x), Some(y)) = (self.relation(&a), self.relation(&b))
+                && x != y
+                && self.kind(x, &a) == self.kind(y, &b)
+            {
+                edges.push((x, y));
+                self.keys.push((a, b));
             }
         }
         let estimates: Vec<Estimate> = self.relations.iter().map(estimate).collect();
@@ -114,9 +135,8 @@ impl Parts {
             .keys
             .iter()
             .zip(&edges)
-            .map(|(key, parts)| Edge { parts: *parts, values: values(key, *parts) })
+            .map(|(key, parts)| Edge { parts: *parts, values: values(key, *parts), class: equal.class(&key.0) })
             .collect();
-        let mut clusters = clusters(&sites, &edges);
         for members in clusters.iter_mut().filter(|members| members.len() > 1) {
             let Some(order) = cheapest_of(members, &estimates, &keys) else { return Ok(None) };
             *members = order;
@@ -127,7 +147,7 @@ impl Parts {
             parts.push(part);
         }
         let of = |relation: usize| clusters.iter().position(|members| members.contains(&relation)).unwrap_or_default();
-        let between = keys.iter().map(|key| Edge { parts: (of(key.parts.0), of(key.parts.1)), values: key.values });
+        let between = keys.iter().map(|key| Edge { parts: (of(key.parts.0), of(key.parts.1)), ..*key });
         let between: Vec<Edge> = between.filter(|key| key.parts.0 != key.parts.1).collect();
         let estimates: Vec<Estimate> = parts.iter().map(estimate).collect();
         let Some(order) = cheapest(&estimates, &between) else { return Ok(None) };
@@ -197,10 +217,11 @@ impl Parts {
         let mut on = Vec::new();
         let (keys, places) = (std::mem::take(&mut self.keys), std::mem::take(edges));
         for ((a, b), (x, y)) in keys.into_iter().zip(places) {
-            if inside.contains(&x) && coming.contains(&y) {
-                on.push((a, b));
-            } else if inside.contains(&y) && coming.contains(&x) {
-                on.push((b, a));
+            let (a, b) = if inside.contains(&y) && coming.contains(&x) { (b, a) } else { (a, b) };
+            if (inside.contains(&x) && coming.contains(&y)) || (inside.contains(&y) && coming.contains(&x)) {
+                if self.joined.say(&a, &b) || a.is_volatile() || b.is_volatile() {
+                    on.push((a, b));
+                }
             } else {
                 self.keys.push((a, b));
                 edges.push((x, y));
@@ -224,9 +245,7 @@ impl Parts {
 /// The cheapest order of some relations that keys connect.
 fn cheapest_of(members: &[usize], estimates: &[Estimate], keys: &[Edge]) -> Option<Vec<usize>> {
     let place = |relation: usize| members.iter().position(|member| *member == relation);
-    let within = keys
-        .iter()
-        .filter_map(|key| Some(Edge { parts: (place(key.parts.0)?, place(key.parts.1)?), values: key.values }));
+    let within = keys.iter().filter_map(|key| Some(Edge { parts: (place(key.parts.0)?, place(key.parts.1)?), ..*key }));
     let within: Vec<Edge> = within.collect();
     let parts = members.iter().map(|member| estimates.get(*member).cloned()).collect::<Option<Vec<_>>>()?;
     let order = cheapest(&parts, &within)?;

@@ -9,6 +9,7 @@ pub(super) mod blind;
 mod cluster;
 mod collect;
 mod crowd;
+mod equal;
 mod estimate;
 mod keys;
 mod leaf;

@@ -16,6 +16,8 @@ pub(super) struct Edge {
     pub(super) parts: (usize, usize),
     /// different values on either side
     pub(super) values: (f64, f64),
+    /// pairs of one class follow from one another
+    pub(super) class: Option<usize>,
 }
 
 /// The cheapest order of parts; each but the first is connected to one before it. `None`: they don't all hang together.
@@ -48,13 +50,20 @@ fn from(first: usize, parts: &[Estimate], edges: &[Edge]) -> Option<(f64, Vec<us
     while order.len() < parts.len() {
         let mut next: Option<(f64, f64, usize)> = None;
         for (place, part) in parts.iter().enumerate().filter(|(place, _)| !order.contains(place)) {
-            let keys = edges.iter().filter_map(|edge| match edge.parts {
-                (a, b) if b == place && order.contains(&a) => Some(edge.values),
-                (a, b) if a == place && order.contains(&b) => Some((edge.values.1, edge.values.0)),
+            let found = edges.iter().filter_map(|edge| match edge.parts {
+                (a, b) if b == place && order.contains(&a) => Some((edge.class, edge.values)),
+                (a, b) if a == place && order.contains(&b) => Some((edge.class, (edge.values.1, edge.values.0))),
                 _ => None,
             });
-            let keys: Vec<(f64, f64)> =
-                keys.map(|(known, coming)| (known.min(there).max(1.0), coming.min(part.rows).max(1.0))).collect();
+            let mut keys: Vec<(f64, f64)> = Vec::new();
+            let mut classes: Vec<usize> = Vec::new();
+            for (class, (known, coming)) in found {
+                match class {
+                    Some(class) if classes.contains(&class) => continue,
+                    _ => classes.extend(class),
+                }
+                keys.push((known.min(there).max(1.0), coming.min(part.rows).max(1.0)));
+            }
             if keys.is_empty() {
                 continue;
             }
