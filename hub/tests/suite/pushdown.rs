@@ -135,6 +135,23 @@ async fn an_aggregate_over_two_spokes_moves_groups_and_not_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_query_in_place_of_a_value_moves_its_work() {
+    let two = two().await;
+    let mut anna = two.house.client(ANNA, Zone::Enclave).await;
+    // 60 values of 40 to 99, whose mean is 69.5; 40 volumes of 0 to 39
+    let sql =
+        "SELECT count(*) AS n FROM sds.lmdb WHERE volume + 50 > (SELECT avg(l.value) FROM \"region-h\".lab_forsker l)";
+    assert!(anna.shown(sql).await.contains("| 20 |"), "{}", anna.shown(sql).await);
+    let asked = two.region.asked();
+    assert!(asked.iter().all(|asked| asked.contains("avg(") && !asked.contains("GROUP BY")), "{asked:?}");
+    // Tables of one spoke meet there, in such a query too.
+    let sql = "SELECT count(*) AS n FROM sds.lmdb WHERE volume < (SELECT count(*) FROM \"region-h\".lab_forsker a \
+               JOIN sds.lmdb m ON m.pnr = a.pnr JOIN \"region-h\".lab_forsker b ON b.pnr = a.pnr WHERE b.value > 45)";
+    anna.shown(sql).await;
+    assert!(two.region.asked().last().is_some_and(|asked| asked.contains(" JOIN ")), "{:?}", two.region.asked());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_join_of_one_spokes_tables_runs_there() {
     let two = two().await;
     let mut anna = two.house.client(ANNA, Zone::Enclave).await;

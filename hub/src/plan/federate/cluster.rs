@@ -35,7 +35,7 @@ use std::{collections::HashSet, sync::Arc};
 /// When a plan can't be built.
 pub(super) fn ordered(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let mut changed = false;
-    let ordered = plan.clone().transform_down(|node| {
+    let ordered = plan.clone().transform_down_with_subqueries(|node| {
         if !is_join(&node) {
             return Ok(Transformed::no(node));
         }

@@ -127,9 +127,21 @@ impl Mover {
     }
 
     fn below(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let plan = plan.map_subqueries(|part| self.subquery(part).map(Transformed::yes))?.data;
         let whole = plan.map_children(|child| self.place(child).map(Transformed::yes))?;
         // What merges may be NULL where the whole never was.
         if plain(&whole.data) { Ok(whole.data) } else { whole.data.recompute_schema() }
+    }
+
+    /// A query in place of a value, which runs once: its work moves as any other's.
+    fn subquery(&mut self, part: LogicalPlan) -> Result<LogicalPlan> {
+        match part {
+            LogicalPlan::Subquery(part) if part.outer_ref_columns.is_empty() => {
+                let placed = self.place(Arc::unwrap_or_clone(Arc::clone(&part.subquery)))?;
+                Ok(LogicalPlan::Subquery(part.with_plan(Arc::new(placed))))
+            }
+            other => Ok(other),
+        }
     }
 
     /// `ORDER BY .. LIMIT`: the spoke sorts and stops early; the hub sorts its few rows again, since nothing else promises
