@@ -17,10 +17,7 @@ use super::{
 };
 use arrow::datatypes::DataType;
 use datafusion::{
-    common::{
-        Column, DFSchema, JoinConstraint, JoinType, NullEquality,
-        tree_node::{Transformed, TreeNode},
-    },
+    common::{Column, DFSchema, JoinConstraint, JoinType, NullEquality, tree_node::Transformed},
     logical_expr::{
         Expr, ExprSchemable, Filter, Join, LogicalPlan, Projection,
         utils::{conjunction, split_conjunction_owned},
