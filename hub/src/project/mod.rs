@@ -4,12 +4,14 @@
 
 mod airlock;
 mod client;
+mod count;
 mod print;
 
 use crate::api::{
     Answer, ApplicationList, ApplicationView, Ask, CheckView, EventList, Extend, PartView, PermitList, WorkspaceView,
 };
 pub use airlock::{AirlockArgs, run as run_airlock};
+pub use count::{CountArgs, HELP as COUNT_HELP, run as run_count};
 use clap::{Args, Subcommand};
 use client::{Client, Failure};
 use policies::application::Form;
