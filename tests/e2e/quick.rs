@@ -110,9 +110,18 @@ async fn people_at_three_controllers_are_counted_once_by_a_stranger_to_every_pro
     // One number: the union of three controllers' cohorts.
     let union = (0..3).map(cohort).collect::<Vec<_>>().join(" UNION ALL ");
     let truth = expected(&oracle, 0, &format!("SELECT COUNT(DISTINCT pnr) FROM ({union})")).await?;
-    let apart = expected(&oracle, 0, &format!("SELECT COUNT(*) FROM (SELECT DISTINCT pnr, c FROM (SELECT pnr, 1 AS c FROM \
-        ({}) UNION ALL SELECT pnr, 2 AS c FROM ({}) UNION ALL SELECT pnr, 3 AS c FROM ({})))", cohort(0), cohort(1), cohort(2)))
-        .await?;
+    let apart = expected(
+        &oracle,
+        0,
+        &format!(
+            "SELECT COUNT(*) FROM (SELECT DISTINCT pnr, c FROM (SELECT pnr, 1 AS c FROM \
+        ({}) UNION ALL SELECT pnr, 2 AS c FROM ({}) UNION ALL SELECT pnr, 3 AS c FROM ({})))",
+            cohort(0),
+            cohort(1),
+            cohort(2)
+        ),
+    )
+    .await?;
     let whole = |all: &BTreeMap<Vec<String>, u64>| all.values().sum::<u64>();
     ensure!(whole(&apart) > whole(&truth) + 20, "too few are at two controllers: {apart:?} and {truth:?}");
     let answer = bo.counted(&json!({ "any": any })).await?;
@@ -131,7 +140,8 @@ async fn people_at_three_controllers_are_counted_once_by_a_stranger_to_every_pro
     shows(&bo.counted(&json!({ "any": any, "by": by })).await?, &truth)?;
 
     // Conditions over several controllers that all hold; those over one table hold for one row.
-    let all = json!([[equal(COHORTS[0].0, COHORTS[0].1), equal(COHORTS[1].0, COHORTS[1].1), equal("dst.bef.year", 2024)]]);
+    let all =
+        json!([[equal(COHORTS[0].0, COHORTS[0].1), equal(COHORTS[1].0, COHORTS[1].1), equal("dst.bef.year", 2024)]]);
     let truth = expected(
         &oracle,
         1,
@@ -154,12 +164,15 @@ async fn people_at_three_controllers_are_counted_once_by_a_stranger_to_every_pro
 
     // What the command line shows is what the API says.
     let args = ["--where", "sds.lmdb.atc = A10BA02", "--or", "region-h.lab_forsker.analysiscode = NPU27300", "--or"];
-    let args = args.into_iter().chain(["region-m.lab_forsker.analysiscode = NPU27300"]).map(Into::into).collect::<Vec<_>>();
+    let args =
+        args.into_iter().chain(["region-m.lab_forsker.analysiscode = NPU27300"]).map(Into::into).collect::<Vec<_>>();
     let said = platform.hub_count(&args).await?;
     let people = answer["cells"][0]["people"].to_string();
     ensure!(said.success() && said.stdout.contains(&people), "{people}: {}", said.text);
     // Identifiers are neither counted by nor chosen by, and what isn't offered isn't there.
-    for (column, why) in [("dst.bef.pnr", "identifies people"), ("dst.bef.nothing", "no such column"), ("x.y.z", "no controller")] {
+    for (column, why) in
+        [("dst.bef.pnr", "identifies people"), ("dst.bef.nothing", "no such column"), ("x.y.z", "no controller")]
+    {
         let (status, _, said) = bo.ask(&json!({ "any": [[equal(column, "1")]] })).await?;
         ensure!(status.is_client_error() && said["detail"].as_str().is_some_and(|text| text.contains(why)), "{said}");
     }

@@ -13,6 +13,7 @@ use tonic::metadata::MetadataMap;
 
 /// The columns that can be asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = CountColumns)]
 pub struct Columns {
     /// by controller and table
     pub items: Vec<Countable>,
@@ -35,7 +36,11 @@ pub(super) async fn columns(State(api): State<Api>, headers: HeaderMap) -> Resul
     responses((status = 200, body = Counted), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, body = Problem), (status = 429, body = Problem),
         (status = 503, body = Problem)))]
-pub(super) async fn count(State(api): State<Api>, headers: HeaderMap, Body(form): Body<Form>) -> Result<Response, Problem> {
+pub(super) async fn count(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Body(form): Body<Form>,
+) -> Result<Response, Problem> {
     let caller = api.0.identify.caller(&MetadataMap::from_headers(headers), api.1).await?;
     match api.0.counter.answer(caller, &form).await {
         Ok(counted) => Ok(([(header::CACHE_CONTROL, "no-store")], Json(counted)).into_response()),

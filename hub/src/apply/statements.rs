@@ -370,10 +370,7 @@ async fn known(
 }
 
 /// Whether a statement about quick tests can be taken: a permit as it is, a revocation of one that is there.
-async fn standing(
-    connection: &mut SqliteConnection,
-    said: &Said,
-) -> Result<Result<(), StatementProblem>, ApplyError> {
+async fn standing(connection: &mut SqliteConnection, said: &Said) -> Result<Result<(), StatementProblem>, ApplyError> {
     match said {
         Said::Permit(_) => Ok(Ok(())),
         Said::Refusal(_) => Ok(Err(StatementProblem::Unknown("a part"))),

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 /// A request: the people of any of the groups, each once, by up to three columns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = CountRequest)]
 #[serde(deny_unknown_fields)]
 pub struct Form {
     /// groups whose people are put together; within a group all conditions hold, and those over one table hold for one and
@@ -195,10 +196,7 @@ pub(super) fn written(column: &wire::QuickColumn) -> String {
 }
 
 /// The offered table of a column, and the column's type.
-fn find<'a>(
-    column: &wire::QuickColumn,
-    catalogue: &'a Catalogue,
-) -> Result<(&'a TableOffer, DataType), Refusal> {
+fn find<'a>(column: &wire::QuickColumn, catalogue: &'a Catalogue) -> Result<(&'a TableOffer, DataType), Refusal> {
     let missing = || {
         Refusal::new(
             Kind::NotFound,
@@ -223,9 +221,11 @@ fn find<'a>(
 fn counted_by(text: &str, catalogue: &Catalogue) -> Result<wire::QuickColumn, Refusal> {
     let column = named(text)?;
     let (table, _) = find(&column, catalogue)?;
-    let by = table.terms.quick.as_ref().is_some_and(|quick| {
-        quick.by.contains(&(column.table.clone(), column.column.clone()))
-    });
+    let by = table
+        .terms
+        .quick
+        .as_ref()
+        .is_some_and(|quick| quick.by.contains(&(column.table.clone(), column.column.clone())));
     if by {
         return Ok(column);
     }
@@ -255,9 +255,11 @@ pub(super) fn countable(table: &TableOffer) -> Vec<Countable> {
     values
         .map(|field| {
             let said = |key: &str| field.metadata().get(key).cloned().unwrap_or_default();
-            let by = table.terms.quick.as_ref().is_some_and(|quick| {
-                quick.by.contains(&(table.name.to_string(), field.name().clone()))
-            });
+            let by = table
+                .terms
+                .quick
+                .as_ref()
+                .is_some_and(|quick| quick.by.contains(&(table.name.to_string(), field.name().clone())));
             let english = said(schema::EN);
             Countable {
                 column: format!("{}.{}.{}", table.controller, table.name, field.name()),

@@ -11,7 +11,7 @@ use crate::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use proto::{
-    ids::ControllerId,
+    ids::{ControllerId, TableName},
     quick::{self, PERSON, dimension},
     refusal::{Kind, Refusal},
     schema, wire,
@@ -94,7 +94,8 @@ fn leg(
     catalogue: &Catalogue,
 ) -> Result<Leg, Refusal> {
     let name = format!("{controller}.{table}");
-    let found = table.parse().ok().and_then(|table| offered(catalogue, controller).ok()?.get(&table));
+    let tables = offered(catalogue, controller)?;
+    let found = table.parse().ok().and_then(|table: TableName| tables.get(&table));
     let offer = found.filter(|offer| offer.terms.quick.is_some()).ok_or_else(|| {
         Refusal::new(Kind::NotFound, format!("nobody is counted over {name}; `hub count --columns` lists what can be"))
     })?;

@@ -15,7 +15,7 @@ mod release;
 mod share;
 mod tally;
 
-pub use form::{Condition, Form, Operator, Scalar};
+pub use form::{Condition, Form, Operator, Scalar, Values};
 pub use release::{Cell, Counted, LEAST};
 pub use share::{MOST, Share, Used};
 
@@ -104,7 +104,8 @@ impl Counter {
         let counting = self.core.counting(caller)?;
         let deadline = counting.context.deadline;
         let late = |_| {
-            let why = "the quick test took too long. Ask for fewer groups, or try again when the controllers are less busy";
+            let why =
+                "the quick test took too long. Ask for fewer groups, or try again when the controllers are less busy";
             CountError::Refused(Refusal::new(Kind::Deadline, why))
         };
         tokio::time::timeout_at(deadline, Box::pin(self.found(&counting, form))).await.map_err(late)?
@@ -166,12 +167,7 @@ impl Counter {
     }
 
     /// One try, under a nonce of its own.
-    async fn once(
-        &self,
-        counting: &Counting<'_>,
-        test: wire::QuickTest,
-        asked: &Asked,
-    ) -> Result<Counted, Refusal> {
+    async fn once(&self, counting: &Counting<'_>, test: wire::QuickTest, asked: &Asked) -> Result<Counted, Refusal> {
         let mut nonce = vec![0; quick::NONCE];
         getrandom::fill(&mut nonce).map_err(|_| Refusal::new(Kind::Internal, "the hub has no randomness"))?;
         let by = test.by.iter().map(form::written).collect();
@@ -196,9 +192,9 @@ fn offered<'a>(
             ),
         )
     };
-    let id: ControllerId = controller.parse().map_err(|_| {
-        Refusal::new(Kind::Invalid, "a column is written controller.table.column, as in sds.lmdb.atc")
-    })?;
+    let id: ControllerId = controller
+        .parse()
+        .map_err(|_| Refusal::new(Kind::Invalid, "a column is written controller.table.column, as in sds.lmdb.atc"))?;
     match catalogue.offers.get(&id) {
         Some(Offer::Tables(tables)) => Ok(tables),
         Some(Offer::Down(refusal)) => Err(refusal.clone()),

@@ -86,7 +86,8 @@ fn plan(questions: Questions, links: &Arc<Links>, by: usize, least: u64) -> Resu
         .enumerate()
         .map(|(at, question)| scan(at, question, links).map(Some))
         .collect::<Result<_, DataFusionError>>()?;
-    let mut take = |of: &[usize]| of.iter().filter_map(|at| Some((*at, legs.get_mut(*at)?.take()?))).collect::<Vec<_>>();
+    let mut take =
+        |of: &[usize]| of.iter().filter_map(|at| Some((*at, legs.get_mut(*at)?.take()?))).collect::<Vec<_>>();
     let mut parts: Vec<(usize, LogicalPlanBuilder)> = Vec::new();
     // A group without conditions is everybody whom the shared legs find.
     if groups.iter().all(|group| !group.is_empty()) {
@@ -182,7 +183,8 @@ impl PartitionStream for OfSpoke {
 
 fn read(batch: &RecordBatch, by: usize, all: &mut Vec<Exact>) -> Result<(), Refusal> {
     let unreadable = || Refusal::new(Kind::Internal, "the quick test's cells can't be read. Tell the hub's operator");
-    let people = batch.columns().last().and_then(|column| column.as_primitive_opt::<Int64Type>()).ok_or_else(unreadable)?;
+    let people =
+        batch.columns().last().and_then(|column| column.as_primitive_opt::<Int64Type>()).ok_or_else(unreadable)?;
     let options = FormatOptions::default();
     let columns = batch.columns().iter().take(by);
     let formats = columns

@@ -165,7 +165,15 @@ pub fn fragment(
     }
     read.into_iter().try_for_each(|read| offered(read, offers, &offer.controller))?;
     let (offer, others) = (Arc::clone(offer), others.to_vec());
-    Ok(Permitted { value: fragment, offer, others, context: Arc::clone(context), held: false, blind: None, quick: None })
+    Ok(Permitted {
+        value: fragment,
+        offer,
+        others,
+        context: Arc::clone(context),
+        held: false,
+        blind: None,
+        quick: None,
+    })
 }
 
 /// Permits a leg of a quick test over `offer`, in a request without a project.
@@ -187,7 +195,15 @@ pub fn counting(
     let offers = std::slice::from_ref(offer);
     fragment::reads(&fragment).into_iter().try_for_each(|read| offered(read, offers, controller))?;
     let (offer, context) = (Arc::clone(offer), Arc::clone(context));
-    Ok(Permitted { value: fragment, offer, others: Vec::new(), context, held: false, blind: None, quick: Some(Arc::new(leg)) })
+    Ok(Permitted {
+        value: fragment,
+        offer,
+        others: Vec::new(),
+        context,
+        held: false,
+        blind: None,
+        quick: Some(Arc::new(leg)),
+    })
 }
 
 /// Everything else in a fragment speaks of the columns of what it reads.

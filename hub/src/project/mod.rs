@@ -11,9 +11,9 @@ use crate::api::{
     Answer, ApplicationList, ApplicationView, Ask, CheckView, EventList, Extend, PartView, PermitList, WorkspaceView,
 };
 pub use airlock::{AirlockArgs, run as run_airlock};
-pub use count::{CountArgs, HELP as COUNT_HELP, run as run_count};
 use clap::{Args, Subcommand};
 use client::{Client, Failure};
+pub use count::{CountArgs, HELP as COUNT_HELP, run as run_count};
 use policies::application::Form;
 use proto::ids::{ApplicationId, ProjectId};
 use std::{path::PathBuf, process::ExitCode};

@@ -90,7 +90,10 @@ mod tests {
     fn a_quick_test_rounds_to_one_of_two_neighbouring_tens_and_is_right_on_average() {
         for people in 10..200 {
             let shown: Vec<u64> = (0..10).map(|lot| rounded(people, QUICK_TEST_STEP, lot)).collect();
-            assert!(shown.iter().all(|shown| shown % 10 == 0 && shown.abs_diff(people) < 10 && *shown >= 10), "{people}");
+            assert!(
+                shown.iter().all(|shown| shown % 10 == 0 && shown.abs_diff(people) < 10 && *shown >= 10),
+                "{people}"
+            );
             assert_eq!(shown.iter().sum::<u64>(), people * 10);
         }
         assert_eq!(rounded(1_230, 10, 9), 1_230, "a multiple stays");

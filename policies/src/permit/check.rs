@@ -35,7 +35,10 @@ impl Permit {
         match &self.quick {
             Some(quick) => quick.check(self)?,
             None if self.project.is_quick_test() => {
-                return wrong("project", "'quick-test' is the name of no project: people are counted under it".to_owned());
+                return wrong(
+                    "project",
+                    "'quick-test' is the name of no project: people are counted under it".to_owned(),
+                );
             }
             None if self.users.is_empty() => return wrong("users", "names nobody".to_owned()),
             None => {}

@@ -61,7 +61,8 @@ impl QuickTest {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = self.config.load()?;
         let unread = |error: std::io::Error| Failure::usage(format!("{}: {error}", self.form.display()));
-        let form = QuickForm::from_toml(&std::fs::read_to_string(&self.form).map_err(unread)?).map_err(Failure::usage)?;
+        let form =
+            QuickForm::from_toml(&std::fs::read_to_string(&self.form).map_err(unread)?).map_err(Failure::usage)?;
         let (tables, version) = asynchronous()?.block_on(async {
             let tables = Box::pin(columns::tables(&config)).await.map_err(Failure::usage)?;
             let state = publish::State::open(&config.state_db()).await.map_err(Failure::running)?;

@@ -111,8 +111,7 @@ fn counted(table: &Table) -> (Vec<&'static str>, Vec<&'static str>) {
     let is = |name: &str, wanted: fn(Kind) -> bool| {
         table.columns.iter().find(|column| column.name == name).is_some_and(|column| wanted(column.kind))
     };
-    let columns: Vec<_> =
-        granted.into_iter().filter(|name| !is(name, |kind| matches!(kind, Kind::Key(_)))).collect();
+    let columns: Vec<_> = granted.into_iter().filter(|name| !is(name, |kind| matches!(kind, Kind::Key(_)))).collect();
     let by = columns.iter().copied().filter(|name| is(name, |kind| matches!(kind, Kind::Int32 | Kind::Text)));
     let by = by.collect();
     (columns, by)

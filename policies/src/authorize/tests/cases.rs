@@ -134,7 +134,9 @@ impl World {
                 .collect::<Vec<_>>()
         };
         match action {
-            A::HubCount | A::HubSession | A::HubProjectsList | A::PublishedRead | A::ApplicationSubmit => in_zones(Resource::System),
+            A::HubCount | A::HubSession | A::HubProjectsList | A::PublishedRead | A::ApplicationSubmit => {
+                in_zones(Resource::System)
+            }
             A::HubCatalogue | A::HubExplain | A::HubQueryOpen | A::HubQueryEnclave => self.projects(),
             A::AirlockSubmit | A::AirlockAnswer => self.projects(),
             A::AirlockStatus
@@ -214,7 +216,11 @@ impl World {
                     all.push((name, Resource::Permit(facts), circumstances));
                 }
                 let facts = self.quick(PermitState::Live, &self.users);
-                all.push(("live, for quick tests, though it names people".to_owned(), Resource::Permit(facts), machine));
+                all.push((
+                    "live, for quick tests, though it names people".to_owned(),
+                    Resource::Permit(facts),
+                    machine,
+                ));
                 all
             }
             A::SpokeKeyList => {

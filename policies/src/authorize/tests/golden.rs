@@ -180,7 +180,10 @@ fn lines_that_no_policy_may_cross() {
             assert!(catalogue || role.starts_with("named person"), "an answer to somebody not named: {told}");
         }
         if *action == Action::SpokeScanQuick {
-            assert!(situation.starts_with("open zone: live, for quick tests"), "people counted under no such permit: {told}");
+            assert!(
+                situation.starts_with("open zone: live, for quick tests"),
+                "people counted under no such permit: {told}"
+            );
             assert!(!role.contains("personal token") && !role.contains("not signed in"), "{told}");
         } else {
             assert!(!situation.contains("names people"), "more than a count under a standing permit: {told}");

@@ -128,7 +128,10 @@ impl Admission {
             }
         }
         self.keys.request(&keys, &test.nonce, &request).ok_or_else(|| {
-            Refusal::new(Kind::Unavailable, "this controller does not hold the quick test's secret yet. Try again in a minute")
+            Refusal::new(
+                Kind::Unavailable,
+                "this controller does not hold the quick test's secret yet. Try again in a minute",
+            )
         })
     }
 }

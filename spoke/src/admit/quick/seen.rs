@@ -58,14 +58,13 @@ impl State {
         if others > 0 {
             return Ok(Taken::Seen);
         }
-        let (asked, first): (i64, Option<i64>) = sqlx::query_as(
-            "SELECT COUNT(DISTINCT nonce), MIN(at) FROM quick_seen WHERE person = ? AND nonce <> ?",
-        )
-        .bind(person)
-        .bind(leg.nonce)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
+        let (asked, first): (i64, Option<i64>) =
+            sqlx::query_as("SELECT COUNT(DISTINCT nonce), MIN(at) FROM quick_seen WHERE person = ? AND nonce <> ?")
+                .bind(person)
+                .bind(leg.nonce)
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(failed)?;
         if asked >= i64::from(most) {
             return Ok(Taken::Full { again: first.unwrap_or(now) + KEPT });
         }

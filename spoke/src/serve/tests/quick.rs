@@ -86,7 +86,8 @@ fn with(leg: &wire::QuickLeg, fragment: wire::Fragment) -> ScanRequest {
 fn people(answer: &[RecordBatch]) -> BTreeMap<[u8; 16], BTreeSet<String>> {
     let mut all: BTreeMap<[u8; 16], BTreeSet<String>> = BTreeMap::new();
     for batch in answer {
-        let groups = batch.column_by_name("d0").map(|column| arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8));
+        let groups =
+            batch.column_by_name("d0").map(|column| arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8));
         let groups = groups.map(|column| column.unwrap());
         for (row, person) in pseudonyms(std::slice::from_ref(batch), PERSON).into_iter().enumerate() {
             let of = all.entry(person).or_default();
