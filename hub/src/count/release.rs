@@ -118,7 +118,19 @@ mod tests {
     }
 
     /// Whoever can add people one by one looks for where the number jumps, with the person and without. Rounding to the nearest ten
-    /// would give it away in a dozen requests; so the attacker has to average over requests that differ in words alone.
+    /// would give it away in two dozen requests: with the person it jumps one step earlier.
+    #[test]
+    fn attack_by_adding_people_one_by_one_finds_no_jump() {
+        let jump = |people: u64, words: u64| {
+            let first = single(people, words);
+            (1..10).find(|more| single(people + more, words + more) > first).unwrap_or(10)
+        };
+        let told = |n: u64| (jump(1_000 + n, 100 * n) + 1) % 10 == jump(999 + n, 100 * n + 50) % 10;
+        let found = (0..400).filter(|n| told(*n)).count();
+        assert!(found < 160, "{found} of 400");
+    }
+
+    /// Then there is averaging over requests that differ in words alone.
     #[test]
     fn attack_by_averaging_over_words_takes_more_requests_than_an_hour_has() {
         // The mean over `n` requests for the same people, each in other words.
