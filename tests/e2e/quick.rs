@@ -177,9 +177,11 @@ async fn people_at_three_controllers_are_counted_once_by_a_stranger_to_every_pro
         ensure!(status.is_client_error() && said["detail"].as_str().is_some_and(|text| text.contains(why)), "{said}");
     }
     // Every controller's log has each question with who asked; the hub's has the request.
-    let log = |role: &'static str, part: Part| {
+    let log = async |role: &str, part: Part| -> Result<String> {
         let args = ["audit".into(), "show".into(), "--config".into(), platform.config(part)];
-        async { Ok::<_, anyhow::Error>(platform.run(role, &args.clone()).await?.stdout) }
+        let said = platform.run(role, &args).await?;
+        ensure!(said.success(), "{role} audit show: {}", said.text);
+        Ok(said.stdout)
     };
     let at_sds = log("spoke", Part::Spoke("sds")).await?;
     ensure!(at_sds.contains("quick-test") && at_sds.contains(STRANGER), "{at_sds}");

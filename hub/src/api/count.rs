@@ -1,6 +1,6 @@
 //! Quick tests: how many people, without a project. For whoever signed in with an issuer, outside the secure environment.
 
-use super::{Api, Problem, body::Body};
+use super::{Api, Problem, authorize::Person, body::Body};
 use crate::count::{CountError, Countable, Counted, Form, MOST};
 use axum::{
     Json,
@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use policies::authorize::Action;
 use serde::{Deserialize, Serialize};
 use tonic::metadata::MetadataMap;
 
@@ -22,7 +23,12 @@ pub struct Columns {
 /// List the columns that people can be counted and chosen by, without a project
 #[utoipa::path(get, path = "/v1/count", tag = "count", security(("bearer" = [])),
     responses((status = 200, body = Columns), (status = 401, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn columns(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Columns>, Problem> {
+pub(super) async fn columns(
+    State(api): State<Api>,
+    person: Person,
+    headers: HeaderMap,
+) -> Result<Json<Columns>, Problem> {
+    person.may(&api, Action::HubCount)?;
     let caller = api.0.identify.caller(&MetadataMap::from_headers(headers), api.1).await?;
     Ok(Json(Columns { items: api.0.counter.columns(caller).await? }))
 }
@@ -38,9 +44,11 @@ pub(super) async fn columns(State(api): State<Api>, headers: HeaderMap) -> Resul
         (status = 503, body = Problem)))]
 pub(super) async fn count(
     State(api): State<Api>,
+    person: Person,
     headers: HeaderMap,
     Body(form): Body<Form>,
 ) -> Result<Response, Problem> {
+    person.may(&api, Action::HubCount)?;
     let caller = api.0.identify.caller(&MetadataMap::from_headers(headers), api.1).await?;
     match api.0.counter.answer(caller, &form).await {
         Ok(counted) => Ok(([(header::CACHE_CONTROL, "no-store")], Json(counted)).into_response()),
