@@ -152,8 +152,8 @@ fn a_revocation_is_not_a_refusal_and_counts_only_when_signed() {
 pub(crate) fn quick_test() -> Permit {
     let form = r#"
         lead = "sds"
-        valid_from = 2026-01-01
-        valid_to = 2026-12-31
+        valid_from = "2026-01-01"
+        valid_to = "2026-12-31"
 
         [[member]]
         controller = "dst"

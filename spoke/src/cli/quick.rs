@@ -21,8 +21,8 @@ Examples:
 The form:
   lead = \"dst\"                       # whose spoke makes the group's key; the same at all controllers
   deputy = \"sds\"
-  valid_from = 2026-01-01
-  valid_to = 2027-12-31
+  valid_from = \"2026-01-01\"
+  valid_to = \"2027-12-31\"
   threshold = 20                     # left out: ten
   [[member]]                         # all controllers that take part, as `spoke identity` prints them there
   controller = \"dst\"

@@ -56,8 +56,8 @@ impl Platform {
     /// Whether people can be counted at every controller.
     async fn counts(&self) -> Result<bool, PlatformError> {
         let said = self.hub_count(&["--columns".into(), "--json".into()]).await?;
-        let all = self.options.cast.controllers.iter();
-        Ok(said.success() && all.into_iter().all(|c| said.stdout.contains(&format!("\"{}.", c.id))))
+        let mut all = self.options.cast.controllers.iter();
+        Ok(said.success() && all.all(|c| said.stdout.contains(&format!("\"{}.", c.id))))
     }
 
     /// Runs `hub count` as the researcher.
@@ -96,7 +96,7 @@ impl Platform {
             _ => (all.first().map_or("", |only| only.id), String::new()),
         };
         let to = today.checked_add_days(Days::new(365)).unwrap_or(today);
-        let mut form = format!("lead = \"{lead}\"\n{deputy}valid_from = {today}\nvalid_to = {to}\n\n{members}\n");
+        let mut form = format!("lead = \"{lead}\"\n{deputy}valid_from = \"{today}\"\nvalid_to = \"{to}\"\n\n{members}\n");
         for table in self.options.cast.tables_of(controller) {
             let (columns, by) = counted(table);
             let _ = writeln!(form, "[[table]]\nname = \"{}\"\ncolumns = {columns:?}\nby = {by:?}", table.name);

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const FORM: &str = r#"
     lead = "region-h"
-    valid_from = 2020-01-01
-    valid_to = 2029-12-30
+    valid_from = "2020-01-01"
+    valid_to = "2029-12-30"
     [[member]]
     controller = "region-h"
     sealing = "sealing"
