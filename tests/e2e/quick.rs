@@ -8,7 +8,10 @@ use demo::{
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 const PEOPLE: u32 = 3_000;
 /// Somebody who is in no project.
@@ -164,8 +167,8 @@ async fn people_at_three_controllers_are_counted_once_by_a_stranger_to_every_pro
 
     // What the command line shows is what the API says.
     let args = ["--where", "sds.lmdb.atc = A10BA02", "--or", "region-h.lab_forsker.analysiscode = NPU27300", "--or"];
-    let args =
-        args.into_iter().chain(["region-m.lab_forsker.analysiscode = NPU27300"]).map(Into::into).collect::<Vec<_>>();
+    let args = args.into_iter().chain(["region-m.lab_forsker.analysiscode = NPU27300"]);
+    let args: Vec<PathBuf> = args.map(PathBuf::from).collect();
     let said = platform.hub_count(&args).await?;
     let people = answer["cells"][0]["people"].to_string();
     ensure!(said.success() && said.stdout.contains(&people), "{people}: {}", said.text);
