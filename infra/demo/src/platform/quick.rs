@@ -96,7 +96,8 @@ impl Platform {
             _ => (all.first().map_or("", |only| only.id), String::new()),
         };
         let to = today.checked_add_days(Days::new(365)).unwrap_or(today);
-        let mut form = format!("lead = \"{lead}\"\n{deputy}valid_from = \"{today}\"\nvalid_to = \"{to}\"\n\n{members}\n");
+        let mut form =
+            format!("lead = \"{lead}\"\n{deputy}valid_from = \"{today}\"\nvalid_to = \"{to}\"\n\n{members}\n");
         for table in self.options.cast.tables_of(controller) {
             let (columns, by) = counted(table);
             let _ = writeln!(form, "[[table]]\nname = \"{}\"\ncolumns = {columns:?}\nby = {by:?}", table.name);
