@@ -2,8 +2,13 @@
 
 use std::error::Error;
 
-const FILES: [&str; 4] =
-    ["eger/v1/fragment.proto", "eger/v1/spoke.proto", "eger/v1/gateway.proto", "eger/v1/custodian.proto"];
+const FILES: [&str; 5] = [
+    "eger/v1/fragment.proto",
+    "eger/v1/quick.proto",
+    "eger/v1/spoke.proto",
+    "eger/v1/gateway.proto",
+    "eger/v1/custodian.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

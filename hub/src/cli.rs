@@ -68,6 +68,9 @@ enum Command {
         after_help = "Examples:\n  hub login && hub sql --project diabetes\n  hub sql -c 'SELECT count(*) FROM dst.bef' --format csv\n  hub sql -f question.sql --format arrow > answer.arrow\n\nWithout -c, -f or piped input there is a prompt; \\? lists its commands.\n\nExit codes: 0 answered, 2 usage, 3 can't connect, 4 token or project refused, 5 the statement is wrong or refused,\n6 no whole answer (a spoke is away, a limit was reached), 130 cancelled"
     )]
     Sql(SqlArgs),
+    /// How many people there are, before anybody applies: rounded, without a project, within seconds
+    #[command(after_help = project::COUNT_HELP)]
+    Count(project::CountArgs),
     /// Applications for data: hand in, follow, amend, withdraw
     Project(project::ProjectArgs),
     /// Results that leave the secure processing environment: hand in, review, take out, verify
@@ -415,6 +418,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Admin(Admin::Controllers { folder }) => executor.block_on(controllers(&folder)),
         Command::Admin(Admin::Expel { folder, controller }) => executor.block_on(expel(&folder, &controller)),
+        Command::Count(args) => return executor.block_on(project::run_count(args)),
         Command::Project(args) => return executor.block_on(project::run(args)),
         Command::Airlock(args) => return executor.block_on(project::run_airlock(args)),
         Command::Admin(Admin::Token(command)) => executor.block_on(token(command)),

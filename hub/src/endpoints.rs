@@ -102,6 +102,8 @@ pub const HTTP: &[Row] = &[
     ("POST /v1/tokens", &[TokenCreate]),
     ("DELETE /v1/tokens/{id}", &[TokenRevoke]),
     ("GET /v1/controllers", &[ControllersList]),
+    ("GET /v1/count", &[HubCount]),
+    ("POST /v1/count", &[HubCount]),
     ("POST /v1/airlock", &[AirlockSubmit]),
     ("POST /v1/airlock/answers", &[AirlockAnswer, HubQueryOpen]),
     ("GET /v1/airlock", &[AirlockStatus, AirlockRead, AirlockExamine]),

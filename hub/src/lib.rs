@@ -3,7 +3,7 @@
 //!
 //! The folders are the path of a query: [`receive`] -> [`identify`] -> [`plan`] -> [`permit`] -> [`dispatch`]
 //! -> (the spoke) -> [`gather`] -> [`release`]. Beside the path stand [`registry`] (what the spokes offer),
-//! [`gateway`] (links that spokes open), [`compute`] (memory, disk and slots), [`watch`] (traces, numbers, progress), [`admin`], and [`login`] and [`sql`] (the
+//! [`gateway`] (links that spokes open), [`compute`] (memory, disk and slots), [`watch`] (traces, numbers, progress), [`count`] (people, without a project), [`admin`], and [`login`] and [`sql`] (the
 //! terminal).
 //!
 //! INVARIANT: the hub holds no key of any pseudonym and never sees a person number.
@@ -17,6 +17,7 @@ pub mod audit;
 pub mod cli;
 pub mod compute;
 pub mod config;
+pub mod count;
 pub mod decide;
 pub mod dispatch;
 pub mod endpoints;

@@ -100,6 +100,23 @@ text_id! {
     ProjectId, "project id", |t| name_with(t, b"_-"),
     "1 to 63 characters, a to z first, then a to z, 0 to 9, '_' and '-'"
 }
+impl ProjectId {
+    /// The name under which controllers let people be counted without a project. No application can have it.
+    pub const QUICK_TEST: &str = "quick-test";
+
+    /// The standing group of the controllers that take part in quick tests.
+    #[must_use]
+    pub fn quick_test() -> Self {
+        Self(Self::QUICK_TEST.to_owned())
+    }
+
+    /// Whether it is that group, and no project.
+    #[must_use]
+    pub fn is_quick_test(&self) -> bool {
+        self.0 == Self::QUICK_TEST
+    }
+}
+
 text_id! {
     /// A published table.
     TableName, "table name", |t| name_with(t, b"_"),

@@ -14,6 +14,8 @@ pub mod ids;
 pub mod measured;
 #[cfg(feature = "plan")]
 pub mod plan;
+#[cfg(feature = "plan")]
+pub mod quick;
 pub mod refusal;
 pub mod schema;
 pub mod wire;

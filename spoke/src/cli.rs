@@ -11,6 +11,7 @@ mod join;
 mod keys;
 mod optout;
 mod permits;
+mod quick;
 mod serve;
 mod tables;
 
@@ -73,6 +74,9 @@ enum Command {
     Approve(Box<approve::Approve>),
     /// Say no to a part of an application
     Refuse(approve::Refuse),
+    /// Let people be counted without a project: a standing permit for quick tests
+    #[command(after_help = quick::AFTER)]
+    QuickTest(quick::QuickTest),
     /// End a permit, at once
     Revoke(approve::Revoke),
     /// List what was decided
@@ -177,6 +181,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Inbox(args) => args.run(),
         Command::Approve(args) => args.run(),
         Command::Refuse(args) => args.run(),
+        Command::QuickTest(args) => args.run(),
         Command::Revoke(args) => args.run(),
         Command::Permits(args) => args.run(),
         Command::OptOut(args) => args.run(),

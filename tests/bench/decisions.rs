@@ -28,6 +28,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
                 leads: false,
                 client_signature: false,
                 key_lists_to: &[],
+                quick: false,
             };
             let actor =
                 Actor::Person { user: &users[7].user, issuer: &issuer, proof: Proof::Issuer, roles: &[], bound: None };

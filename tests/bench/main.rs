@@ -9,6 +9,7 @@ mod ingest;
 mod link;
 mod peers;
 mod planning;
+mod quick;
 mod register;
 mod report;
 mod scan;
@@ -82,6 +83,8 @@ enum Part {
     Planning,
     /// Joins and counts over registers at four spokes
     Register,
+    /// People counted without a project
+    Quick,
     /// More spokes, and more researchers at once
     Growth,
     /// TPC-H beside DuckDB and PostgreSQL; only when asked for, since it installs them
@@ -125,6 +128,9 @@ fn run(options: &Options) -> Result<()> {
         }
         if wanted(Part::Register) {
             register::measure(options).await?;
+        }
+        if options.only == Some(Part::Quick) {
+            quick::measure(options).await?;
         }
         if wanted(Part::Growth) {
             growth::measure(options).await?;

@@ -147,6 +147,7 @@ fn permit() -> Result<Permit> {
         client_signature: false,
         threshold: None,
         blind: None,
+        quick: None,
         approver: "approver".to_owned(),
         reason: "within the law".to_owned(),
         decided_at: Utc::now(),

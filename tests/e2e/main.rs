@@ -15,6 +15,7 @@ mod grammar;
 mod malformed;
 mod oidc;
 mod provider;
+mod quick;
 mod readme;
 mod revocation;
 mod s3;

@@ -261,6 +261,7 @@ async fn malformed_fragments_are_refused_by_name() -> Result<()> {
     let mut client = FlightServiceClient::with_interceptor(channel, to_dst).max_encoding_message_size(256 << 20);
     let good = || wire::ScanRequest {
         blind: None,
+        quick: None,
         versions: Vec::new(),
         envelope: Some(wire::Envelope {
             version: 1,

@@ -9,6 +9,7 @@ mod applications;
 mod authorize;
 mod body;
 mod controllers;
+mod count;
 mod moves;
 mod page;
 mod permits;
@@ -20,6 +21,7 @@ mod tokens;
 mod views;
 mod workspaces;
 
+pub use count::Columns;
 pub use problem::Problem;
 pub use serve::serve;
 pub use submissions::{CommentView, ContentView, KeyView, SubmissionList, SubmissionView, SubmittedFile};
@@ -33,6 +35,7 @@ use crate::{
     apply::{Applications, Screening},
     assemble::{Clock, Nudge},
     config::{HubConfig, Projects, RoleConfig},
+    count::{Counter, Share},
     identify::{Identify, TokenStore},
     receive::Core,
 };
@@ -104,6 +107,7 @@ struct Inner {
     nudge: Nudge,
     projects: watch::Receiver<Arc<Projects>>,
     core: Arc<Core>,
+    counter: Counter,
     clock: Arc<dyn Clock>,
     authorizer: Authorizer,
     roles: Vec<(UserId, String, HubRole)>,
@@ -152,6 +156,7 @@ impl Api {
             }
         }
         let inner = Inner {
+            counter: Counter::new(Arc::clone(&core), Share::new(&tokens)),
             applications,
             airlock,
             tokens,
@@ -198,6 +203,7 @@ impl Api {
             .routes(routes!(tokens::list, tokens::create))
             .routes(routes!(tokens::revoke))
             .routes(routes!(controllers::list))
+            .routes(routes!(count::columns, count::count))
             .routes(routes!(airlock::begin, airlock::list))
             .routes(routes!(airlock::answer))
             .routes(routes!(airlock::show))

@@ -79,6 +79,10 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
     }
 
+    pub(super) fn too_many(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests", detail)
+    }
+
     pub(super) fn late() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", "the hub took too long. Try again shortly")
     }

@@ -343,6 +343,18 @@ impl Applications {
         Ok(given.collect())
     }
 
+    /// What controllers have signed for which nobody applied: each one's permits, and those of them that it took back.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn standing(
+        &self,
+        group: &ProjectId,
+    ) -> Result<Vec<(ControllerId, Vec<Permit>, BTreeSet<PermitId>)>, ApplyError> {
+        let of = super::statements::believed(&mut *self.pool.acquire().await?, group).await?;
+        Ok(of.into_iter().map(|(controller, of)| (controller, of.permits, of.revoked)).collect())
+    }
+
     /// How a project's workspace was when it was last computed.
     ///
     /// # Errors

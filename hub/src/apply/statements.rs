@@ -162,12 +162,14 @@ impl Applications {
         rows.iter().map(read).collect()
     }
 
-    /// Controllers that were ever asked something.
+    /// Controllers that were ever asked something, or may have signed something unasked.
     ///
     /// # Errors
     /// When they can't be read.
     pub async fn controllers(&self) -> Result<BTreeSet<ControllerId>, ApplyError> {
-        let rows = sqlx::query("SELECT DISTINCT controller FROM part").fetch_all(&self.pool).await?;
+        // Whose approvers are registered may have signed a standing permit, for which nobody applied.
+        let rows = sqlx::query("SELECT controller FROM part UNION SELECT controller FROM approver");
+        let rows = rows.fetch_all(&self.pool).await?;
         rows.iter().map(|row| Row::of(row, "part").parse("controller")).collect()
     }
 
@@ -218,6 +220,7 @@ impl Applications {
                 continue;
             }
             let said = match said {
+                Ok((said, signer)) if said.standing() => standing(&mut tx, &said).await?.map(|()| (said, signer)),
                 Ok((said, signer)) => match known(&mut tx, &said).await? {
                     Ok(application) => {
                         let record = read::record(&mut tx, &application).await?;
@@ -364,6 +367,26 @@ async fn known(
         Some(application) => Ok(application.parse().map_err(corrupt)?),
         None => Err(StatementProblem::Unknown(what)),
     })
+}
+
+/// Whether a statement about quick tests can be taken: a permit as it is, a revocation of one that is there.
+async fn standing(connection: &mut SqliteConnection, said: &Said) -> Result<Result<(), StatementProblem>, ApplyError> {
+    match said {
+        Said::Permit(_) => Ok(Ok(())),
+        Said::Refusal(_) => Ok(Err(StatementProblem::Unknown("a part"))),
+        Said::Revocation(revocation) => {
+            let there: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM statement WHERE permit = ? AND controller = ? AND project = ? AND kind = 'permit' \
+                 AND problem IS NULL",
+            )
+            .bind(revocation.permit.to_string())
+            .bind(revocation.controller.to_string())
+            .bind(revocation.project.to_string())
+            .fetch_one(connection)
+            .await?;
+            Ok(if there > 0 { Ok(()) } else { Err(StatementProblem::Unknown("a permit")) })
+        }
+    }
 }
 
 /// Keeps a statement that is believed, and moves what it decides. False when another with the same id is there.

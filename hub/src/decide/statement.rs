@@ -54,10 +54,17 @@ impl Said {
         }
     }
 
+    /// Whether it is about a standing permit, for which nobody applied.
+    #[must_use]
+    pub fn standing(&self) -> bool {
+        self.project().is_quick_test()
+    }
+
     /// About which part.
     #[must_use]
     pub fn part(&self) -> Option<PartId> {
         match self {
+            Self::Permit(permit) if permit.quick.is_some() => None,
             Self::Permit(permit) => Some(permit.part),
             Self::Refusal(refusal) => Some(refusal.part),
             Self::Revocation(_) => None,

@@ -46,6 +46,7 @@ pub async fn send(
         keys,
         versions: question.versions(),
         blind: question.blind().map(|total| wire::Blind { total: total.to_string() }),
+        quick: question.quick().cloned(),
         accepts: question
             .terms()
             .compresses

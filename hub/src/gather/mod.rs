@@ -79,7 +79,8 @@ pub fn rows(
     };
     let context = question.context();
     let leg = context.watch.leg(question.controller(), context.caller.zone);
-    let state = State::Ask { again: true };
+    // A quick test's leg is answered once.
+    let state = State::Ask { again: question.quick().is_none() };
     let gather = Gather { question, lists, links, schema: Arc::clone(&schema), counters, leg, state };
     let batches = futures::stream::try_unfold(gather, |mut gather| async move {
         let next = gather.next().await.map_err(|refusal| DataFusionError::External(Box::new(refusal)))?;

@@ -14,7 +14,7 @@ use crate::{
 use proto::{
     fragment,
     ids::{ControllerId, QueryId},
-    plan,
+    plan, quick,
     refusal::{Kind, Refusal},
     schema, wire,
 };
@@ -29,6 +29,7 @@ pub struct Permitted<T> {
     context: Arc<RequestContext>,
     held: bool,
     blind: Option<QueryId>,
+    quick: Option<Arc<wire::QuickLeg>>,
 }
 
 impl<T> Permitted<T> {
@@ -87,6 +88,12 @@ impl<T> Permitted<T> {
     #[must_use]
     pub fn blind(&self) -> Option<QueryId> {
         self.blind
+    }
+
+    /// The leg of a quick test that it is; none: it is none.
+    #[must_use]
+    pub fn quick(&self) -> Option<&wire::QuickLeg> {
+        self.quick.as_deref()
     }
 
     /// In which request.
@@ -158,7 +165,45 @@ pub fn fragment(
     }
     read.into_iter().try_for_each(|read| offered(read, offers, &offer.controller))?;
     let (offer, others) = (Arc::clone(offer), others.to_vec());
-    Ok(Permitted { value: fragment, offer, others, context: Arc::clone(context), held: false, blind: None })
+    Ok(Permitted {
+        value: fragment,
+        offer,
+        others,
+        context: Arc::clone(context),
+        held: false,
+        blind: None,
+        quick: None,
+    })
+}
+
+/// Permits a leg of a quick test over `offer`, in a request without a project.
+///
+/// # Errors
+/// When the caller may not count, the controller has no standing permit, or the leg reads anything but offered columns.
+pub fn counting(
+    context: &Arc<RequestContext>,
+    offer: &Arc<TableOffer>,
+    leg: wire::QuickLeg,
+) -> Result<Permitted<wire::Fragment>, Refusal> {
+    rules::count(&context.caller)?;
+    let controller = &offer.controller;
+    let standing = context.project.project.is_quick_test() && context.project.controllers.contains_key(controller);
+    if !standing || offer.terms.quick.is_none() {
+        return Err(Refusal::new(Kind::Denied, format!("'{controller}' does not let people be counted")));
+    }
+    let fragment = quick::fragment(&leg, controller)?;
+    let offers = std::slice::from_ref(offer);
+    fragment::reads(&fragment).into_iter().try_for_each(|read| offered(read, offers, controller))?;
+    let (offer, context) = (Arc::clone(offer), Arc::clone(context));
+    Ok(Permitted {
+        value: fragment,
+        offer,
+        others: Vec::new(),
+        context,
+        held: false,
+        blind: None,
+        quick: Some(Arc::new(leg)),
+    })
 }
 
 /// Everything else in a fragment speaks of the columns of what it reads.

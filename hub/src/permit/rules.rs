@@ -77,6 +77,11 @@ pub(crate) fn question(caller: &Caller, manner: Manner, of: &Project) -> Result<
     project(caller, action, of)
 }
 
+/// May the caller have people counted without a project?
+pub(crate) fn count(caller: &Caller) -> Result<(), Refusal> {
+    decide(caller, Action::HubCount, Resource::System)
+}
+
 /// May values of rows that were read under `terms` go to the spoke of `receiver`, in the caller's name?
 pub(super) fn key_list(caller: &Caller, terms: &Terms, receiver: &ControllerId) -> bool {
     let user = User { user: caller.user.clone(), issuer: caller.issuer.clone() };
@@ -90,6 +95,7 @@ pub(super) fn key_list(caller: &Caller, terms: &Terms, receiver: &ControllerId) 
         leads: false,
         client_signature: terms.client_signature,
         key_lists_to: named.map_or(&[], std::slice::from_ref),
+        quick: false,
     };
     let request = Request::new(actor(caller), Action::SpokeKeyList, Resource::Permit(facts));
     authorize::decide(&request.in_zone(caller.zone).to(receiver)).or_denied().is_ok()

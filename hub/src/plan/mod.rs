@@ -21,11 +21,12 @@ mod size;
 mod statement;
 mod step;
 mod table;
-mod trouble;
+pub(crate) mod trouble;
 
 pub use federate::KeySlot;
 pub use parameters::{Parameters, Prepared};
 pub use partial::{LEFT_OUT, PARTIAL};
+pub(crate) use run::started;
 pub use run::{Answer, Question, Runnable, Terms};
 pub use scan::SpokeScanExec;
 pub use statement::{Manner, Reading, number_placeholders, parse};

@@ -242,7 +242,7 @@ impl Runnable {
 }
 
 /// A plan's rows, made by the computing threads. Dropping them ends the work, in the middle of a join too.
-fn started(
+pub(crate) fn started(
     plan: Arc<dyn ExecutionPlan>,
     state: &SessionState,
 ) -> Result<BoxStream<'static, ahead::Item>, DataFusionError> {

@@ -106,7 +106,7 @@ pub(super) fn planning(error: &DataFusionError, query: &QueryId) -> Refusal {
 }
 
 /// Why a statement failed while it ran.
-pub(super) fn running(error: &DataFusionError, query: &QueryId) -> Refusal {
+pub(crate) fn running(error: &DataFusionError, query: &QueryId) -> Refusal {
     if let Some(refusal) = inside(error) {
         return refusal;
     }

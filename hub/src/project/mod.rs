@@ -4,6 +4,7 @@
 
 mod airlock;
 mod client;
+mod count;
 mod print;
 
 use crate::api::{
@@ -12,6 +13,7 @@ use crate::api::{
 pub use airlock::{AirlockArgs, run as run_airlock};
 use clap::{Args, Subcommand};
 use client::{Client, Failure};
+pub use count::{CountArgs, HELP as COUNT_HELP, run as run_count};
 use policies::application::Form;
 use proto::ids::{ApplicationId, ProjectId};
 use std::{path::PathBuf, process::ExitCode};

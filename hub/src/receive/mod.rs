@@ -6,6 +6,7 @@
 mod actions;
 mod anew;
 mod answer;
+mod counting;
 mod facts;
 mod front;
 mod metadata;
@@ -25,6 +26,7 @@ pub(crate) fn action_names() -> std::collections::BTreeSet<String> {
     actions::ACTIONS.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
+pub(crate) use counting::Counting;
 pub use front::Front;
 pub(crate) use service::ALLOW_PARTIAL;
 pub use service::Service;

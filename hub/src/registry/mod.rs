@@ -15,7 +15,7 @@ mod statistics;
 pub use custodian::{Custodian, CustodianError};
 pub use links::{Link, Links};
 pub use national::Nationals;
-pub use offer::{BlindSet, Catalogue, Offer, TableOffer, Terms};
+pub use offer::{BlindSet, Catalogue, Offer, QuickSet, TableOffer, Terms};
 pub(crate) use quoted::quoted;
 pub use statistics::{ColumnFacts, TableStatistics};
 

@@ -9,7 +9,10 @@ use proto::{
     refusal::Refusal,
     schema, wire,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Columns that one table may have.
 const MAX_COLUMNS: usize = 4096;
@@ -39,6 +42,17 @@ pub struct Terms {
     pub compresses: Vec<wire::Compression>,
     /// nothing leaves but shares of totals over this set
     pub blind: Option<BlindSet>,
+    /// people are counted here without a project, and nothing else is answered
+    pub quick: Option<QuickSet>,
+}
+
+/// What a controller's standing permit for quick tests counts by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuickSet {
+    /// table and column
+    pub by: BTreeSet<(String, String)>,
+    /// smallest number of people shown; 0: the platform's
+    pub threshold: u32,
 }
 
 /// Over whom a project's blind totals are, as a controller's permit has it.
@@ -180,8 +194,17 @@ fn terms(reply: &wire::CatalogueReply) -> Result<Terms, &'static str> {
         key_id: reply.key_id.clone(),
         client_signature: reply.client_signature,
         blind: reply.blind.as_ref().map(blind).transpose()?,
+        quick: reply.quick.as_ref().map(|set| quick(set, &reply.controller)).transpose()?,
         compresses: reply.compresses().filter(|way| *way != wire::Compression::Unspecified).take(MAX_WAYS).collect(),
     })
+}
+
+fn quick(set: &wire::QuickSet, controller: &str) -> Result<QuickSet, &'static str> {
+    if set.by.len() > MAX_COLUMNS || set.by.iter().any(|column| column.controller != controller) {
+        return Err("what its people may be counted by can't be read");
+    }
+    let by = set.by.iter().map(|column| (column.table.clone(), column.column.clone()));
+    Ok(QuickSet { by: by.collect(), threshold: set.threshold })
 }
 
 fn blind(set: &wire::BlindSet) -> Result<BlindSet, &'static str> {

@@ -101,6 +101,9 @@ impl Form {
     pub fn check(&self) -> Result<Application, Problems> {
         let mut found = Found::default();
         let project = found.id("project", &self.project);
+        if project.as_ref().is_some_and(proto::ids::ProjectId::is_quick_test) {
+            found.add("project", "is the name under which people are counted without a project; choose another");
+        }
         let title = found.text("title", &self.title, "is missing; name the project for people");
         let group = self.group(&mut found);
         let users = self.users(&mut found);

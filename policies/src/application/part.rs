@@ -224,6 +224,7 @@ impl Part {
             client_signature: self.client_signature,
             threshold: decision.threshold,
             blind: self.blind.clone(),
+            quick: None,
             approver: decision.approver,
             reason: decision.reason,
             decided_at: decision.at,

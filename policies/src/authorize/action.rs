@@ -51,6 +51,7 @@ actions! {
     HubExplain => "hub.explain", Hub, "see how a statement would run";
     HubQueryOpen => "hub.query.open", Hub, "ask for released statistics";
     HubQueryEnclave => "hub.query.enclave", Hub, "see pseudonymised rows in the secure processing environment";
+    HubCount => "hub.count", Hub, "have people counted without a project (quick test)";
     HubQueryCancel => "hub.query.cancel", Hub, "cancel a running query";
 
     ApplicationSubmit => "application.submit", Hub, "hand in an application";
@@ -93,6 +94,7 @@ actions! {
     SpokeScanOpen => "spoke.scan.open", Spoke, "have rows counted into released statistics";
     SpokeScanEnclave => "spoke.scan.enclave", Spoke, "have rows shown in the secure processing environment";
     SpokeScanBlind => "spoke.scan.blind", Spoke, "have a share of a blind total made";
+    SpokeScanQuick => "spoke.scan.quick", Spoke, "have people counted without a project (quick test)";
     SpokeKeyList => "spoke.keylist", Spoke, "have a cohort's key list sent to another controller";
     SpokePart => "spoke.part", Spoke, "deliver a part of an application";
     SpokeDecisions => "spoke.decisions", Spoke, "be given the approver's signed decisions";

@@ -235,6 +235,7 @@ impl Kinds {
                 set("leads", RestrictedExpression::new_bool(permit.leads));
                 set("client_signature", RestrictedExpression::new_bool(permit.client_signature));
                 set("key_lists_to", self.controllers(permit.key_lists_to)?);
+                set("quick", RestrictedExpression::new_bool(permit.quick));
                 self.uid("Permit", "this")?
             }
         };
@@ -268,7 +269,7 @@ impl Action {
     fn is_by_people(self) -> bool {
         match self.party() {
             super::Party::Hub => !self.name().starts_with("link.") && self != Self::ApplicationDecide,
-            super::Party::Spoke => self == Self::SpokeCatalogue,
+            super::Party::Spoke => matches!(self, Self::SpokeCatalogue | Self::SpokeScanQuick),
         }
     }
 }

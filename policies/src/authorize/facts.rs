@@ -316,6 +316,8 @@ pub struct PermitFacts<'a> {
     pub client_signature: bool,
     /// who may learn key lists
     pub key_lists_to: &'a [ControllerId],
+    /// a standing permit to count people without a project
+    pub quick: bool,
 }
 
 impl<'a> PermitFacts<'a> {
@@ -329,6 +331,7 @@ impl<'a> PermitFacts<'a> {
             leads: permit.lead == permit.controller || permit.deputy.as_ref() == Some(&permit.controller),
             client_signature: permit.client_signature,
             key_lists_to: &permit.key_lists_to,
+            quick: permit.quick.is_some(),
         }
     }
 
@@ -342,6 +345,7 @@ impl<'a> PermitFacts<'a> {
             leads: false,
             client_signature: false,
             key_lists_to: &[],
+            quick: false,
         }
     }
 }

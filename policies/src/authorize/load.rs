@@ -8,8 +8,9 @@ use cedar_policy::{ParseErrors, PolicyId, PolicySet, Schema, ValidationMode, Val
 pub const SCHEMA: &str = include_str!("../../cedar/schema.cedarschema");
 
 /// The policies' texts, by file.
-pub const POLICIES: [(&str, &str); 6] = [
+pub const POLICIES: [(&str, &str); 7] = [
     ("questions.cedar", include_str!("../../cedar/questions.cedar")),
+    ("quick.cedar", include_str!("../../cedar/quick.cedar")),
     ("applications.cedar", include_str!("../../cedar/applications.cedar")),
     ("airlock.cedar", include_str!("../../cedar/airlock.cedar")),
     ("operation.cedar", include_str!("../../cedar/operation.cedar")),

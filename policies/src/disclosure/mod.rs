@@ -54,16 +54,18 @@ pub fn count(cell: Cell, threshold: Threshold) -> Outcome<u64> {
     }
 }
 
-/// A count for a quick test: its own threshold, and rounded.
+/// A count for a quick test: its own threshold, which a permit can raise, and rounded up or down as `lot` falls, which has to be
+/// the same whenever the same is asked.
+///
+/// Unlike elsewhere nobody is a small group, too: whoever asks for one person after the other would otherwise learn who is
+/// there from the difference between nobody and few.
 #[must_use]
-pub fn quick_test(people: u64) -> Outcome<u64> {
-    if let Some(rule) = Threshold::QUICK_TEST.check(people) {
-        return Outcome::suppressed(rule);
+pub fn quick_test(people: u64, permit: u64, lot: u64) -> Outcome<u64> {
+    let least = Threshold::QUICK_TEST.raised_to(permit).least();
+    if people < least {
+        return Outcome::suppressed(Rule::Few(least));
     }
-    match threshold::rounded(people, threshold::QUICK_TEST_STEP) {
-        0 => Outcome::released(0),
-        shown => Outcome::perturbed(shown),
-    }
+    Outcome::perturbed(threshold::rounded(people, threshold::QUICK_TEST_STEP, lot))
 }
 
 /// A sum or mean over `people`, who make it up as `contributions` say: shown as it is or hidden.
@@ -102,10 +104,13 @@ mod tests {
 
     #[test]
     fn a_quick_test_has_ten_people_at_least_and_is_rounded() {
-        assert_eq!(quick_test(0), Outcome::released(0));
-        assert_eq!(quick_test(9), Outcome::suppressed(Rule::Few(10)));
-        assert_eq!(quick_test(10).value, Some(10));
-        assert_eq!(quick_test(126).value, Some(130));
+        for lot in 0..10 {
+            assert_eq!(quick_test(9, 0, lot), Outcome::suppressed(Rule::Few(10)));
+            assert_eq!(quick_test(0, 0, lot), quick_test(9, 0, lot), "nobody can't be told from few");
+            assert_eq!(quick_test(10, 0, lot).value, Some(10));
+            assert_eq!(quick_test(24, 25, lot), Outcome::suppressed(Rule::Few(25)));
+        }
+        assert_eq!((quick_test(126, 5, 3).value, quick_test(126, 5, 4).value), (Some(120), Some(130)));
     }
 
     #[test]

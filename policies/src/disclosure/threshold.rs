@@ -1,7 +1,7 @@
 //! The least people that a number may be about.
 //!
 //! Source of the default: Statistics Denmark and Sundhedsdatastyrelsen show no cell of fewer than 5 people. Ten is what HDR
-//! UK's cohort discovery and ACRO use; with it comes rounding to the nearest ten, since a quick test is asked without a
+//! UK's cohort discovery and ACRO use; with it comes rounding to tens, since a quick test is asked without a
 //! project, so that nobody looks at what is asked one after the other.
 
 use super::status::Rule;
@@ -9,7 +9,7 @@ use super::status::Rule;
 /// The fewest distinct people that a released number may be about.
 pub const THRESHOLD: i64 = 5;
 
-/// Counts of a quick test are shown to the nearest ten.
+/// Counts of a quick test are shown in multiples of ten.
 pub const QUICK_TEST_STEP: u64 = 10;
 
 /// The least people that a number may be about, in one project.
@@ -53,15 +53,17 @@ impl Default for Threshold {
     }
 }
 
-/// The nearest multiple of `step`, halves up; `step` 0 changes nothing.
+/// A neighbouring multiple of `step`: the lower or the upper one, as `lot` falls (of which only the rest modulo `step` counts). Over
+/// all lots the mean is `people`; a multiple stays as it is. `step` 0 changes nothing.
 ///
-/// Rounding is for the quick test, in place of noise. From a number of 10 on, with steps of 10, it never gives zero.
+/// Rounding is for the quick test, in place of noise. Always to the nearest one would tell a single person: whoever can add
+/// people one by one finds where the number jumps, with that person and without, in a dozen requests.
 #[must_use]
-pub const fn rounded(people: u64, step: u64) -> u64 {
-    match people.checked_rem(step) {
-        None => people,
-        Some(over) if over >= step - over => people.saturating_add(step - over),
-        Some(over) => people - over,
+pub const fn rounded(people: u64, step: u64, lot: u64) -> u64 {
+    match (people.checked_rem(step), lot.checked_rem(step)) {
+        (Some(over), Some(lot)) if over + lot >= step => people.saturating_add(step - over),
+        (Some(over), _) => people - over,
+        (None, _) => people,
     }
 }
 
@@ -85,10 +87,16 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_test_rounds_to_the_nearest_ten() {
-        let shown: Vec<u64> = [0, 10, 14, 15, 24, 25, 1_234].into_iter().map(|n| rounded(n, QUICK_TEST_STEP)).collect();
-        assert_eq!(shown, [0, 10, 10, 20, 20, 30, 1_230]);
-        assert_eq!(rounded(7, 0), 7);
-        assert_eq!(rounded(u64::MAX, 10), u64::MAX, "stays in range");
+    fn a_quick_test_rounds_to_one_of_two_neighbouring_tens_and_is_right_on_average() {
+        for people in 10..200 {
+            let shown: Vec<u64> = (0..10).map(|lot| rounded(people, QUICK_TEST_STEP, lot)).collect();
+            assert!(
+                shown.iter().all(|shown| shown % 10 == 0 && shown.abs_diff(people) < 10 && *shown >= 10),
+                "{people}"
+            );
+            assert_eq!(shown.iter().sum::<u64>(), people * 10);
+        }
+        assert_eq!(rounded(1_230, 10, 9), 1_230, "a multiple stays");
+        assert_eq!((rounded(7, 0, 3), rounded(u64::MAX, 10, 9)), (7, u64::MAX), "stays in range");
     }
 }

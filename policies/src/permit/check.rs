@@ -32,8 +32,16 @@ impl Permit {
         if (self.valid_to - self.valid_from).num_days() > LONGEST {
             return wrong("valid_to", "a permit lasts ten years at most (EHDS Article 68(12))".to_owned());
         }
-        if self.users.is_empty() {
-            return wrong("users", "names nobody".to_owned());
+        match &self.quick {
+            Some(quick) => quick.check(self)?,
+            None if self.project.is_quick_test() => {
+                return wrong(
+                    "project",
+                    "'quick-test' is the name of no project: people are counted under it".to_owned(),
+                );
+            }
+            None if self.users.is_empty() => return wrong("users", "names nobody".to_owned()),
+            None => {}
         }
         if self.users.iter().collect::<BTreeSet<_>>().len() != self.users.len() {
             return wrong("users", "somebody stands twice".to_owned());

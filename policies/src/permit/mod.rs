@@ -7,10 +7,12 @@
 
 mod blind;
 mod check;
+mod quick;
 mod revocation;
 
 pub use blind::Blind;
 pub use check::PermitProblem;
+pub use quick::{CountedTable, Quick, QuickDecision, QuickForm};
 pub use revocation::{Refusal, Revocation};
 
 use crate::{grant::TableGrant, purpose::Purpose, zone::Zone};
@@ -146,6 +148,9 @@ pub struct Permit {
     /// nothing leaves but this controller's share of totals over these members
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<Blind>,
+    /// a standing permit to count people without a project, and what by
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quick: Option<Quick>,
     /// who decided, for people
     pub approver: String,
     /// why

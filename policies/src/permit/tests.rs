@@ -36,6 +36,7 @@ pub(crate) fn permit() -> Permit {
         client_signature: false,
         threshold: None,
         blind: None,
+        quick: None,
         approver: "Bente".to_owned(),
         reason: "within the law".to_owned(),
         decided_at: "2025-12-01T12:00:00Z".parse().unwrap(),
@@ -145,4 +146,62 @@ fn a_revocation_is_not_a_refusal_and_counts_only_when_signed() {
     assert_eq!(Revocation::verify(&compact, [&key.public()]).unwrap(), revocation);
     assert!(Refusal::verify(&compact, [&key.public()]).is_err());
     assert!(Revocation::verify(&compact, [&SigningKey::generate().unwrap().public()]).is_err());
+}
+
+/// A permit of `dst` for quick tests, with `sds` as lead.
+pub(crate) fn quick_test() -> Permit {
+    let form = r#"
+        lead = "sds"
+        valid_from = "2026-01-01"
+        valid_to = "2026-12-31"
+
+        [[member]]
+        controller = "dst"
+        sealing = "seal-dst"
+        signing = "sign-dst"
+        [[member]]
+        controller = "sds"
+        sealing = "seal-sds"
+        signing = "sign-sds"
+
+        [[table]]
+        name = "bef"
+        columns = ["pnr", "koen", "kom"]
+        by = ["koen"]
+    "#;
+    let decision = QuickDecision {
+        approver: "Bente".to_owned(),
+        reason: "within the law".to_owned(),
+        at: "2025-12-01T12:00:00Z".parse().unwrap(),
+        opt_out_version: 0,
+        replaces: None,
+    };
+    QuickForm::from_toml(form).unwrap().permit(&"dst".parse().unwrap(), decision)
+}
+
+#[test]
+fn a_permit_for_quick_tests_names_nobody_and_lets_nothing_else_out() {
+    let good = quick_test();
+    good.check().unwrap();
+    let quick = good.quick.clone().unwrap();
+    assert!(quick.counts_by(&"bef".parse().unwrap(), "koen"));
+    assert!(!quick.counts_by(&"bef".parse().unwrap(), "kom") && !quick.counts_by(&"lmdb".parse().unwrap(), "koen"));
+    type Change = fn(&mut Permit);
+    let changes: [(&str, Change); 7] = [
+        ("project", |p| p.project = "diabetes".parse().unwrap()),
+        ("project", |p| p.quick = None),
+        ("output", |p| p.output = Output::EnclaveRows),
+        ("users", |p| p.users = permit().users),
+        ("key_lists_to", |p| p.key_lists_to = vec!["sds".parse().unwrap()]),
+        ("client_signature", |p| p.client_signature = true),
+        ("quick.dimensions.bef", |p| p.tables[0].columns.retain(|column| column != "koen")),
+    ];
+    for (field, change) in changes {
+        let mut changed = good.clone();
+        change(&mut changed);
+        assert_eq!(changed.check().unwrap_err().field, field);
+    }
+    let key = SigningKey::generate().unwrap();
+    let signed = SignedPermit::sign(good.clone(), &key).unwrap();
+    assert_eq!(SignedPermit::verify(signed.compact(), [&key.public()]).unwrap().permit(), &good);
 }

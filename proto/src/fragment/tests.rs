@@ -48,6 +48,7 @@ fn where_(predicate: Expr) -> Fragment {
 fn request(f: Fragment) -> wire::ScanRequest {
     wire::ScanRequest {
         blind: None,
+        quick: None,
         versions: Vec::new(),
         envelope: Some(wire::Envelope {
             version: 1,

@@ -138,6 +138,7 @@ pub(crate) fn travel(fragment: wire::Fragment) -> Result<wire::Fragment, Fragmen
     };
     let request = wire::ScanRequest {
         blind: None,
+        quick: None,
         versions: Vec::new(),
         envelope: Some(envelope),
         fragment: Some(fragment),

@@ -4,6 +4,7 @@ use super::{
     Admission,
     count::no_state,
     keys::ProjectKeys,
+    quick,
     view::{LeftOut, PermittedTable},
 };
 use crate::{
@@ -50,12 +51,16 @@ impl Admission {
             .build();
         let left_out = self.left_out(permit).await?;
         let views = self.views(permit, keys, &left_out, &state, question).await?;
+        if let Some(leg) = &question.quick {
+            quick::roles(leg, question, views.0.get(&leg.table).map(|view| view.columns()))?;
+        }
         check_fingerprint(&views, question)?;
         check_versions(&views, question)?;
         let (fragment, limits) = (&question.fragment, &self.fragment_limits);
         let plan = proto::plan::decode_with(fragment, &question.keys, &views, &state, limits).map_err(Refusal::from)?;
         let hides = views.0.values().any(|view| view.hides_rows());
-        let key = self.results().filter(|_| permit.blind.is_none());
+        // Nothing is asked twice under the key of a quick test's request.
+        let key = self.results().filter(|_| permit.blind.is_none() && permit.quick.is_none());
         let key = key.map(|_| views.key(permit, keys, &left_out, question));
         let snapshots = views.0.values().map(|view| (view.snapshot().table.clone(), view.snapshot().version)).collect();
         Ok(Bound { plan, state, hides, key, snapshots })

@@ -9,10 +9,12 @@ use super::{
 };
 use crate::{audit::Event, pseudonym::OrderKey, receive::Envelope, reply};
 use arrow::datatypes::Field;
+use policies::permit::{Permit, Quick};
 use proto::{
+    ids::TableName,
     refusal::Refusal,
     schema,
-    wire::{BlindSet, CatalogueReply, ColumnEntry, ColumnRole, TableEntry, Text},
+    wire::{BlindSet, CatalogueReply, ColumnEntry, ColumnRole, QuickColumn, QuickSet, TableEntry, Text},
 };
 
 impl Admission {
@@ -34,8 +36,8 @@ impl Admission {
             // A table that is permitted but not published yet is no error: it appears when it is there.
             if let Some(view) = self.view(&permit, granted, &keys, &left_out, &self.template).await? {
                 let mut told = entry(&view, self.keys.rounding());
-                // Of a member of blind totals not even rounded numbers are told.
-                if permit.blind.is_some() {
+                // Of a member of blind totals not even rounded numbers are told; nor to everybody who is signed in.
+                if permit.blind.is_some() || permit.quick.is_some() {
                     untold(&mut told);
                 }
                 tables.push(told);
@@ -68,6 +70,7 @@ impl Admission {
                 members: blind.members.iter().map(ToString::to_string).collect(),
                 custodian: blind.custodian.to_string(),
             }),
+            quick: permit.quick.as_ref().map(|quick| counted(&permit, quick)),
         })
     }
 }
@@ -94,6 +97,19 @@ fn entry(view: &PermittedTable, rounding: &OrderKey) -> TableEntry {
         schema_fingerprint: schema::fingerprint(columns).to_vec(),
         event_date: event_date.unwrap_or_default().to_owned(),
         persons: told.persons,
+    }
+}
+
+fn counted(permit: &Permit, quick: &Quick) -> QuickSet {
+    let column = |table: &TableName, column: &String| QuickColumn {
+        controller: permit.controller.to_string(),
+        table: table.to_string(),
+        column: column.clone(),
+    };
+    let of = |(table, columns)| std::iter::zip(std::iter::repeat(table), columns);
+    QuickSet {
+        by: quick.dimensions.iter().flat_map(of).map(|(table, name)| column(table, name)).collect(),
+        threshold: permit.threshold.unwrap_or_default(),
     }
 }
 

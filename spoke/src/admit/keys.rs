@@ -4,7 +4,7 @@
 
 use crate::{
     config::SpokeConfig,
-    pseudonym::{OrderKey, ProjectKey, Recoder, Role, StoreKey},
+    pseudonym::{GroupSecret, OrderKey, ProjectKey, Recoder, Role, StoreKey},
 };
 use proto::{
     ids::ProjectId,
@@ -42,6 +42,8 @@ pub(crate) struct ProjectKeys {
     pub(crate) epoch: u32,
     /// public id of the key
     pub(crate) kid: String,
+    /// what the keys of quick tests are made of; of no project
+    pub(super) group: Option<GroupSecret>,
 }
 
 /// All keys. A project's file is looked at for every question, so that a removed key counts at once.
@@ -65,6 +67,11 @@ impl KeyBook {
             folder: config.projects_dir(),
             known: Mutex::default(),
         })
+    }
+
+    /// The store key.
+    pub(super) fn store(&self) -> &StoreKey {
+        &self.store
     }
 
     /// Public id of the store key.
@@ -107,11 +114,14 @@ impl KeyBook {
         {
             return Ok(Arc::clone(keys));
         }
+        let shared = project.is_quick_test();
         let (passphrase, store, file) = (Arc::clone(&self.passphrase), Arc::clone(&self.store), path.clone());
         // Opening a sealed file takes a good part of a second on purpose.
         let opened = tokio::task::spawn_blocking(move || {
             let key = ProjectKey::load(&file, &passphrase).map_err(|error| error.to_string())?;
+            let group = shared.then(|| GroupSecret::load(&file, &passphrase)).transpose();
             Ok::<_, String>(ProjectKeys {
+                group: group.map_err(|error| error.to_string())?,
                 order: Arc::new(key.order()),
                 person: Arc::new(Recoder::new(&store, &key, Role::Person)),
                 key: Arc::new(Recoder::new(&store, &key, Role::Key)),

@@ -16,6 +16,7 @@ mod count;
 mod filters;
 mod keys;
 mod permits;
+mod quick;
 mod row_filter;
 mod slots;
 mod told;
@@ -264,6 +265,7 @@ impl Admission {
         let entry = self.scannable(&under, &question)?;
         let keys = self.keys.project(&question.envelope.project).await?;
         epoch(&question.envelope, &keys)?;
+        let keys = self.fresh(&under, &question, keys).await?;
         self.counted(&under.permit).await?;
         let mut context = self.context(&question.envelope, deadline, &under, entry);
         tracing::info!(

@@ -6,6 +6,7 @@ use super::{
     Admission, blind,
     count::{no_state, used_up},
     permits::Live,
+    quick,
     user::{self, Asker},
 };
 use crate::{
@@ -97,7 +98,10 @@ impl Admission {
 
     /// Whether rows may be read for what is asked; the audit log's entry for it.
     pub(super) fn scannable(&self, under: &Under, question: &Question) -> Result<Scan, Refusal> {
-        let action = blind::action(under, question)?;
+        let action = match quick::action(under, question)? {
+            Some(counting) => counting,
+            None => blind::action(under, question)?,
+        };
         let entry = self.signed(under, question)?;
         // A signature that was demanded has been verified above, or there is no entry.
         let request = under.request(action).signed(under.permit.client_signature);

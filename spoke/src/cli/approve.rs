@@ -161,7 +161,7 @@ fn find(config: &SpokeConfig, text: &str) -> Result<Part, Failure> {
 }
 
 /// Under which name the key is trusted here.
-fn approver(config: &SpokeConfig, key: &SigningKey) -> Result<String, Failure> {
+pub(super) fn approver(config: &SpokeConfig, key: &SigningKey) -> Result<String, Failure> {
     let approvers = Approvers::load(&config.approvers_dir()).map_err(Failure::running)?;
     approvers.name_of(&key.public()).map(str::to_owned).ok_or_else(|| {
         Failure::usage(format!(

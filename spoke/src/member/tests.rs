@@ -114,6 +114,7 @@ impl Party {
             client_signature: false,
             threshold: None,
             blind: None,
+            quick: None,
             approver: "Bente".to_owned(),
             reason: "within the law".to_owned(),
             decided_at: Utc::now(),

@@ -264,6 +264,39 @@ impl ProjectKey {
     }
 }
 
+/// What the members of the quick test's group share: of it each request's own key is made.
+///
+/// INVARIANT: no column is ever recoded by it as it is.
+#[derive(Clone, ZeroizeOnDrop)]
+pub struct GroupSecret(Secret);
+
+impl std::fmt::Debug for GroupSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GroupSecret(..)")
+    }
+}
+
+impl GroupSecret {
+    const SALT: &str = "eger/quick-test/v1";
+
+    /// The group's secret from `projects/quick-test.key`.
+    ///
+    /// # Errors
+    /// As [`ProjectKey::load`].
+    pub fn load(path: &Path, pass: &Passphrase) -> Result<Self, KeyError> {
+        Ok(Self(super::project_key::Held::load(path, pass)?.secret.clone()))
+    }
+
+    /// The key of one request: HKDF-SHA256 of the secret, of the request's nonce and of the digest of all that it asks. Who
+    /// asks anything else, or again, gets other pseudonyms.
+    #[must_use]
+    pub fn request(&self, nonce: &[u8], digest: &[u8; 32], epoch: u32) -> ProjectKey {
+        let salt = format!("{}/{}", Self::SALT, hex::encode(nonce));
+        let secret = Secret(*self.0.derive(&salt, &hex::encode(digest)));
+        ProjectKey::new(&secret, ProjectId::quick_test(), epoch)
+    }
+}
+
 /// Opens the encrypted cache of person numbers. Only `ingest` may read its file.
 #[derive(ZeroizeOnDrop)]
 pub struct CacheKey(pub(super) Secret);

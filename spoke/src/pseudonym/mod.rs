@@ -22,7 +22,7 @@ mod recode;
 pub use blind::{LinkPublicKey, LinkPublicKeyError};
 pub use cache::CacheError;
 pub use custodian::{Retry, WitnessTrouble, witness};
-pub use keys::{CacheKey, KeyError, ProjectKey, StoreKey};
+pub use keys::{CacheKey, GroupSecret, KeyError, ProjectKey, StoreKey};
 pub use linker::{KeyHasher, LinkError, Linker, LinkerOptions};
 pub use order::OrderKey;
 pub use recode::{RecodeError, Recoder, Role, WIDTH};

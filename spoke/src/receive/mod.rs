@@ -14,7 +14,7 @@ use proto::{
     ids::QueryId,
     plan::keys::Keys,
     refusal::{Kind, Refusal},
-    wire::{Compression, Fragment},
+    wire::{Compression, Fragment, QuickLeg},
 };
 use std::sync::Arc;
 
@@ -35,6 +35,8 @@ pub struct Question {
     pub accepts: Vec<Compression>,
     /// the blind total that a share is asked for; `None`: a plain answer
     pub blind: Option<QueryId>,
+    /// the leg of a quick test that it is; `None`: it is none
+    pub quick: Option<QuickLeg>,
 }
 
 impl Question {
@@ -57,7 +59,7 @@ impl Question {
         let fragment = request.fragment.ok_or_else(incomplete)?;
         let blind = request.blind.map(|blind| blind.total.parse()).transpose();
         let blind = blind.map_err(|_| Refusal::new(Kind::Invalid, "the request's field `blind.total` is not valid"))?;
-        Ok(Self { envelope, fragment, fingerprint, keys, versions, accepts, blind })
+        Ok(Self { envelope, fragment, fingerprint, keys, versions, accepts, blind, quick: request.quick })
     }
 
     /// Names of the tables that are read.

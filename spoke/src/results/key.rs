@@ -36,8 +36,9 @@ impl Facts {
     /// it; caps are kept while an answer flows.
     pub(crate) fn question(&mut self, question: &Question) {
         // A share of a blind total is never kept: it has a seed of its own.
+        // Nor is a leg of a quick test: it has a key of its own.
         // How it is packed is decided anew for each answer, and versions are checked before: the live ones are added from this side.
-        let Question { envelope, fragment, fingerprint, keys, versions: _, accepts: _, blind: _ } = question;
+        let Question { envelope, fragment, fingerprint, keys, versions: _, accepts: _, blind: _, quick: _ } = question;
         let Envelope {
             query_id: _,
             project,

@@ -14,6 +14,7 @@ mod limits;
 mod link;
 mod measured;
 mod order;
+mod quick;
 mod results;
 mod rules;
 mod small;

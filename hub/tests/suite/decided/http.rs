@@ -29,6 +29,7 @@ fn body(name: &str, about: &About) -> Option<Value> {
         "POST /v1/airlock" => Some(json!(crate::airlock::simple().0)),
         "POST /v1/airlock/answers" => Some(json!(crate::airlock::counts())),
         "POST /v1/airlock/{id}/review" => Some(json!({ "files": [{ "file": "a.csv", "verdict": "APPROVED" }] })),
+        "POST /v1/count" => Some(json!({ "by": ["sds.lmdb.atc"] })),
         "POST /v1/tokens" => Some(json!({ "days": 30 })),
         _ => None,
     }

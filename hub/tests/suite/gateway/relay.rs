@@ -26,6 +26,7 @@ fn ticket(controller: Option<&str>) -> Request<Ticket> {
     let rows = plan::read(&"lab_forsker".parse().unwrap(), &["pnr".to_owned(), "value".to_owned()]);
     let scan = wire::ScanRequest {
         blind: None,
+        quick: None,
         versions: Vec::new(),
         envelope: Some(envelope),
         fragment: Some(plan::fragment(rows)),

@@ -13,6 +13,7 @@
 mod child;
 mod error;
 mod project;
+mod quick;
 mod settings;
 mod setup;
 

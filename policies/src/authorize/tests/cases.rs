@@ -103,7 +103,14 @@ impl World {
             leads: true,
             client_signature: false,
             key_lists_to: std::slice::from_ref(&self.sds),
+            quick: false,
         }
+    }
+
+    /// A standing permit for quick tests; `users`: what its form doesn't allow.
+    fn quick<'a>(&'a self, state: PermitState, users: &'a [User]) -> PermitFacts<'a> {
+        let quick = true;
+        PermitFacts { users, key_lists_to: &[], quick, ..self.permit(state, Output::HubAggregates) }
     }
 
     /// The situations that make sense for an action, by the name in the matrix.
@@ -127,7 +134,9 @@ impl World {
                 .collect::<Vec<_>>()
         };
         match action {
-            A::HubSession | A::HubProjectsList | A::PublishedRead | A::ApplicationSubmit => in_zones(Resource::System),
+            A::HubCount | A::HubSession | A::HubProjectsList | A::PublishedRead | A::ApplicationSubmit => {
+                in_zones(Resource::System)
+            }
             A::HubCatalogue | A::HubExplain | A::HubQueryOpen | A::HubQueryEnclave => self.projects(),
             A::AirlockSubmit | A::AirlockAnswer => self.projects(),
             A::AirlockStatus
@@ -185,7 +194,18 @@ impl World {
                 all.push(("live, neither lead nor deputy".to_owned(), Resource::Permit(facts), machine));
                 all
             }
-            A::SpokeCatalogue => self.outputs(&[("open zone", zone(Zone::Open)), ("enclave", zone(Zone::Enclave))]),
+            A::SpokeCatalogue | A::SpokeScanQuick => {
+                let places = [("open zone", zone(Zone::Open)), ("enclave", zone(Zone::Enclave))];
+                let mut all = self.outputs(&places);
+                for (place, circumstances) in places {
+                    for &state in PermitState::ALL.iter().filter(|state| **state != PermitState::None) {
+                        let facts = self.quick(state, &[]);
+                        let name = format!("{place}: {}, for quick tests", state.name());
+                        all.push((name, Resource::Permit(facts), circumstances));
+                    }
+                }
+                all
+            }
             A::SpokeScanOpen | A::SpokeScanEnclave | A::SpokeScanBlind => {
                 let signed = Circumstances { signed: true, ..machine };
                 let mut all = self.outputs(&[("", machine)]);
@@ -195,6 +215,12 @@ impl World {
                     let name = format!("live, enclave_rows, demands a signature: {name}");
                     all.push((name, Resource::Permit(facts), circumstances));
                 }
+                let facts = self.quick(PermitState::Live, &self.users);
+                all.push((
+                    "live, for quick tests, though it names people".to_owned(),
+                    Resource::Permit(facts),
+                    machine,
+                ));
                 all
             }
             A::SpokeKeyList => {

@@ -442,6 +442,7 @@ pub(super) fn envelope() -> Envelope {
 pub(super) fn request(root: Rel) -> ScanRequest {
     ScanRequest {
         blind: None,
+        quick: None,
         versions: Vec::new(),
         envelope: Some(envelope()),
         fragment: Some(plan::fragment(root)),
@@ -484,6 +485,7 @@ pub(super) fn question(project: &str, root: Rel) -> Question {
         versions: Vec::new(),
         accepts: Vec::new(),
         blind: None,
+        quick: None,
     }
 }
 
