@@ -5,12 +5,9 @@
 //! beyond the people that there are.
 
 use arrow::array::FixedSizeBinaryArray;
-use std::{
-    collections::HashSet,
-    hash::{BuildHasherDefault, Hash, Hasher},
-};
+use std::{collections::HashSet, hash::BuildHasherDefault};
 
-use super::groups::BYTES;
+use super::groups::{BYTES, Entry};
 use crate::plan::spread::Spread;
 
 /// A pseudonym: its bytes in the machine's order.
@@ -20,19 +17,6 @@ pub(super) type Person = i128;
 const FIRST: usize = 1 << 19;
 /// After that, so many times those who are left.
 const AGAIN: usize = 4;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    group: u32,
-    person: [u8; BYTES],
-}
-
-impl Hash for Entry {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let group = u64::from(self.group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        state.write_u64(word(Person::from_ne_bytes(self.person)) ^ group);
-    }
-}
 
 /// Lists of so many people stay where they came, others are copied.
 const LONG: usize = 8;
@@ -260,7 +244,7 @@ fn each_once(ends: &mut [usize], people: &mut Vec<Person>) {
 }
 
 /// Pseudonyms are as good as random; not so those of tests.
-fn word(person: Person) -> u64 {
+pub(super) fn word(person: Person) -> u64 {
     let [low, high] = [person, person >> 64].map(|half| (half & Person::from(u64::MAX)) as u64);
     low ^ high.rotate_left(32)
 }

@@ -12,15 +12,33 @@ use datafusion::{
     common::{Result, ScalarValue, exec_err, internal_datafusion_err},
     logical_expr::{EmitTo, GroupsAccumulator},
 };
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{
     Says,
-    gathered::{Gathered, Person},
+    gathered::{Gathered, Person, word},
     summary::{LISTED, Summary, listed, of_person},
 };
 
-pub(super) const BYTES: usize = 16;
+/// Width of a pseudonym in bytes.
+pub(in crate::plan) const BYTES: usize = 16;
+
+/// Somebody in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plan) struct Entry {
+    pub(in crate::plan) group: u32,
+    pub(in crate::plan) person: [u8; BYTES],
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let group = u64::from(self.group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        state.write_u64(word(Person::from_ne_bytes(self.person)) ^ group);
+    }
+}
 
 /// Field of the lists that travel between the phases of an aggregate.
 pub(super) fn item() -> FieldRef {
@@ -241,7 +259,7 @@ impl GroupsAccumulator for Groups {
     }
 }
 
-fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
+pub(in crate::plan) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
@@ -249,7 +267,7 @@ fn first(values: &[ArrayRef]) -> Result<&ArrayRef> {
     values.first().ok_or_else(|| internal_datafusion_err!("persons: no argument"))
 }
 
-fn pseudonyms(array: &dyn Array) -> Result<&FixedSizeBinaryArray> {
+pub(in crate::plan) fn pseudonyms(array: &dyn Array) -> Result<&FixedSizeBinaryArray> {
     let array = array.as_fixed_size_binary_opt().filter(|array| array.value_length() == super::WIDTH);
     array.ok_or_else(|| internal_datafusion_err!("persons: argument is not a pseudonym"))
 }
