@@ -25,7 +25,7 @@ impl Asked {
 }
 
 /// Cells that a table may have at the most: a researcher's printout, not a data set.
-const CELLS: u32 = 4_000;
+const CELLS: u32 = 2_000;
 
 const HOME: [(&str, u32); 5] = [("region", 5), ("kom", 98), ("koen", 2), ("alder10", 10), ("alder5", 20)];
 const DRUGS: [(&str, u32); 4] = [("atc1", 14), ("atc3", 90), ("atc7", 900), ("aar", 6)];
