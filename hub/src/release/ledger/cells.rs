@@ -26,8 +26,8 @@ pub(super) struct Cells {
     newest: HashMap<u32, u32>,
     /// a cell, and the entry before it under the same pair
     entries: Vec<(u32, u32)>,
-    /// cells with fewer than ten pairs, and where those are
-    small: Vec<(u128, u32)>,
+    /// cells with fewer than ten pairs: where those are, how many, and which cell
+    small: Vec<(u128, u32, u32)>,
 }
 
 impl Cells {
@@ -53,7 +53,7 @@ impl Cells {
             self.entries.push((at, before));
         }
         if pairs.few() {
-            self.small.push((pairs.places, at));
+            self.small.push((pairs.places, pairs.places.count_ones(), at));
         }
     }
 
@@ -71,11 +71,12 @@ impl Cells {
             }
         }
         if pairs.few() {
-            for (places, at) in &self.small {
+            let own = pairs.places.count_ones();
+            for (places, count, at) in &self.small {
                 if *at >= first {
                     break;
                 }
-                if may_be_near(pairs.places, *places) && self.near(cell, *at) {
+                if may_be_near(pairs.places, *places, own + count) && self.near(cell, *at) {
                     first = *at;
                 }
             }
@@ -94,7 +95,7 @@ impl Cells {
             + self.marks.capacity() * size_of::<Marks>()
             + self.newest.capacity() * (size_of::<(u32, u32)>() + 1)
             + self.entries.capacity() * size_of::<(u32, u32)>()
-            + self.small.capacity() * size_of::<(u128, u32)>()
+            + self.small.capacity() * size_of::<(u128, u32, u32)>()
     }
 }
 
@@ -130,9 +131,9 @@ impl Pairs {
     }
 }
 
-/// Whether cells whose pairs are at these places can be near. Most small cells have no place in common.
-fn may_be_near(a: u128, b: u128) -> bool {
-    u64::from((a ^ b).count_ones()) <= NEAR
+/// Whether cells whose pairs are at these places can be near. Most small cells have no place in common, which is quickly seen.
+fn may_be_near(a: u128, b: u128, all: u32) -> bool {
+    u64::from(all) <= NEAR || (a & b != 0 && u64::from((a ^ b).count_ones()) <= NEAR)
 }
 
 /// Whether they differ in so few marks that they are near.
