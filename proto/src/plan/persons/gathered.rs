@@ -280,7 +280,7 @@ mod tests {
 
     /// As a project's are.
     fn pseudonym(person: i128) -> Person {
-        person.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+        person.wrapping_mul(0x1e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
     }
 
     fn put_down(gathered: &mut Gathered, lists: &[(u32, Vec<i128>)]) {
