@@ -8,7 +8,7 @@ use crate::{
         Clock, Nudge, Reconciler, SystemClock,
         checkpoints::Checkpoints,
         keys::{KeyKeeper, Members},
-        purge::{PurgeHandler, Purger},
+        purge::{Held, PurgeHandler, Purger},
         store::{EpochStore, StoreError},
     },
     audit::{self, Event, HubAudit, HubAuditError},
@@ -233,7 +233,10 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let applications = Applications::new(&tokens);
     let reconciler = Reconciler::new(applications.clone(), Arc::clone(&links), Arc::clone(&clock)).await?;
     let listeners = listen::open(&config).await?;
-    let planner = Planner::new(registry, Arc::new(compute), config.query.key_list, Ledgers::new(config.ledger()));
+    let ledgers = Ledgers::new(config.ledger());
+    let reading = ledgers.clone();
+    tokio::task::spawn_blocking(move || reading.read());
+    let planner = Planner::new(registry, Arc::new(compute), config.query.key_list, ledgers.clone());
     let issuers = Issuers::new(&config.issuers)?;
     let identify = Identify::new(issuers.clone(), tokens.clone());
     let airlock = Airlock::open(&config.folder, &config.name, &tokens, audit.clone(), Arc::clone(&own.key))?;
@@ -260,7 +263,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let watched = Arc::clone(&core);
     let before = move || watched.meters().now(&watched.now());
     let metrics = runtime::telemetry::metrics::serve(&metrics, core.meters().registry(), before, ended.clone()).await?;
-    let (nudge, purge, mut duties) = own.start(&core, held, &ended);
+    let (nudge, purge, mut duties) = own.start(&core, held, ledgers, &ended);
     duties.push(tokio::spawn(pass_on(nudges.subscribe(), reconciler.nudge(), nudge, ended.clone())));
     let gateway = match at_gateway {
         None => None,
@@ -397,6 +400,7 @@ impl Own {
         self,
         core: &Arc<Core>,
         airlock: Airlock,
+        ledgers: Ledgers,
         shutdown: &CancellationToken,
     ) -> (Arc<Notify>, Arc<dyn PurgeHandler>, Vec<JoinHandle<()>>) {
         let members: Arc<dyn Members> = Arc::clone(core) as _;
@@ -415,15 +419,13 @@ impl Own {
             members,
         ));
         let forgetting = Arc::clone(core);
-        let purger = Purger::new(
-            self.hub.name,
-            &self.folder,
-            self.key,
-            self.store,
-            self.audit,
+        let held = Held {
+            store: self.store,
             airlock,
-            Box::new(move |controller, project| forgetting.forget(controller, project)),
-        );
+            ledgers,
+            forget: Box::new(move |controller, project| forgetting.forget(controller, project)),
+        };
+        let purger = Purger::new(self.hub.name, &self.folder, self.key, self.audit, held);
         let nudge = Arc::new(Notify::new());
         let duties = vec![
             tokio::spawn(keeper.run(Arc::clone(&nudge), shutdown.clone())),

@@ -11,10 +11,12 @@ mod peers;
 mod planning;
 mod quick;
 mod register;
+mod release;
 mod report;
 mod scan;
 mod setup;
 mod trust;
+mod utility;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -30,6 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
   cargo run --release -p tests --bin bench
   cargo run --release -p tests --bin bench -- --rows 1000000 --people 100000 --runs 3
   cargo run --release -p tests --bin bench -- --only register --rows 50000000 --runs 3
+  cargo run --release -p tests --bin bench -- --only release --people 10000000 --cells 10000
   cargo run --release -p tests --bin bench -- --only peers --scale 1"
 )]
 struct Options {
@@ -39,6 +42,9 @@ struct Options {
     /// People in it
     #[arg(long, default_value_t = 1_000_000)]
     people: u32,
+    /// Groups that they are in, for `--only release`
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    cells: u32,
     /// Runs of which the median is printed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -85,6 +91,10 @@ enum Part {
     Register,
     /// People counted without a project
     Quick,
+    /// What of tables of registers is released, and how exactly, beside two other rules
+    Utility,
+    /// Time that release takes, and its ledger
+    Release,
     /// More spokes, and more researchers at once
     Growth,
     /// TPC-H beside DuckDB and PostgreSQL; only when asked for, since it installs them
@@ -125,6 +135,12 @@ fn run(options: &Options) -> Result<()> {
         }
         if wanted(Part::Planning) {
             planning::measure(options).await?;
+        }
+        if wanted(Part::Utility) {
+            utility::measure(options).await?;
+        }
+        if wanted(Part::Release) {
+            release::measure(options).await?;
         }
         if wanted(Part::Register) {
             register::measure(options).await?;

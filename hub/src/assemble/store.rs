@@ -114,4 +114,16 @@ impl EpochStore {
             .await?;
         Ok(done.rows_affected())
     }
+
+    /// How many members of a project have a sealed key here.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    pub async fn members(&self, project: &ProjectId) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT count(*) AS members FROM sealed_key WHERE project = ?")
+            .bind(project.as_ref())
+            .fetch_one(&self.0)
+            .await?;
+        Ok(row.try_get::<i64, _>("members")?.unsigned_abs())
+    }
 }

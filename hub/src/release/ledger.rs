@@ -3,141 +3,234 @@
 //! Of every cell whose people were shown, the ledger keeps how many there are, their key and their marks
 //! ([`proto::plan::persons::Summary`]). A cell whose people differ from those of an earlier one by one to nine is shown as
 //! the earlier one was: the two can't be told from the same people asked twice, where a refusal would tell that there
-//! is a difference. Counts are looked at first, and only cells that are near are compared mark by mark.
+//! is a difference. [`cells`] finds the earlier one.
 //!
 //! What was shown in place of another cell is not kept itself, so that steps of nine people don't lead from one cell to a far one.
+//!
+//! Statements of one project decide one after another, in memory, and wait for the disk beside each other: one of them writes for all
+//! who wait ([`Ledger::settle`]). Whoever is answered with what is on disk already doesn't wait.
 //!
 //! INVARIANT: no count leaves before the cell is on disk; what can't be written is not shown.
 //! INVARIANT: the same people are shown the same for as long as the project's key lives. A new key epoch has other pseudonyms, so it has
 //! a ledger of its own and other noise; only controllers can start one.
 
+mod all;
+mod cells;
 mod file;
 
+pub use all::Ledgers;
+
+use cells::Cells;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use file::File;
 use policies::disclosure::{
     Threshold,
     noise::{self, CellKey},
 };
-use proto::{
-    ids::ProjectId,
-    plan::persons::{MARKS, Summary},
-};
+use proto::plan::persons::Summary;
 use std::{
-    collections::{BTreeMap, HashMap},
+    io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Cells whose people differ by so many at most are shown alike.
 pub const NEAR: u64 = 9;
-/// The most cells of one ledger: a quarter of a GiB in memory.
+/// The most cells of one ledger: less than half a GiB in memory.
 pub const MOST: usize = 1_000_000;
-
-/// All projects' ledgers.
-#[derive(Debug, Default)]
-pub struct Ledgers {
-    /// none: nothing outlives the process
-    folder: Option<PathBuf>,
-    open: Mutex<HashMap<(ProjectId, u32), Arc<Ledger>>>,
-}
-
-impl Ledgers {
-    /// Kept in this folder, one file for each project and key epoch.
-    #[must_use]
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder: Some(folder), open: Mutex::default() }
-    }
-
-    /// The ledger of a project under one key. It is read when it is first needed.
-    pub(crate) fn of(&self, project: &ProjectId, epoch: u32) -> Arc<Ledger> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let ledger = open.entry((project.clone(), epoch)).or_insert_with(|| {
-            let path = self.folder.as_ref().map(|folder| folder.join(format!("{project}-{epoch}.cells")));
-            Arc::new(Ledger { path, ..Ledger::default() })
-        });
-        Arc::clone(ledger)
-    }
-}
 
 /// What was released of one project under one key.
 #[derive(Debug)]
 pub struct Ledger {
+    /// none: nothing outlives the process
     path: Option<PathBuf>,
     /// so many cells at most
     most: usize,
-    state: Mutex<Option<State>>,
+    state: Mutex<State>,
+    /// held while it is read or written, and never waited for with `state` in hand
+    file: Mutex<Option<File>>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { path: None, most: MOST, state: Mutex::default() }
+        Self::new(None)
     }
 }
 
 #[derive(Debug, Default)]
 struct State {
-    cells: Cells,
-    file: Option<File>,
+    /// none: not read yet
+    cells: Option<Cells>,
+    /// so many of them are on disk
+    written: usize,
+    /// the bytes of the others
+    unwritten: Vec<u8>,
+    /// how often it was begun anew, after a write that failed
+    begun: u64,
+    /// the project has ended
+    over: bool,
+}
+
+/// Answers, and what has to be on disk before they leave.
+struct Decided {
+    shown: Vec<Option<u64>>,
+    /// so many cells
+    needed: usize,
+    begun: u64,
+    full: bool,
 }
 
 impl Ledger {
-    /// How many people are shown of each cell, and takes note of it.
+    fn new(path: Option<PathBuf>) -> Self {
+        let state = State { cells: path.is_none().then(Cells::default), ..State::default() };
+        Self { path, most: MOST, state: Mutex::new(state), file: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self) -> MutexGuard<'_, Option<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many people are shown of each cell, and takes note of it: of the same people, or nearly the same as in an earlier cell, what was
+    /// shown then, else as many as there are with their noise. Fewer than the threshold stay as they are; release has hidden them.
+    ///
+    /// Waits for the disk when there is something new.
     ///
     /// # Errors
-    /// When the ledger can't be read or written, or is full.
-    pub(super) fn shown(&self, cells: &[Option<Summary>]) -> Result<Vec<Option<u64>>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_none() {
-            *state = Some(self.read()?);
+    /// When the ledger can't be read or written, is full, or belongs to a project that has ended.
+    pub fn shown(&self, cells: &[Option<Summary>]) -> Result<Vec<Option<u64>>> {
+        let failed = |error: io::Error| unusable(&error.to_string());
+        let decided = loop {
+            if let Some(decided) = self.decide(cells)? {
+                break decided;
+            }
+            aside(|| self.load()).map_err(failed)?;
+        };
+        if !self.settled(&decided) {
+            aside(|| self.settle(&decided)).map_err(failed)?;
         }
-        let Some(State { cells: known, file }) = state.as_mut() else { return Err(unusable("it isn't there")) };
-        let mut new: Vec<&Summary> = Vec::new();
-        let mut shown = Vec::with_capacity(cells.len());
-        let mut full = false;
-        for cell in cells {
-            shown.push(match cell {
-                Some(cell) if cell.people >= Threshold::DEFAULT.least() => Some(match known.find(cell) {
-                    Some(Found::Same) => own(cell.people, cell.key),
-                    Some(Found::Near { people, key }) => own(people, key),
-                    // What was released before is answered all the same.
-                    None if known.len >= self.most => {
-                        full = true;
-                        break;
-                    }
-                    None => {
-                        known.add(cell);
-                        new.push(cell);
-                        own(cell.people, cell.key)
-                    }
-                }),
-                // Hidden, or nobody: neither has noise.
-                Some(cell) => Some(cell.people),
-                None => None,
-            });
-        }
-        if let Some(file) = file
-            && let Err(error) = file.append(&new)
-        {
-            // What isn't on disk must not be taken for released: everything is read again.
-            *state = None;
-            return Err(unusable(&error.to_string()));
-        }
-        if full {
+        if decided.full {
             return Err(exec_datafusion_err!(
                 "so many numbers of this project have been released ({}) that no new ones may be under its present key. Its \
                  controllers can give it another one",
                 self.most
             ));
         }
-        Ok(shown)
+        Ok(decided.shown)
     }
 
-    fn read(&self) -> Result<State> {
-        let Some(path) = &self.path else { return Ok(State::default()) };
+    /// `None` as long as it isn't read.
+    fn decide(&self, cells: &[Option<Summary>]) -> Result<Option<Decided>> {
+        let mut state = self.state();
+        if state.over {
+            return Err(over());
+        }
+        let State { cells: Some(known), unwritten, begun, .. } = &mut *state else { return Ok(None) };
+        let mut decided = Decided { shown: Vec::with_capacity(cells.len()), needed: 0, begun: *begun, full: false };
+        for cell in cells {
+            // Hidden, or nobody: neither has noise.
+            let Some(cell) = cell.as_ref().filter(|cell| cell.people >= Threshold::DEFAULT.least()) else {
+                decided.shown.push(cell.as_ref().map(|cell| cell.people));
+                continue;
+            };
+            let at = match known.find(cell) {
+                Some(at) => at,
+                // What was released before is answered all the same.
+                None if known.len() >= self.most => {
+                    decided.full = true;
+                    break;
+                }
+                None => {
+                    if self.path.is_some() {
+                        unwritten.extend(cell.write().map_err(|error| exec_datafusion_err!("{error}"))?);
+                    }
+                    known.add(cell);
+                    known.len() - 1
+                }
+            };
+            decided.needed = decided.needed.max(at + 1);
+            decided.shown.push(known.head(at).map(|(people, key)| own(people, key)));
+        }
+        Ok(Some(decided))
+    }
+
+    /// Reads it, unless somebody else has.
+    fn load(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut file = self.file();
+        {
+            let state = self.state();
+            if state.cells.is_some() || state.over {
+                return Ok(());
+            }
+        }
+        *file = None;
         let mut cells = Cells::default();
-        let file = File::open(path, |summary| cells.add(&summary)).map_err(|error| unusable(&error.to_string()))?;
-        Ok(State { cells, file: Some(file) })
+        *file = Some(File::open(path, |summary| cells.add(&summary))?);
+        let mut state = self.state();
+        state.written = cells.len();
+        state.cells = Some(cells);
+        Ok(())
+    }
+
+    /// Whether all that an answer needs is on disk already.
+    fn settled(&self, decided: &Decided) -> bool {
+        let state = self.state();
+        self.path.is_none() || (state.begun == decided.begun && state.written >= decided.needed)
+    }
+
+    /// Returns when the cells that were needed for an answer are on disk, with all that wait there.
+    fn settle(&self, decided: &Decided) -> io::Result<()> {
+        let mut file = self.file();
+        let (bytes, len) = {
+            let mut state = self.state();
+            if state.begun != decided.begun || state.over {
+                return Err(io::Error::other("what was decided could not be written"));
+            }
+            if state.written >= decided.needed {
+                return Ok(());
+            }
+            (std::mem::take(&mut state.unwritten), state.cells.as_ref().map_or(0, Cells::len))
+        };
+        let written = match file.as_mut() {
+            Some(file) => file.append(&bytes),
+            None => Err(io::Error::other("it isn't open")),
+        };
+        let mut state = self.state();
+        match written {
+            Ok(()) => state.written = len,
+            Err(_) => {
+                // What isn't on disk must not be taken for released: everything is read again.
+                *state = State { begun: state.begun + 1, ..State::default() };
+                *file = None;
+            }
+        }
+        written
+    }
+
+    /// Nothing is shown any more, and the file is let go.
+    fn end(&self) {
+        let mut file = self.file();
+        *self.state() = State { over: true, ..State::default() };
+        *file = None;
+    }
+
+    /// Cells, and bytes that they take in memory.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        self.state().cells.as_ref().map_or((0, 0), |cells| (cells.len(), cells.bytes()))
+    }
+}
+
+/// Waits where a thread that computes has others take over what else it has to do.
+fn aside<T>(wait: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|there| there.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
     }
 }
 
@@ -149,67 +242,12 @@ fn unusable(cause: &str) -> DataFusionError {
     )
 }
 
+fn over() -> DataFusionError {
+    exec_datafusion_err!("the project has ended, and nothing more is released of it")
+}
+
 fn own(people: u64, key: u8) -> u64 {
     noise::perturbed(people, CellKey::new(key), Threshold::DEFAULT)
-}
-
-/// Released cells, by their number of people.
-#[derive(Debug, Default)]
-struct Cells {
-    by_people: BTreeMap<u64, Alike>,
-    len: usize,
-}
-
-/// Cells with the same number of people. Side by side, since most of them are looked at for a moment only.
-#[derive(Debug, Default)]
-struct Alike {
-    /// key, and when it came
-    heads: Vec<(u8, usize)>,
-    marks: Vec<[u8; MARKS]>,
-}
-
-enum Found {
-    Same,
-    Near { people: u64, key: u8 },
-}
-
-impl Cells {
-    fn add(&mut self, cell: &Summary) {
-        let alike = self.by_people.entry(cell.people).or_default();
-        alike.heads.push((cell.key, self.len));
-        alike.marks.push(*cell.marks);
-        self.len += 1;
-    }
-
-    /// The same people, or else the first who came of those who are nearly the same.
-    fn find(&self, cell: &Summary) -> Option<Found> {
-        let mut first: Option<(usize, u64, u8)> = None;
-        for (people, alike) in self.by_people.range(cell.people.saturating_sub(NEAR)..=cell.people + NEAR) {
-            for ((key, came), marks) in alike.heads.iter().zip(&alike.marks) {
-                let Some(apart) = apart(&cell.marks, marks) else { continue };
-                if apart == 0 && *people == cell.people && *key == cell.key {
-                    return Some(Found::Same);
-                }
-                if first.is_none_or(|(before, ..)| *came < before) {
-                    first = Some((*came, *people, *key));
-                }
-            }
-        }
-        first.map(|(_, people, key)| Found::Near { people, key })
-    }
-}
-
-/// In how many marks they differ, when it is few enough to be near.
-fn apart(a: &[u8; MARKS], b: &[u8; MARKS]) -> Option<u64> {
-    let mut apart = 0;
-    // Others differ in nearly all marks: a piece is enough to see it.
-    for (a, b) in a.as_chunks::<64>().0.iter().zip(b.as_chunks::<64>().0) {
-        apart += u64::from(a.iter().zip(b).map(|(a, b)| u8::from(a != b)).sum::<u8>());
-        if apart > NEAR {
-            return None;
-        }
-    }
-    Some(apart)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! `persons(column)`: which different people stand behind a cell, as a [`Summary`].
 //!
-//! `count(DISTINCT ..)` over 16-byte pseudonyms keeps one boxed value per person and group; this one keeps a single
-//! hash set of (group, pseudonym) for all groups.
+//! `count(DISTINCT ..)` over 16-byte pseudonyms keeps one boxed value per person and group; this one keeps the pseudonyms, side by
+//! side by group.
 //!
 //! The answer is NULL for a cell without rows, and a summary of nobody for a cell whose rows all lack a person number: release
 //! treats the two differently.
 
+mod gathered;
 mod groups;
 mod summary;
 

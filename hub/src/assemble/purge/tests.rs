@@ -8,8 +8,9 @@ async fn purger(folder: &Path) -> (Purger, EpochStore, Arc<SigningKey>) {
     let audit = HubAudit::open(folder).unwrap();
     let tokens = crate::identify::TokenStore::open(&folder.join("hub.db")).await.unwrap();
     let airlock = Airlock::open(folder, "main", &tokens, audit.clone(), Arc::clone(&key)).unwrap();
-    let purger =
-        Purger::new("main".to_owned(), folder, Arc::clone(&key), store.clone(), audit, airlock, Box::new(|_, _| 2));
+    let ledgers = Ledgers::new(folder.join("ledger"));
+    let held = Held { store: store.clone(), airlock, ledgers, forget: Box::new(|_, _| 2) };
+    let purger = Purger::new("main".to_owned(), folder, Arc::clone(&key), audit, held);
     (purger, store, key)
 }
 
@@ -107,9 +108,9 @@ async fn what_lies_in_the_airlock_and_has_not_left_is_gone_before_there_is_a_rec
     let mut form = policies::airlock::Form::from_toml(policies::airlock::EXAMPLE, "example").unwrap();
     form.files.truncate(1);
     let handed_in = async |form: &policies::airlock::Form| {
-        let record = purger.airlock.begin(&form.check().unwrap(), &who, Utc::now()).await.unwrap();
+        let record = purger.held.airlock.begin(&form.check().unwrap(), &who, Utc::now()).await.unwrap();
         let name = "table1.csv".parse().unwrap();
-        purger.airlock.add(&record.id, &name, b"kom,n\n101,12\n".to_vec(), &who, Utc::now()).await.unwrap();
+        purger.held.airlock.add(&record.id, &name, b"kom,n\n101,12\n".to_vec(), &who, Utc::now()).await.unwrap();
         record.id
     };
     let id = handed_in(&form).await;
@@ -121,8 +122,45 @@ async fn what_lies_in_the_airlock_and_has_not_left_is_gone_before_there_is_a_rec
     assert_eq!((receipt.files, receipt.bytes), (1, 13));
     let folder = |id: &proto::ids::SubmissionId| dir.path().join("airlock").join(id.to_string());
     assert!(!folder(&id).exists() && folder(&other).exists());
-    assert_eq!(purger.airlock.get(&id).await.unwrap().state, policies::airlock::State::Withdrawn);
+    assert_eq!(purger.held.airlock.get(&id).await.unwrap().state, policies::airlock::State::Withdrawn);
     let again = purger.purge(&dst, &diabetes, Reason::Revoked).await.unwrap();
     let again = Receipt::verify(&again, &key.public(), &dst, &diabetes, Reason::Revoked, since).unwrap();
     assert_eq!(again.files, 0);
+}
+
+#[tokio::test]
+async fn the_ledger_goes_with_the_last_member_and_no_sooner() {
+    let dir = tempfile::tempdir().unwrap();
+    let (purger, store, key) = purger(dir.path()).await;
+    let (dst, diabetes) = ids();
+    let sds: ControllerId = "sds".parse().unwrap();
+    let record = record(&dst, &diabetes, &key);
+    let text = record.sign(&key).unwrap();
+    store.replace(&record, &text, &[(dst.clone(), vec![1]), (sds.clone(), vec![2])]).await.unwrap();
+    let mut cell = proto::plan::persons::Summary::default();
+    (0..20_u8).for_each(|person| cell.add(&[person; 16]));
+    let cell = [Some(cell)];
+    let path = |name: &str| dir.path().join("ledger").join(name);
+    let ledgers = purger.held.ledgers.clone();
+    let ledger = ledgers.of(&diabetes, 1);
+    let shown = ledger.shown(&cell).unwrap();
+    ledgers.of(&diabetes, 0).shown(&cell).unwrap();
+    for other in ["cancer", "diabetes-2"] {
+        ledgers.of(&other.parse().unwrap(), 1).shown(&cell).unwrap();
+    }
+    purger.purge(&dst, &diabetes, Reason::Withdrawn).await.unwrap();
+    purger.purge(&dst, &diabetes, Reason::Revoked).await.unwrap();
+    assert!(path("diabetes-1.cells").exists(), "another member still has the key");
+    assert_eq!(ledger.shown(&cell).unwrap(), shown);
+
+    let since = Utc::now();
+    let length = std::fs::metadata(path("diabetes-1.cells")).unwrap().len();
+    let receipt = purger.purge(&sds, &diabetes, Reason::Expired).await.unwrap();
+    let receipt = Receipt::verify(&receipt, &key.public(), &sds, &diabetes, Reason::Expired, since).unwrap();
+    assert_eq!((receipt.files, receipt.bytes), (2, 2 * length));
+    assert!(!path("diabetes-0.cells").exists() && !path("diabetes-1.cells").exists());
+    assert!(path("cancer-1.cells").exists() && path("diabetes-2-1.cells").exists());
+    // A statement that still runs makes no new one.
+    assert!(ledger.shown(&cell).unwrap_err().to_string().contains("has ended"));
+    assert!(!path("diabetes-1.cells").exists());
 }

@@ -17,6 +17,12 @@ const RECORD: usize = 4 + 1 + MARKS;
 pub(super) struct File(fs::File);
 
 impl File {
+    /// Of a file that is open.
+    #[cfg(test)]
+    pub(super) fn of(file: fs::File) -> Self {
+        Self(file)
+    }
+
     /// Opens it, makes it when it is missing, and gives what is in it. A record that a crash cut off is dropped: nobody was answered
     /// on it.
     pub(super) fn open(path: &Path, mut cell: impl FnMut(Summary)) -> io::Result<Self> {
@@ -52,17 +58,13 @@ impl File {
         Ok(Self(file))
     }
 
-    /// Appends cells; returns when they are on disk.
-    pub(super) fn append(&mut self, cells: &[&Summary]) -> io::Result<()> {
-        if cells.is_empty() {
+    /// Appends cells as [`Summary::write`] gives them; returns when they are on disk.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
             return Ok(());
         }
         let before = self.0.metadata()?.len();
-        let mut bytes = Vec::with_capacity(cells.len() * RECORD);
-        for cell in cells {
-            bytes.extend(cell.write().map_err(io::Error::other)?);
-        }
-        let written = self.0.write_all(&bytes).and_then(|()| self.0.sync_data());
+        let written = self.0.write_all(bytes).and_then(|()| self.0.sync_data());
         if written.is_err() {
             // Half a record must not stay before the next one.
             let _ = self.0.set_len(before);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use proptest::prelude::*;
+use proto::ids::ProjectId;
 use std::collections::BTreeSet;
 
 /// As a project's pseudonyms are.
@@ -64,7 +65,7 @@ fn other_people_have_their_own_answer_and_steps_lead_nowhere() {
 fn few_and_nobody_are_not_kept() {
     let ledger = Ledger::default();
     assert_eq!(ledger.shown(&[Some(cell(0..4)), Some(cell([])), None]).unwrap(), [Some(4), Some(0), None]);
-    assert_eq!(ledger.state.lock().unwrap().as_ref().unwrap().cells.len, 0);
+    assert_eq!(ledger.size().0, 0);
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn what_was_released_is_known_after_a_restart_and_a_torn_record_is_dropped() {
 
 #[test]
 fn a_full_ledger_answers_what_was_released_and_nothing_new() {
-    let ledger = Ledger { most: 2, ..Ledger::default() };
+    let ledger = Ledger { most: 2, ..Ledger::new(None) };
     let first = shown(&ledger, 0..100);
     shown(&ledger, 200..400);
     let refused = ledger.shown(&[Some(cell(500..600))]).unwrap_err().to_string();
@@ -117,6 +118,86 @@ fn a_ledger_that_cannot_be_written_or_read_shows_nothing() {
     }
 }
 
+/// What others are answered depends on it, so nobody may be answered on what a write that failed would have kept.
+#[test]
+fn what_could_not_be_written_was_never_released() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledgers = Ledgers::new(folder.path().to_owned());
+    let ledger = ledgers.of(&"diabetes".parse().unwrap(), 1);
+    shown(&ledger, 0..100);
+    // Decided while another statement's cells are on their way to a disk that has no room.
+    *ledger.file.lock().unwrap() = Some(File::of(std::fs::File::open("/dev/full").unwrap()));
+    let decided = ledger.decide(&[Some(cell(0..500))]).unwrap().unwrap();
+    let beside = ledger.decide(&[Some(cell(0..507))]).unwrap().unwrap();
+    assert!(!ledger.settled(&decided) && !ledger.settled(&beside));
+    ledger.settle(&decided).unwrap_err();
+    ledger.settle(&beside).unwrap_err();
+    assert!(!ledger.settled(&beside), "also when as many others have been written since");
+    let other = cell(0..507);
+    assert_eq!(shown(&ledger, 0..507), own(other.people, other.key), "0..500 was not released");
+    assert!(!ledger.settled(&beside));
+    assert_eq!(ledger.size().0, 2);
+}
+
+#[test]
+fn statements_beside_each_other_wait_for_one_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledgers = Ledgers::new(folder.path().to_owned());
+    let ledger = ledgers.of(&"diabetes".parse().unwrap(), 1);
+    shown(&ledger, 0..100);
+    let first = ledger.decide(&[Some(cell(200..400))]).unwrap().unwrap();
+    let second = ledger.decide(&[Some(cell(500..800))]).unwrap().unwrap();
+    let known = ledger.decide(&[Some(cell(0..103)), Some(cell(0..3))]).unwrap().unwrap();
+    assert!(ledger.settled(&known) && !ledger.settled(&first));
+    ledger.settle(&second).unwrap();
+    assert!(ledger.settled(&first), "written with it");
+    let path = folder.path().join("diabetes-1.cells");
+    assert_eq!(std::fs::metadata(path).unwrap().len(), 16 + 3 * 261);
+}
+
+#[test]
+fn many_at_once_agree_with_each_other_and_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let project: ProjectId = "diabetes".parse().unwrap();
+    let ledgers = Ledgers::new(folder.path().to_owned());
+    let answers: Vec<Vec<u64>> = std::thread::scope(|scope| {
+        let ask = |turn: u32| {
+            let ledger = ledgers.of(&project, 1);
+            move || (0..30_u32).map(|n| shown(&ledger, (n + turn) % 30 * 50..(n + turn) % 30 * 60 + 200)).collect()
+        };
+        let asked: Vec<_> = (0..4).map(|turn| scope.spawn(ask(turn * 7))).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    let again = Ledgers::new(folder.path().to_owned());
+    drop(ledgers);
+    again.read();
+    let ledger = again.of(&project, 1);
+    assert!(ledger.size().0 > 0, "read before it is needed");
+    for (turn, shown_then) in (0_u32..).zip(&answers) {
+        for (n, answer) in (0_u32..).zip(shown_then) {
+            let at = (n + turn * 7) % 30;
+            assert_eq!(shown(&ledger, at * 50..at * 60 + 200), *answer);
+        }
+    }
+}
+
+#[test]
+fn the_ledgers_of_newest_keys_are_read_ahead() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two]: [ProjectId; 2] = ["heart-1", "heart"].map(|id| id.parse().unwrap());
+    {
+        let ledgers = Ledgers::new(folder.path().to_owned());
+        for (project, epoch) in [(&one, 9), (&one, 10), (&two, 3)] {
+            shown(&ledgers.of(project, epoch), 0..100);
+        }
+    }
+    std::fs::write(folder.path().join("notes.txt"), "something else").unwrap();
+    let ledgers = Ledgers::new(folder.path().to_owned());
+    ledgers.read();
+    let cells = |project, epoch| ledgers.of(project, epoch).size().0;
+    assert_eq!((cells(&one, 9), cells(&one, 10), cells(&two, 3)), (0, 1, 1));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -127,7 +208,7 @@ proptest! {
         asked in prop::collection::vec((0_u32..60, 0_u32..40, 5_u32..300), 1..40),
     ) {
         let ledger = Ledger::default();
-        let kept = || ledger.state.lock().unwrap().as_ref().map_or(0, |state| state.cells.len);
+        let kept = || ledger.size().0;
         let mut first: Vec<(BTreeSet<u32>, u64)> = Vec::new();
         let mut own_answer: Vec<BTreeSet<u32>> = Vec::new();
         for (from, skip, size) in asked {

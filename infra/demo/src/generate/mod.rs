@@ -126,6 +126,28 @@ pub fn registers(
     Ok(summaries)
 }
 
+/// What tables of the population say about somebody, on the last day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// Code of the municipality.
+    pub municipality: u16,
+    /// 0 to 4.
+    pub region: u8,
+    /// Sex.
+    pub male: bool,
+    /// Years.
+    pub age: u8,
+}
+
+/// Who lives in the country of these options: those of the population register.
+pub fn residents(options: &Options) -> impl Iterator<Item = Resident> {
+    everybody(options).filter(|(person, _)| !person.administrative && person.born <= LAST).map(|(person, _)| {
+        let home = person.home_on(LAST).get();
+        let age = u8::try_from(person.age_on(LAST).max(0)).unwrap_or(u8::MAX);
+        Resident { municipality: home.code, region: home.region as u8, male: person.male, age }
+    })
+}
+
 /// The people of these options, each with what else is drawn for them: a stream of one's own, so that a person's life does
 /// not hang on what happened to the one before.
 fn everybody(options: &Options) -> impl Iterator<Item = (Person, ChaCha8Rng)> {

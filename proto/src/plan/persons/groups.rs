@@ -1,7 +1,10 @@
-//! One hash set of (group, person) for all groups of an aggregate.
+//! Distinct people of all groups of an aggregate.
+//!
+//! People are put down as they come, and sorted out when there are many, or at the end ([`Gathered`]): group by group, so that what is
+//! compared lies side by side. A set of everybody is slower by the time that memory takes to answer, once for each row.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, Int64Array, ListArray},
+    array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, FixedSizeBinaryArray, Int64Array, ListArray},
     buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
     datatypes::{DataType, Field, FieldRef},
 };
@@ -10,54 +13,44 @@ use datafusion::{
     logical_expr::{EmitTo, GroupsAccumulator},
 };
 use std::{
-    collections::HashSet,
-    hash::{BuildHasherDefault, Hash, Hasher},
+    hash::{Hash, Hasher},
     sync::Arc,
 };
 
 use super::{
     Says,
+    gathered::{Gathered, Person, word},
     summary::{LISTED, Summary, listed, of_person},
 };
-use crate::plan::spread::Spread;
 
-pub(super) const BYTES: usize = 16;
+/// Width of a pseudonym in bytes.
+pub(in crate::plan) const BYTES: usize = 16;
+
+/// Somebody in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plan) struct Entry {
+    pub(in crate::plan) group: u32,
+    pub(in crate::plan) person: [u8; BYTES],
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let group = u64::from(self.group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        state.write_u64(word(Person::from_ne_bytes(self.person)) ^ group);
+    }
+}
 
 /// Field of the lists that travel between the phases of an aggregate.
 pub(super) fn item() -> FieldRef {
     Arc::new(Field::new_list_field(DataType::FixedSizeBinary(super::WIDTH), true))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    group: u32,
-    person: [u8; BYTES],
-}
-
-impl Hash for Entry {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let (low, high) = self.person.split_at(8);
-        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
-        let group = u64::from(self.group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        state.write_u64(word(low) ^ word(high).rotate_left(32) ^ group);
-    }
-}
-
-/// Where a group's summary comes about.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    Few { from: usize, next: usize },
-    Many(usize),
-}
-
 /// Distinct people of every group.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    seen: HashSet<Entry, BuildHasherDefault<Spread>>,
-    /// people of each group; `None` as long as the group has no row
-    counts: Vec<Option<i64>>,
-    /// rows of one person often follow each other
-    last: Option<Entry>,
+    people: Gathered,
+    /// which groups have a row, of whomever
+    there: Vec<bool>,
     says: Says,
 }
 
@@ -68,59 +61,76 @@ impl Groups {
     }
 
     fn grow(&mut self, groups: usize) {
-        if self.counts.len() < groups {
-            self.counts.resize(groups, None);
+        if self.there.len() < groups {
+            self.there.resize(groups, false);
         }
     }
 
-    fn add(&mut self, group: usize, person: Option<&[u8]>) -> Result<()> {
-        let Some(count) = self.counts.get_mut(group) else {
+    /// There is a row of a group, whose number among the groups that it gives back.
+    fn row(&mut self, group: usize) -> Result<u32> {
+        let Some(there) = self.there.get_mut(group) else {
             return exec_err!("persons: group out of range");
         };
-        let people = count.get_or_insert(0);
-        let Some(person) = person else { return Ok(()) };
-        let person = person.try_into().map_err(|_| internal_datafusion_err!("persons: pseudonym of another width"))?;
-        let group = u32::try_from(group).map_err(|_| internal_datafusion_err!("persons: too many groups"))?;
-        let entry = Entry { group, person };
-        if self.last == Some(entry) {
-            return Ok(());
+        *there = true;
+        u32::try_from(group).map_err(|_| internal_datafusion_err!("persons: too many groups"))
+    }
+
+    /// Adds rows, each to its group.
+    fn add(
+        &mut self,
+        values: &[ArrayRef],
+        groups: impl Iterator<Item = usize>,
+        filter: Option<&BooleanArray>,
+    ) -> Result<()> {
+        let array = pseudonyms(first(values)?)?;
+        let people = array.value_data().as_chunks::<BYTES>().0;
+        for (i, (group, person)) in groups.zip(people).enumerate() {
+            if passes(filter, i) {
+                let group = self.row(group)?;
+                if array.is_valid(i) {
+                    self.people.add(group, Person::from_ne_bytes(*person));
+                }
+            }
         }
-        self.last = Some(entry);
-        if self.seen.insert(entry) {
-            *people += 1;
-        }
+        self.people.tidy(self.there.len());
         Ok(())
     }
 
-    /// Adds the people of list `row` to a group.
-    fn merge(&mut self, group: usize, lists: &ListArray, row: usize) -> Result<()> {
-        if lists.is_null(row) {
-            return Ok(());
-        }
-        self.add(group, None)?;
-        let people = pseudonyms(lists.values())?;
+    /// Adds lists of people, each to its group.
+    fn merge(&mut self, states: &[ArrayRef], groups: impl Iterator<Item = usize>) -> Result<()> {
+        let lists = lists(states)?;
+        let array = pseudonyms(lists.values())?;
         let offset = |at: usize| lists.value_offsets().get(at).and_then(|offset| usize::try_from(*offset).ok());
-        for i in offset(row).unwrap_or(0)..offset(row + 1).unwrap_or(0) {
-            self.add(group, people.is_valid(i).then(|| people.value(i)))?;
+        let mut ranges = Vec::with_capacity(lists.len());
+        for (row, group) in groups.enumerate() {
+            if lists.is_valid(row) {
+                ranges.push((self.row(group)?, offset(row).unwrap_or(0)..offset(row + 1).unwrap_or(0)));
+            }
         }
+        if array.null_count() == 0 {
+            self.people.add_lists(array, ranges.into_iter());
+        } else {
+            let people = array.value_data().as_chunks::<BYTES>().0;
+            for (group, range) in ranges {
+                let valid = range.filter(|i| array.is_valid(*i)).filter_map(|i| people.get(i));
+                valid.for_each(|person| self.people.add(group, Person::from_ne_bytes(*person)));
+            }
+        }
+        self.people.tidy(self.there.len());
         Ok(())
     }
 
     /// Everything belongs to group 0.
     pub(super) fn add_all(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.grow(1);
-        let people = pseudonyms(first(values)?)?;
-        for i in 0..people.len() {
-            self.add(0, people.is_valid(i).then(|| people.value(i)))?;
-        }
-        Ok(())
+        self.add(values, std::iter::repeat(0), None)
     }
 
     /// Everything belongs to group 0.
     pub(super) fn merge_all(&mut self, states: &[ArrayRef]) -> Result<()> {
         self.grow(1);
-        let lists = lists(states)?;
-        (0..lists.len()).try_for_each(|row| self.merge(0, lists, row))
+        let rows = first(states)?.len();
+        self.merge(states, std::iter::repeat_n(0, rows))
     }
 
     /// What is said of group 0.
@@ -137,100 +147,57 @@ impl Groups {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.seen.capacity() * (size_of::<Entry>() + 1) + self.counts.capacity() * size_of::<Option<i64>>()
+        self.people.bytes() + self.there.capacity()
+    }
+
+    /// The first groups, or all: whether each has a row, how far its people go, and the people. The other groups move down.
+    fn take(&mut self, emit_to: EmitTo, distinct: bool) -> (Vec<bool>, Vec<usize>, Vec<Person>) {
+        let groups = match emit_to {
+            EmitTo::All => self.there.len(),
+            EmitTo::First(n) => n.min(self.there.len()),
+        };
+        let (ends, people) = self.people.take(groups, self.there.len(), distinct);
+        let rest = self.there.split_off(groups);
+        (std::mem::replace(&mut self.there, rest), ends, people)
     }
 
     fn take_state(&mut self, emit_to: EmitTo) -> Result<ListArray> {
-        let groups = match emit_to {
-            EmitTo::All => self.counts.len(),
-            EmitTo::First(n) => n.min(self.counts.len()),
-        };
-        let counts = self.counts.get(..groups).unwrap_or_default();
-        let nulls: NullBuffer = counts.iter().map(Option::is_some).collect();
-        let lengths = counts.iter().map(|count| usize::try_from(count.unwrap_or(0)).unwrap_or(0));
-        let mut next: Vec<usize> = Vec::with_capacity(groups);
-        let mut offsets: Vec<i32> = Vec::with_capacity(groups + 1);
-        offsets.push(0);
-        let mut end = 0_usize;
-        for length in lengths {
-            next.push(end);
-            end += length;
-            offsets.push(
-                i32::try_from(end).map_err(|_| internal_datafusion_err!("persons: too many people in one state"))?,
-            );
-        }
-        let mut bytes = vec![0_u8; end * BYTES];
-        for entry in &self.seen {
-            if let Some(at) = next.get_mut(entry.group as usize) {
-                if let Some(place) = bytes.get_mut(*at * BYTES..(*at + 1) * BYTES) {
-                    place.copy_from_slice(&entry.person);
-                }
-                *at += 1;
-            }
-        }
-        self.forget(groups)?;
-        let values = FixedSizeBinaryArray::try_new(super::WIDTH, Buffer::from_vec(bytes), None)?;
+        // Where few are there twice, whoever puts the parts together may as well find them.
+        let (there, ends, people) = self.take(emit_to, false);
+        let many = |_| internal_datafusion_err!("persons: too many people in one state");
+        let ends = ends.into_iter().map(|end| i32::try_from(end).map_err(many));
+        let offsets = std::iter::once(Ok(0)).chain(ends).collect::<Result<Vec<i32>>>()?;
+        let values = FixedSizeBinaryArray::try_new(super::WIDTH, Buffer::from_vec(people), None)?;
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        Ok(ListArray::try_new(item(), offsets, Arc::new(values), Some(nulls))?)
+        Ok(ListArray::try_new(item(), offsets, Arc::new(values), Some(NullBuffer::from(there)))?)
     }
+}
 
-    /// The bytes of a summary of each of the first `groups` groups.
-    fn summaries(&self, groups: usize) -> Result<Vec<Option<Vec<u8>>>> {
-        let mut few: Vec<[u8; 3]> = Vec::new();
-        let mut many: Vec<Summary> = Vec::new();
-        let mut places: Vec<Option<Place>> = Vec::with_capacity(groups);
-        for count in self.counts.iter().take(groups) {
-            places.push(count.map(|people| match usize::try_from(people) {
-                Ok(people) if people <= LISTED => {
-                    let from = few.len();
-                    few.resize(from + people, [0; 3]);
-                    Place::Few { from, next: from }
-                }
-                _ => {
-                    many.push(Summary::default());
-                    Place::Many(many.len() - 1)
-                }
-            }));
+/// The bytes of a summary of each group, NULL where there is no row.
+fn summaries(there: &[bool], ends: &[usize], people: &[Person]) -> Result<ArrayRef> {
+    let mut summaries = BinaryBuilder::with_capacity(there.len(), there.len() * 64);
+    let mut from = 0;
+    let mut few: Vec<[u8; 3]> = Vec::with_capacity(LISTED);
+    for (there, end) in there.iter().zip(ends) {
+        let of = people.get(from..*end).unwrap_or_default();
+        from = *end;
+        if !there {
+            summaries.append_null();
+            continue;
         }
-        for entry in &self.seen {
-            match places.get_mut(entry.group as usize) {
-                Some(Some(Place::Few { next, .. })) => {
-                    if let Some(slot) = few.get_mut(*next) {
-                        *slot = of_person(&entry.person);
-                    }
-                    *next += 1;
-                }
-                Some(Some(Place::Many(at))) => {
-                    if let Some(summary) = many.get_mut(*at) {
-                        summary.add(&entry.person);
-                    }
-                }
-                Some(None) | None => {}
-            }
-        }
-        let written = |place: Place| match place {
-            Place::Few { from, next } => listed(few.get(from..next).unwrap_or_default()),
-            Place::Many(at) => many.get(at).map_or_else(|| listed(&[]), Summary::write),
+        let written = if of.len() <= LISTED {
+            few.clear();
+            few.extend(of.iter().map(|person| of_person(&person.to_ne_bytes())));
+            listed(&few)
+        } else {
+            let mut summary = Summary::default();
+            of.iter().for_each(|person| summary.add(&person.to_ne_bytes()));
+            summary.write()
         };
-        let too_many = |_| internal_datafusion_err!("persons: too many people in one cell");
-        places.into_iter().map(|place| place.map(written).transpose().map_err(too_many)).collect()
+        let written = written.map_err(|_| internal_datafusion_err!("persons: too many people in one cell"))?;
+        summaries.append_value(written);
     }
-
-    /// Drops the first `groups` groups; the others move down.
-    fn forget(&mut self, groups: usize) -> Result<()> {
-        self.last = None;
-        if groups >= self.counts.len() {
-            *self = Self::new(self.says);
-            return Ok(());
-        }
-        self.counts.drain(..groups);
-        let shift = u32::try_from(groups).map_err(|_| internal_datafusion_err!("persons: too many groups"))?;
-        self.seen = std::mem::take(&mut self.seen)
-            .into_iter()
-            .filter_map(|entry| Some(Entry { group: entry.group.checked_sub(shift)?, ..entry }))
-            .collect();
-        Ok(())
-    }
+    Ok(Arc::new(summaries.finish()))
 }
 
 impl GroupsAccumulator for Groups {
@@ -242,29 +209,20 @@ impl GroupsAccumulator for Groups {
         total_num_groups: usize,
     ) -> Result<()> {
         self.grow(total_num_groups);
-        let people = pseudonyms(first(values)?)?;
-        for (i, group) in group_indices.iter().enumerate() {
-            if passes(opt_filter, i) {
-                self.add(*group, people.is_valid(i).then(|| people.value(i)))?;
-            }
-        }
-        Ok(())
+        self.add(values, group_indices.iter().copied(), opt_filter)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let groups = match emit_to {
-            EmitTo::All => self.counts.len(),
-            EmitTo::First(n) => n.min(self.counts.len()),
-        };
-        let said: ArrayRef = match self.says {
+        let (there, ends, people) = self.take(emit_to, true);
+        match self.says {
             // Of a group without rows too.
             Says::Count => {
-                Arc::new(Int64Array::from_iter_values(self.counts.iter().take(groups).map(|count| count.unwrap_or(0))))
+                let starts = std::iter::once(&0).chain(&ends);
+                let counts = starts.zip(&ends).map(|(from, to)| i64::try_from(to - from).unwrap_or(i64::MAX));
+                Ok(Arc::new(Int64Array::from_iter_values(counts)))
             }
-            Says::Summary => Arc::new(BinaryArray::from_iter(self.summaries(groups)?)),
-        };
-        self.forget(groups)?;
-        Ok(said)
+            Says::Summary => summaries(&there, &ends, &people),
+        }
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
@@ -273,8 +231,7 @@ impl GroupsAccumulator for Groups {
 
     fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
         self.grow(total_num_groups);
-        let lists = lists(values)?;
-        group_indices.iter().enumerate().try_for_each(|(row, group)| self.merge(*group, lists, row))
+        self.merge(values, group_indices.iter().copied())
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
@@ -302,7 +259,7 @@ impl GroupsAccumulator for Groups {
     }
 }
 
-fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
+pub(in crate::plan) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
@@ -310,8 +267,9 @@ fn first(values: &[ArrayRef]) -> Result<&ArrayRef> {
     values.first().ok_or_else(|| internal_datafusion_err!("persons: no argument"))
 }
 
-fn pseudonyms(array: &dyn Array) -> Result<&FixedSizeBinaryArray> {
-    array.as_fixed_size_binary_opt().ok_or_else(|| internal_datafusion_err!("persons: argument is not a pseudonym"))
+pub(in crate::plan) fn pseudonyms(array: &dyn Array) -> Result<&FixedSizeBinaryArray> {
+    let array = array.as_fixed_size_binary_opt().filter(|array| array.value_length() == super::WIDTH);
+    array.ok_or_else(|| internal_datafusion_err!("persons: argument is not a pseudonym"))
 }
 
 fn lists(values: &[ArrayRef]) -> Result<&ListArray> {
