@@ -2,23 +2,28 @@
 
 use datafusion::{
     common::Column,
-    logical_expr::{Distinct, Expr, JoinType, LogicalPlan},
+    logical_expr::{Distinct, Expr, ExprSchemable, JoinType, LogicalPlan, utils::merge_schema},
 };
 
-/// Whether an expression is a constant, a table's own value, or the conversion of one.
+/// Whether an expression is a constant, a table's own value, or a point in time that is one, as another kind of it. (A number made a day can be
+/// any day.)
 pub(super) fn stored(expr: &Expr, inputs: &[&LogicalPlan]) -> bool {
     match expr {
         Expr::Literal(..) => true,
         Expr::Column(column) => column_is(column, inputs),
         Expr::Alias(alias) => stored(&alias.expr, inputs),
-        Expr::Cast(cast) => stored(&cast.expr, inputs),
-        Expr::TryCast(cast) => stored(&cast.expr, inputs),
+        Expr::Cast(cast) => is_temporal(&cast.expr, inputs) && stored(&cast.expr, inputs),
+        Expr::TryCast(cast) => is_temporal(&cast.expr, inputs) && stored(&cast.expr, inputs),
         // The first and the last of a table's values are such.
         Expr::AggregateFunction(function) if ["min", "max"].contains(&function.func.name()) => {
             function.params.args.iter().all(|argument| stored(argument, inputs))
         }
         _ => false,
     }
+}
+
+fn is_temporal(expr: &Expr, inputs: &[&LogicalPlan]) -> bool {
+    matches!(expr, Expr::Literal(..)) || expr.get_type(&merge_schema(inputs)).is_ok_and(|kind| kind.is_temporal())
 }
 
 fn column_is(column: &Column, inputs: &[&LogicalPlan]) -> bool {

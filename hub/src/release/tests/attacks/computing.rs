@@ -1,12 +1,13 @@
 //! Errors as answers: a computation that fails where, and only where, somebody has something.
 
 use super::super::{TARGET_INCOME, collect, planned, register, registers, role};
-use crate::release::{SchemaRoles, open};
+use crate::release::{SchemaRoles, analyse, open};
 use arrow::{
     array::{ArrayRef, Float64Array, Int32Array},
     datatypes::{DataType, Field},
 };
 use datafusion::{dataframe::DataFrame, prelude::SessionContext};
+use policies::zone::Zone;
 use std::sync::Arc;
 
 /// Whether it fails when it runs without the rules.
@@ -156,4 +157,32 @@ async fn computations_are_as_in_plain_sql_and_null_where_they_fail() {
         let shown: Vec<_> = shown.iter().filter(|row| row[1] != "NULL").map(|row| row[..2].to_vec()).collect();
         assert_eq!(shown, plain, "{computed}");
     }
+}
+
+/// Whether the attack below succeeds.
+const OPEN: bool = true;
+
+/// A sum that only just fits its type, and doesn't with its noise. Learns, today: whether the one person is there, in those projects in which the
+/// noise of the sum's people is above zero. A NULL in place of the error closes it.
+#[tokio::test]
+async fn attack_a_sum_that_is_too_large_with_its_noise_as_an_oracle() {
+    let mut failed = [0, 0];
+    for project in 0..8 {
+        let ctx = super::super::noise::large(project);
+        for (ill, failed) in [1, 0].into_iter().zip(&mut failed) {
+            // The person is ill: syg = 0 is nobody.
+            let sql = format!(
+                "SELECT sum(CASE WHEN kom = 18 AND del = 0 AND alder = 36 AND syg = {ill} THEN 9223372036854755807 ELSE 1 END) AS s FROM bef"
+            );
+            let plan = planned(&ctx, &sql).await;
+            let released = analyse(plan, Zone::Open, &SchemaRoles, &Arc::default()).unwrap().into_inner();
+            *failed += usize::from(DataFrame::new(ctx.state(), released).collect().await.is_err());
+        }
+    }
+    println!(
+        "a sum that is too large fails in {} of 8 projects where the person is, in {} where not",
+        failed[0], failed[1]
+    );
+    assert_eq!(failed[1], 0);
+    assert_eq!(failed[0] > 0, OPEN);
 }
