@@ -1,14 +1,14 @@
 //! What runs where, for people to read.
 
 use super::{partial::LeftOut, scan::SpokeScanExec};
-use crate::{gather::Took, release::Note};
+use crate::{gather::Took, release::Note, watch};
 use arrow::{
     array::{ArrayRef, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use policies::{
-    disclosure::{coarse, thousands},
+    disclosure::{coarse, moved, thousands},
     zone::Zone,
 };
 use proto::refusal::{Kind, Refusal};
@@ -55,15 +55,16 @@ pub(super) fn describe(
     collect(plan, &mut scans);
     let mut lines: Vec<[String; 6]> = Vec::new();
     // Numbers of a result that is not shown must not say what it would have said.
+    let edge = watch::edge();
     let shown = |n: u64| match measured.map(|m| m.zone) {
         Some(Zone::Enclave) => thousands(n),
-        Some(Zone::Open) => coarse(n),
+        Some(Zone::Open) => coarse(moved(n, edge)),
         None => String::new(),
     };
     for scan in scans {
         let scan: &SpokeScanExec = scan;
         let (rows, bytes) = scan.received();
-        let moved = match scan.sent() {
+        let bytes_moved = match scan.sent() {
             0 => shown(bytes),
             sent => format!("{}, keys {}", shown(bytes), shown(sent)),
         };
@@ -72,7 +73,7 @@ pub(super) fn describe(
             Some(_) => format!("(only a share of a blind total leaves) {}", scan.text()),
             None => scan.text(),
         };
-        lines.push([scan.controller().to_string(), text, shown(rows), moved, waited, at_spoke]);
+        lines.push([scan.controller().to_string(), text, shown(rows), bytes_moved, waited, at_spoke]);
     }
     lines.extend(
         left_out.lines().map(|(at, what)| [at, what, String::new(), String::new(), String::new(), String::new()]),

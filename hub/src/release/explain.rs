@@ -4,6 +4,7 @@
 
 use crate::release::{
     ReleaseRefusal, Released,
+    failing::without_failures,
     refusal::Examples,
     roles::Roles,
     scope::bare,
@@ -42,8 +43,10 @@ pub fn explain(plan: &LogicalPlan, roles: &dyn Roles) -> (Released<LogicalPlan>,
 fn notes(plan: &LogicalPlan, roles: &dyn Roles) -> Result<Vec<Note>, ReleaseRefusal> {
     let examples = Examples::of(plan, roles).unwrap_or_default();
     super::reserved_names(plan, &examples)?;
-    let mut analysis = Analysis::new(roles, examples, None);
-    match analysis.visit(plan, At::default())? {
+    let mut analysis = Analysis::new(roles, examples.clone(), None);
+    let part = analysis.visit(plan, At::default())?;
+    without_failures(plan.clone(), &examples)?;
+    match part {
         Part::Reference(_) => Ok(vec![Note::new(
             "the statement",
             "released",

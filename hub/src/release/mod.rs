@@ -5,7 +5,8 @@
 //! rewriting the analysed, not yet optimised plan: `walk` follows the people through the statement, from the tables
 //! (`table`) through conditions (`expr`, `scope`), `join`, `union` and `window` to the last `aggregate`; `suppress` adds
 //! hidden counts of people to it, hides the small cells and folds small groups into one row; `cells` carries the result
-//! through the rest of the statement and says in the last column what happened.
+//! through the rest of the statement and says in the last column what happened. `failing` sees to it that no row makes a
+//! statement fail.
 //!
 //! INVARIANT: fails closed. A node, an expression, a function or a table that isn't understood is refused, by name.
 //! INVARIANT: [`Released`] is made here only; what hasn't been through [`analyse`] can't be sent to a caller.
@@ -17,6 +18,7 @@ mod aggregate;
 mod cells;
 mod explain;
 mod expr;
+mod failing;
 mod join;
 mod ledger;
 mod people;
@@ -106,6 +108,9 @@ fn open(plan: LogicalPlan, roles: &dyn Roles, noise: Option<Noise>) -> Result<Lo
     }
     let examples = Examples::of(&plan, roles).unwrap_or_default();
     reserved_names(&plan, &examples)?;
+    // What is refused is refused as it was written.
+    Analysis::new(roles, examples.clone(), None).visit(&plan, At::default())?;
+    let plan = failing::without_failures(plan, &examples)?;
     let mut analysis = Analysis::new(roles, examples, noise);
     let released = match analysis.visit(&plan, At::default())? {
         Part::Reference(plan) => cells::finish_reference(plan),

@@ -2,7 +2,8 @@
 //! spoke is, for the person who asked.
 //!
 //! INVARIANT: watching decides nothing: a statement without anybody who watches it gives the same answer.
-//! INVARIANT: numbers are exact only in the enclave, or in the operator's own log; elsewhere they are rounded up.
+//! INVARIANT: numbers are exact only in the enclave, or in the operator's own log; elsewhere they are rounded up, to classes that begin
+//! elsewhere for each statement.
 
 mod leg;
 mod meters;
@@ -10,7 +11,7 @@ mod meters;
 pub use leg::{Leg, Stage};
 pub use meters::{METRICS, Meters, Now};
 
-use policies::zone::Zone;
+use policies::{disclosure::moved, zone::Zone};
 use proto::ids::ControllerId;
 use runtime::telemetry::{
     TraceParent,
@@ -27,7 +28,28 @@ pub struct Watch {
     parent: TraceParent,
     span: Option<Span>,
     meters: Meters,
+    edge: Edge,
     legs: Mutex<Vec<Arc<leg::State>>>,
+}
+
+/// Where classes of coarse numbers begin for this statement; another place for each, so that the place tells of no person.
+#[derive(Debug)]
+struct Edge(u8);
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self(edge())
+    }
+}
+
+/// A place drawn by chance, for [`policies::disclosure::moved`].
+pub(crate) fn edge() -> u8 {
+    let mut place = [0];
+    // Without random numbers no token was checked and nothing was asked; the classes begin where they used to.
+    if getrandom::fill(&mut place).is_err() {
+        tracing::warn!("no random numbers: classes of numbers begin at their usual places");
+    }
+    u8::from_le_bytes(place)
 }
 
 /// How far one fragment at one spoke is; what the person who asked is told.
@@ -50,7 +72,7 @@ impl Watch {
         let span =
             tracing::info_span!(target: TARGET, parent: None, "receive", call, outcome = Empty, otel.kind = "server");
         parent.adopt(&span);
-        Self { parent, span: Some(span), meters, legs: Mutex::default() }
+        Self { parent, span: Some(span), meters, ..Self::default() }
     }
 
     /// Watches nothing but the numbers.
@@ -94,7 +116,7 @@ impl Watch {
             .map(|leg| Progress {
                 controller: leg.controller.clone(),
                 stage: leg.stage(),
-                rows: shown(leg.rows(), exact),
+                rows: shown(if exact { leg.rows() } else { moved(leg.rows(), self.edge.0) }, exact),
                 exact,
             })
             .collect()

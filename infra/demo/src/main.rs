@@ -3,6 +3,7 @@
 //! Plays every role itself when asked (`--role hub -- ARGUMENTS`), so that one program is all it takes.
 
 mod show;
+mod steps;
 mod tour;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const AFTER: &str = "\
 Examples:
   demo                       20,000 people; stays up until Ctrl-C
-  demo --once                asks the five questions, then stops
+  demo --once                shows everything, then stops
   demo --people 2000 --seed 7 --dir /tmp/eger-demo
   demo --role hub -- sql --help     any command of custodian, spoke or hub
 
@@ -86,6 +87,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let options = platform::Options {
         registers: generate::Options { people: arguments.people, seed: arguments.seed },
         live: true,
+        checkers: steps::CHECKERS.map(|(user, organisation)| (user.to_owned(), organisation.to_owned())).into(),
         report: Arc::new(move |progress| steps.show(progress)),
         ..platform::Options::new(dir, program.clone(), arguments.people)
     };
@@ -109,7 +111,7 @@ async fn visit(
     arguments: &Arguments,
     stopping: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let guide = tour::Guide::new(platform).context("the hub has not said where it listens")?;
+    let guide = tour::Guide::new(platform).await?;
     let dead = tokio::select! {
         asked = guide.show(arguments.check) => match asked {
             Ok(()) => None,

@@ -1,4 +1,4 @@
-//! The five questions, asked the way that a researcher would ask them.
+//! The five questions, asked the way that a researcher would ask them, and what becomes of numbers before they leave.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use demo::oracle::{self, Oracle};
 use demo::platform::{PROJECT, Platform, USER};
 use demo::questions::{QUESTIONS, Question};
 
-use crate::show;
+use crate::{show, steps};
 
 /// Rows of one answer that are printed.
 const ROWS: usize = 14;
@@ -30,17 +30,21 @@ pub(crate) struct Guide {
     enclave: SocketAddr,
     token: String,
     registers: PathBuf,
+    desks: steps::Desks,
 }
 
 impl Guide {
-    pub(crate) fn new(platform: &Platform) -> Option<Guide> {
-        let (open, enclave) = (platform.open()?, platform.enclave()?);
-        Some(Guide { open, enclave, token: platform.token().to_owned(), registers: platform.registers_dir() })
+    pub(crate) async fn new(platform: &Platform) -> anyhow::Result<Guide> {
+        let listens = "the hub has not said where it listens";
+        let (open, enclave) = (platform.open().context(listens)?, platform.enclave().context(listens)?);
+        let (token, registers) = (platform.token().to_owned(), platform.registers_dir());
+        Ok(Guide { open, enclave, token, registers, desks: steps::Desks::new(platform).await? })
     }
 
     /// Asks, shows, and compares when asked to.
     pub(crate) async fn show(&self, check: bool) -> anyhow::Result<()> {
         self.questions().await?;
+        self.on_the_way_out().await?;
         if check {
             self.check().await?;
         }
@@ -96,6 +100,15 @@ impl Guide {
             }
         }
         self.contrast(&mut open).await
+    }
+
+    /// What happens to numbers before they leave.
+    async fn on_the_way_out(&self) -> anyhow::Result<()> {
+        let mut open = Client::connect(self.open, &self.token, PROJECT).await?;
+        let mut enclave = Client::connect(self.enclave, &self.token, PROJECT).await?;
+        steps::suppressed(&mut open).await?;
+        steps::difference(&mut open, &mut enclave).await?;
+        steps::airlock(&self.desks, &mut enclave).await
     }
 
     /// The same statement in both zones.

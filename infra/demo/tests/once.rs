@@ -52,6 +52,44 @@ fn tables(said: &str) -> Result<BTreeMap<&'static str, Vec<&str>>> {
     Ok(all)
 }
 
+/// What becomes of numbers before they leave.
+fn on_the_way_out(said: &str) -> Result<()> {
+    let cell = below(said, "A suppressed cell, and why")?;
+    for says in [
+        "| · ",
+        "suppressed: fewer than 5 people: So few people could be recognised",
+        "Use coarser groups or a longer period.",
+        "EXPLAIN RELEASE",
+    ] {
+        ensure!(cell.contains(says), "'{says}' is not in: {cell}");
+    }
+    let difference = below(said, "A difference by one person says nothing")?;
+    let of = |zone: &str| -> Result<Vec<u64>> {
+        let line = difference.lines().find(|line| line.trim_start().starts_with(zone));
+        let line = line.with_context(|| format!("no {zone} in: {difference}"))?;
+        Ok(line.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+    };
+    let (inside, outside) = (of("enclave zone")?, of("open zone")?);
+    ensure!(inside.len() == 2 && inside[0] == inside[1] + 1, "one person is left out: {inside:?}");
+    ensure!(outside.len() == 2 && outside[0] == outside[1], "and doesn't show: {outside:?}");
+    ensure!(outside[0].abs_diff(inside[0]) <= 14, "{inside:?} {outside:?}");
+    let airlock = below(said, "Results leave through the airlock")?;
+    let mut rest = airlock;
+    for says in [
+        "hub airlock submit",
+        "UNDER_REVIEW",
+        "of ssi",
+        "of ku",
+        "APPROVED",
+        "hub airlock release",
+        "hub airlock verify",
+    ] {
+        rest = rest.split_once(says).with_context(|| format!("'{says}' is not in, or not in its place: {airlock}"))?.1;
+    }
+    ensure!(rest.contains("nothing was changed since") && rest.contains("ku, ssi"), "{airlock}");
+    Ok(())
+}
+
 /// Every file that holds published data, and when it was written.
 fn published(dir: &Path) -> Result<BTreeMap<PathBuf, SystemTime>> {
     let mut all = BTreeMap::new();
@@ -130,6 +168,7 @@ fn a_first_start_shows_everything_and_later_ones_make_nothing_anew() -> Result<(
         below(&first, "Checked against the raw files")?.matches("cells equal").count() == QUESTIONS.len(),
         "{first}"
     );
+    on_the_way_out(&first)?;
     let before = published(&dir)?;
     ensure!(!before.is_empty(), "something was published");
 
@@ -140,6 +179,7 @@ fn a_first_start_shows_everything_and_later_ones_make_nothing_anew() -> Result<(
     for anew in ["generate the registers", "ingest at", "spoke init", "spoke approve at"] {
         ensure!(!second.contains(anew), "'{anew}' is in: {second}");
     }
+    on_the_way_out(&second)?;
     ensure!(published(&dir)? == before, "published files were written again");
     ensure!(tables(&second)? == shown, "another answer at the second start: {second}");
 

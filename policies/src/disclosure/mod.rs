@@ -26,7 +26,7 @@ pub mod statistic;
 pub mod status;
 pub mod threshold;
 
-pub use coarse::{coarse, thousands};
+pub use coarse::{coarse, moved, thousands};
 pub use status::{Outcome, PERTURBED, RELEASED, Rule, STATUS_COLUMN, SUPPRESSED, Status, of_row};
 pub use threshold::{THRESHOLD, Threshold};
 

@@ -46,7 +46,7 @@ fn counts(output: &Output, table: &Table, found: &mut Vec<Finding>) {
                     found.push(Finding::refuse(Rule::Declaration, "is no count of people").at(row, column));
                 }
                 Some(_) => {}
-                None if rules::is_hidden(cell) => {}
+                None if rules::hidden(cell).is_some() => {}
                 None => found.push(Finding::refuse(Rule::Declaration, "is no number").at(row, column)),
             }
         }
@@ -74,7 +74,9 @@ fn sums(output: &Output, table: &Table, contributions: Option<&Table>, found: &m
     };
     let by_group: BTreeMap<Vec<String>, usize> =
         (0..largest.rows.len()).map(|row| (key(largest, row, &theirs), row)).collect();
+    let counts: Vec<usize> = output.count_columns.iter().filter_map(|name| table.at(name)).collect();
     for column in &output.sum_columns {
+        let contributors = largest.at(&format!("{column}_n"));
         let (Some(at), first, second) =
             (table.at(column), largest.at(&format!("{column}_1")), largest.at(&format!("{column}_2")))
         else {
@@ -88,7 +90,7 @@ fn sums(output: &Output, table: &Table, contributions: Option<&Table>, found: &m
         for row in 0..table.rows.len() {
             let cell = table.cell(row, at);
             let Some(sum) = rules::number(cell) else {
-                if !rules::is_hidden(cell) {
+                if rules::hidden(cell).is_none() {
                     found.push(Finding::refuse(Rule::Declaration, "is no number").at(row, column));
                 }
                 continue;
@@ -99,8 +101,13 @@ fn sums(output: &Output, table: &Table, contributions: Option<&Table>, found: &m
                 continue;
             };
             let of = |at| rules::number(largest.cell(*other, at)).unwrap_or(0.0);
-            if rules::is_dominated(sum, of(first), of(second)) {
-                let message = "one or two contribute nearly all of it; leave the cell empty or make the group larger";
+            // How many make it up: as the file of contributions says, or at most all people of the row.
+            let people = match contributors {
+                Some(at) => Some(rules::number(largest.cell(*other, at)).unwrap_or(0.0)),
+                None => counts.iter().filter_map(|at| rules::number(table.cell(row, *at))).reduce(f64::max),
+            };
+            if let Some(rule) = rules::of_sum(sum, people, of(first), of(second)) {
+                let message = format!("{rule}. {} {}", rule.why(), rule.instead());
                 found.push(Finding::refuse(Rule::Dominance, message).at(row, column));
             }
         }

@@ -5,6 +5,7 @@
 //!
 //! INVARIANT: no finding repeats a value of a file; it says where the value stands.
 
+mod computed;
 pub(super) mod csv;
 mod differences;
 mod groups;
@@ -93,9 +94,9 @@ impl Rule {
         match self {
             Self::Threshold => "a count of people is 0 or at least 5",
             Self::Dominance => {
-                "no sum to which two contribute 90% or more, or of which the second can tell the first to 10%"
+                "no sum of fewer than 10 contributors, to which two contribute 90% or more, or of which the second can tell the first to 10%"
             }
-            Self::Total => "no total from which a count of 1 to 4 people follows",
+            Self::Total => "no totals from which a count of 1 to 4 people follows, alone or together",
             Self::Group => "a group of whom all are in one cell is looked at by people",
             Self::Difference => "no difference of 1 to 4 people to another file or an earlier release without a reason",
             Self::PersonNumber => "nothing that looks like a person number",
@@ -235,6 +236,7 @@ fn alone(submission: &Submission, file: &Checked<'_>, tables: &BTreeMap<&str, Ta
                 let contributions = output.contributions.as_ref().and_then(|name| tables.get(name.as_str()));
                 groups::check(output, table, contributions, found);
                 totals::check(output, table, found);
+                computed::check(output, table, found);
             }
         }
         Kind::Png => found.extend(png::check(file.bytes)),

@@ -1,35 +1,86 @@
 //! The rules of disclosure as the airlock asks them: the one place that knows the library which holds them.
 
-use policies::disclosure::THRESHOLD;
-
-/// A sum is refused when its two largest contributions are this share of it or more: (n,k) = (2, 0.9).
-const SHARE: f64 = 0.9;
-/// A sum is refused when the second contributor can tell the first one's to this part of it: p% = 10.
-const PART: f64 = 0.1;
+use policies::disclosure::{
+    self, Threshold,
+    complementary::{Known, Range},
+    dominance::{CONTRIBUTORS, Contributions},
+};
 
 /// Whether a number of people is too small to leave. Nobody is no number of people.
 pub(super) fn is_small(people: f64) -> bool {
-    people > 0.0 && people < threshold()
+    match whole_number(people) {
+        Some(people) => Threshold::DEFAULT.hides(people),
+        // A part of a person is somebody.
+        None => people > 0.0 && people < threshold(),
+    }
 }
 
 /// The fewest people that a number may be about.
 pub(super) fn threshold() -> f64 {
     // Exact: a small whole number.
-    f64::from(i32::try_from(THRESHOLD).unwrap_or(i32::MAX))
+    Threshold::DEFAULT.least() as f64
 }
 
-/// Whether a sum of positive contributions tells its largest.
-pub(super) fn is_dominated(sum: f64, first: f64, second: f64) -> bool {
-    let (sum, first, second) = (sum.abs(), first.abs().max(second.abs()), first.abs().min(second.abs()));
-    first + second >= SHARE * sum || sum - first - second < PART * first
+/// Why a sum may not leave, if it may not: by how many make it up, where that is known, and by the two who contribute most.
+pub(super) fn of_sum(sum: f64, people: Option<f64>, first: f64, second: f64) -> Option<disclosure::Rule> {
+    let (total, largest, second) = (sum.abs(), first.abs().max(second.abs()), first.abs().min(second.abs()));
+    if largest > total {
+        // What is negative takes away what others add, so that the sum is no bound of anybody's part.
+        return Some(disclosure::Rule::Dominated);
+    }
+    let people = people.map_or(Some(CONTRIBUTORS), whole_number);
+    Contributions { people: people.unwrap_or_default(), total, largest, second }.check()
 }
 
-/// Whether a cell's text stands for a number that is not shown.
-pub(super) fn is_hidden(cell: Option<&str>) -> bool {
-    let Some(cell) = cell else { return true };
+/// Whether all people of a total are in one of its cells.
+pub(super) fn is_everybody(parts: &[f64]) -> bool {
+    let parts: Option<Vec<u64>> = parts.iter().map(|part| whole_number(*part)).collect();
+    parts.is_some_and(|parts| disclosure::group::line(&parts).is_some())
+}
+
+/// What a cell says of the number that it hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hidden {
+    /// that it is below the threshold
+    Few,
+    /// nothing
+    Somehow,
+}
+
+/// Whether a cell's text stands for a number that is not shown, and what it says of it.
+pub(super) fn hidden(cell: Option<&str>) -> Option<Hidden> {
+    let Some(cell) = cell else { return Some(Hidden::Somehow) };
     let cell = cell.trim().to_ascii_lowercase();
-    cell.starts_with(['<', '*', '-', '.', '…']) && cell.parse::<f64>().is_err()
-        || ["na", "nan", "null", "none", "suppressed", "hidden", "c", "x"].contains(&cell.as_str())
+    let marked = cell.starts_with(['<', '*', '-', '.', '…']) && cell.parse::<f64>().is_err();
+    if !marked && !["na", "nan", "null", "none", "suppressed", "hidden", "c", "x"].contains(&cell.as_str()) {
+        return None;
+    }
+    let below = cell.strip_prefix('<').and_then(|limit| limit.trim().parse::<u64>().ok());
+    Some(if below == Some(Threshold::DEFAULT.least()) { Hidden::Few } else { Hidden::Somehow })
+}
+
+/// The same as what a reader knows of the number.
+pub(super) fn known(hidden: Hidden) -> Known {
+    match hidden {
+        Hidden::Few => Known::few(Threshold::DEFAULT),
+        Hidden::Somehow => Known::nothing(Threshold::DEFAULT),
+    }
+}
+
+/// Whether what can be computed of a hidden number is too close, and may be a number of few people.
+pub(super) fn tells_few(range: &Range) -> bool {
+    let few = i64::try_from(Threshold::DEFAULT.least()).unwrap_or(i64::MAX);
+    range.told() && range.from < few && range.to.is_none_or(|to| to > 0)
+}
+
+/// A whole number of people, in a cell.
+pub(super) fn whole(cell: Option<&str>) -> Option<i64> {
+    whole_number(number(cell)?).and_then(|people| i64::try_from(people).ok())
+}
+
+fn whole_number(people: f64) -> Option<u64> {
+    // Beyond that a float has no single units, and a population has no such number.
+    (people >= 0.0 && people.fract() == 0.0 && people < 1e15).then_some(people as u64)
 }
 
 /// A number as tables write it.
@@ -47,14 +98,21 @@ mod tests {
         for (people, small) in [(0.0, false), (1.0, true), (4.0, true), (5.0, false), (-3.0, false)] {
             assert_eq!(is_small(people), small, "{people}");
         }
-        assert!(is_dominated(100.0, 60.0, 30.0) && is_dominated(100.0, 30.0, 60.0));
-        assert!(!is_dominated(100.0, 50.0, 20.0));
-        // 100 - 60 - 35 = 5 is less than a tenth of 60.
-        assert!(is_dominated(100.0, 60.0, 35.0) && is_dominated(10.0, 10.0, 0.0));
-        for hidden in [None, Some("<5"), Some("*"), Some("NA"), Some("suppressed"), Some("-")] {
-            assert!(is_hidden(hidden), "{hidden:?}");
+        use disclosure::Rule;
+        let of = |sum, first, second| of_sum(sum, Some(40.0), first, second);
+        assert_eq!([of(100.0, 60.0, 30.0), of(100.0, 30.0, 60.0)], [Some(Rule::Dominated); 2]);
+        assert_eq!([of(100.0, 50.0, 20.0), of(0.0, 0.0, 0.0)], [None, Some(Rule::Near)]);
+        assert_eq!(of_sum(0.0, Some(0.0), 0.0, 0.0), None, "nobody's sum");
+        assert_eq!(of_sum(100.0, Some(9.0), 20.0, 10.0), Some(Rule::Contributors));
+        assert_eq!(of_sum(100.0, Some(9.5), 20.0, 10.0), Some(Rule::Contributors), "no number of people");
+        assert_eq!(of_sum(100.0, None, 20.0, 10.0), None, "nothing said of how many");
+        assert_eq!(of(1.0, 1_000.0, -999.0), Some(Rule::Dominated));
+        assert!(is_everybody(&[0.0, 12.0, 0.0]) && !is_everybody(&[12.0]) && !is_everybody(&[12.0, 1.0]));
+        assert_eq!(hidden(Some("< 5")), Some(Hidden::Few));
+        for cell in [None, Some("<10"), Some("*"), Some("NA"), Some("suppressed"), Some("-")] {
+            assert_eq!(hidden(cell), Some(Hidden::Somehow), "{cell:?}");
         }
-        assert!(!is_hidden(Some("12")) && !is_hidden(Some("-3")) && !is_hidden(Some("0")));
+        assert!([Some("12"), Some("-3"), Some("0")].iter().all(|cell| hidden(*cell).is_none()));
         assert_eq!(number(Some("18 211")), Some(18_211.0));
         assert_eq!(number(Some("inf")), None);
     }

@@ -77,20 +77,58 @@ fn attack_a_small_cell_is_refused_where_it_stands() {
 #[test]
 fn attack_a_total_that_gives_a_small_cell_away_is_refused() {
     // 30 - 12 - 15 = 3 people are in the hidden cell.
-    assert_eq!(one("kom,n\n101,12\n147,15\n151,\ntotal,30\n"), ["total no 4 n"]);
+    assert_eq!(one("kom,n\n101,12\n147,15\n151,\ntotal,30\n"), ["total no 4 n", "total no 3 n"]);
     // Also when its row is left out, or two are hidden together.
     assert_eq!(one("kom,n\n101,12\n147,15\ntotal,30\n"), ["total no 3 n"]);
     assert_eq!(one("kom,n\n101,12\n147,\n151,\nTotal,16\n"), ["total no 4 n"]);
     // Two hidden cells of nine people together tell neither.
     assert_eq!(one("kom,n\n101,12\n147,\n151,<5\ntotal,21\n"), Vec::<String>::new());
     // In a table of two dimensions, along each.
-    assert_eq!(one("kom,koen,n\n101,1,12\n101,2,\n101,total,14\n147,1,20\n147,2,9\n147,total,29\n"), ["total no 3 n"]);
+    assert_eq!(
+        one("kom,koen,n\n101,1,12\n101,2,\n101,total,14\n147,1,20\n147,2,9\n147,total,29\n"),
+        ["total no 3 n", "total no 2 n"]
+    );
     // Beside each other.
     assert_eq!(
         found(&[table("a.csv", &["men", "women", "n_total"], "kom,men,women,n_total\n101,12,,15\n")]),
         ["total no 1 n_total"]
     );
     assert_eq!(one("kom,n\n101,12\n147,0\n151,0\ntotal,12\n"), ["group ? 4 n"]);
+}
+
+/// Two variables with their totals: three rows a town (men, women, both), and the region.
+fn cross(cells: [&str; 12]) -> &'static str {
+    let mut text = "kom,koen,n\n".to_owned();
+    for (at, people) in cells.iter().enumerate() {
+        let (kom, koen) = (["101", "147", "151", "total"][at / 3], ["1", "2", "total"][at % 3]);
+        text.push_str(&format!("{kom},{koen},{people}\n"));
+    }
+    Box::leak(text.into_boxed_str())
+}
+
+#[test]
+fn attack_lines_that_give_a_hidden_cell_away_together_are_refused() {
+    // 101: 3 men and 30 women; 147: 20 men. Each line leaves 33, 23 or 20 people, none of them few: but 147's men follow from 147, and then
+    // 101's from all men.
+    let told = cross(["", "", "33", "", "40", "60", "25", "50", "75", "48", "120", "168"]);
+    assert_eq!(one(told), ["total no 1 n"]);
+    // With the women of 147 hidden as well nobody can tell: each line has two.
+    let safe = cross(["", "", "33", "", "", "60", "25", "50", "75", "48", "120", "168"]);
+    assert_eq!(one(safe), Vec::<String>::new());
+    // "<5" says more than an empty cell: the other one of its line is 29 to 32, and that is no few people.
+    assert_eq!(one(cross(["<5", "", "33", "", "", "60", "25", "50", "75", "48", "120", "168"])), Vec::<String>::new());
+    // But two such beside each other leave only so much: of 7 together one is 3 or 4.
+    assert_eq!(one("kom,n\n101,<5\n147,<5\n151,30\ntotal,37\n"), ["total no 1 n", "total no 2 n"]);
+    // A hidden number that can be computed and is large is no matter of few people.
+    assert_eq!(one("kom,n\n101,\n147,30\ntotal,75\n"), Vec::<String>::new());
+    // Rows that aren't there count as hidden when the totals say that somebody is in them.
+    let lacking =
+        "kom,koen,n\n101,total,33\n147,2,40\n147,total,60\n101,1,*\n101,2,\ntotal,1,23\ntotal,2,70\ntotal,total,93\n";
+    assert_eq!(one(lacking), ["total no 4 n"]);
+    // What can't be computed through is for people.
+    assert_eq!(one("kom,n\n101,\n147,<5\n151,30\ntotal,20\n"), ["total ? n"]);
+    let four = "a,b,c,d,n\n1,1,1,1,\n2,2,2,2,30\n1,1,1,total,40\n2,2,2,total,50\n1,1,2,2,\n";
+    assert!(one(four).contains(&"total ? n".to_owned()), "{:?}", one(four));
 }
 
 #[test]
@@ -120,6 +158,33 @@ fn attack_a_total_in_another_file_that_gives_a_small_cell_away_is_refused() {
     let again = "kom,koen,n\n101,1,12\n101,2,\n147,1,22\n147,2,9\n";
     assert_eq!(of(fine.clone(), &earlier(again, "n")), [(Rule::Difference, Weight::ForPeople)]);
     assert_eq!(of(fine, &earlier("kom,koen,n\n101,1,12\n101,2,\n147,1,80\n147,2,9\n", "n")), []);
+}
+
+#[test]
+fn attack_a_difference_of_three_to_an_earlier_release_is_told() {
+    let earlier = |n: &str| {
+        let (form, _) = table("old.csv", &["n"], "");
+        let form = Form { project: "diabetes".to_owned(), title: "x".to_owned(), earlier: None, files: vec![form] };
+        let table = super::table::read(Kind::Csv, format!("kom,n\n101,50\n147,{n}\n").as_bytes()).unwrap();
+        [Earlier {
+            label: "'old.csv' of an earlier release".to_owned(),
+            output: form.check().unwrap().files.remove(0),
+            table,
+        }]
+    };
+    let given = [table("a.csv", &["n"], "kom,n\n101,50\n147,23\n")];
+    let told = ran(&given, &earlier("20")).remove("a.csv").unwrap();
+    let [finding] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((finding.rule, finding.row, finding.column.as_deref()), (Rule::Difference, Some(2), Some("n")));
+    assert!(finding.message.contains("old.csv") && !finding.message.contains("23"), "{}", finding.message);
+    // Five more are no few people; nobody more is no difference.
+    assert!(ran(&given, &earlier("28"))["a.csv"].is_empty() && ran(&given, &earlier("23"))["a.csv"].is_empty());
+    // Two files of one submission are looked at alike.
+    let both = [given[0].clone(), table("b.csv", &["n"], "kom,n\n101,50\n147,20\n")];
+    assert_eq!(
+        ran(&both, &[])["a.csv"].iter().map(|f| (f.rule, f.row)).collect::<Vec<_>>(),
+        [(Rule::Difference, Some(2))]
+    );
 }
 
 #[test]
@@ -164,9 +229,21 @@ fn attack_a_sum_that_one_makes_is_refused_when_contributions_are_declared() {
     };
     assert_eq!(with("kom,cost_1,cost_2\n101,200,150\n147,100,90\n"), Vec::<String>::new());
     assert_eq!(with("kom,cost_1,cost_2\n101,700,250\n147,100,90\n"), ["dominance no 1 cost"]);
+    // Ten people are behind the row, eight of them make up the sum.
+    assert_eq!(with("kom,cost_1,cost_2,cost_n\n101,200,150,12\n147,100,90,8\n"), ["dominance no 2 cost"]);
+    // More than all of it: others take away.
+    assert_eq!(with("kom,cost_1,cost_2\n101,2000,-1500\n147,100,90\n"), ["dominance no 1 cost"]);
     assert_eq!(with("kom,cost_1,cost_2\n101,200,150\n"), ["declaration no 2 cost"]);
     assert_eq!(with("kom,cost_1\n101,200\n147,100\n"), ["declaration no"]);
     assert_eq!(with("municipality,cost_1,cost_2\n101,200,150\n"), ["declaration no"]);
+    // A sum of fewer than ten people, whoever contributes how much.
+    let (mut few, of_few) = table("a.csv", &["n"], "kom,n,cost\n101,9,1000\n147,15,1000\n");
+    (few.sum_columns, few.contributions) = (form.sum_columns.clone(), form.contributions.clone());
+    let (mut other, contributions) = table("c.csv", &[], "kom,cost_1,cost_2\n101,200,150\n147,100,90\n");
+    other.inside = true;
+    let told = ran(&[(few, of_few), (other, contributions)], &[]).remove("a.csv").unwrap();
+    assert_eq!((told.len(), told[0].row, told[0].column.as_deref()), (1, Some(1), Some("cost")));
+    assert!(told[0].message.starts_with("fewer than 10 contributors. A sum or mean"), "{}", told[0].message);
 }
 
 #[test]

@@ -78,11 +78,7 @@ fn judge(total: f64, cells: &[Option<f64>]) -> Option<Finding> {
         );
         return Some(Finding::refuse(Rule::Total, message));
     }
-    let shown: Vec<f64> = cells.iter().flatten().copied().filter(|people| *people > 0.0).collect();
-    match shown.as_slice() {
-        [only] if *only == total && cells.len() > 1 => {
-            Some(Finding::people(Rule::Group, "all people of the total are in one cell: it tells of everybody"))
-        }
-        _ => None,
-    }
+    let shown: Vec<f64> = cells.iter().map(|people| people.unwrap_or(0.0)).collect();
+    (left == 0.0 && rules::is_everybody(&shown))
+        .then(|| Finding::people(Rule::Group, "all people of the total are in one cell: it tells of everybody"))
 }

@@ -1,4 +1,16 @@
 //! Attempts to learn something about one person: each succeeds without the release rules and fails with them.
+//!
+//! What one answer tells of one cell stands here, one statement an attack; what takes several answers, or something else than an answer,
+//! stands below. `docs/attacks.md` lists them all, with what an attacker learns.
+
+mod boundaries;
+mod channels;
+mod computing;
+mod differencing;
+mod index;
+mod lists;
+mod parts;
+mod probing;
 
 use super::{TARGET_INCOME, plain, register, registers, released, role};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};

@@ -26,6 +26,7 @@ const STOP: Duration = Duration::from_secs(30);
 const TAIL: usize = 15;
 
 /// The program that plays every role.
+#[derive(Clone)]
 pub(super) struct Program {
     pub(super) path: PathBuf,
     pub(super) environment: Vec<(String, String)>,

@@ -11,6 +11,7 @@
 //! INVARIANT: no process outlives the [`Platform`] that started it. Each part is driven by its command line only.
 
 mod child;
+mod desk;
 mod error;
 mod project;
 mod quick;
@@ -28,6 +29,7 @@ use policies::application::BlindForm;
 
 use self::child::{Child, Program};
 pub use self::child::{Outcome, Output};
+pub use self::desk::Desk;
 pub use self::error::PlatformError;
 pub use self::project::AlsoAsked;
 pub use self::setup::wipe;
@@ -65,6 +67,8 @@ pub struct Options {
     /// Further issuers that every party trusts, where the researcher signs in under the same name. They must run: their
     /// keys come from their discovery documents.
     pub issuers: Vec<String>,
+    /// People who check what leaves through the airlock, each with an organisation; with any, the hub's API listens inside too.
+    pub checkers: Vec<(String, String)>,
     /// Further environment of every process.
     pub environment: Vec<(String, String)>,
     /// Called with each thing done.
@@ -86,6 +90,7 @@ impl Options {
             blind: None,
             population: 0,
             issuers: Vec::new(),
+            checkers: Vec::new(),
             environment: Vec::new(),
             report: Arc::new(|_| ()),
         }
@@ -387,6 +392,14 @@ impl Platform {
     /// An access token of another of the project's researchers.
     pub async fn token_of(&self, user: &str) -> Result<String, PlatformError> {
         setup::token(&self.options, &self.program, user).await
+    }
+
+    /// Somebody's terminal, inside the secure environment or outside; none before the hub listens there.
+    pub async fn desk(&self, user: &str, inside: bool) -> Result<Option<Desk>, PlatformError> {
+        let name = if inside { "api_enclave" } else { "api" };
+        let Some(at) = self.addresses.get(&Part::Hub).and_then(|at| at.get(name)) else { return Ok(None) };
+        let token = setup::token(&self.options, &self.program, user).await?;
+        Ok(Some(Desk::new(self.program.clone(), *at, token)))
     }
 
     /// The whole folder.

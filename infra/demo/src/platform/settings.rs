@@ -6,6 +6,10 @@ use std::path::Path;
 const ISSUER_BEGIN: &str =
     "# --- the demo's issuer of access tokens, which believes everybody: synthetic data only ---";
 const ISSUER_END: &str = "# --- end of the demo's issuer ---";
+const CHECKERS_BEGIN: &str = "# --- the demo's checkers of what leaves ---";
+const CHECKERS_END: &str = "# --- end of the demo's checkers ---";
+/// How `hub init` shows the API's listener inside, and the demo's own.
+const INSIDE: (&str, &str) = ("# enclave = \"127.0.0.1:7005\"", "enclave = \"127.0.0.1:0\"");
 
 /// `text` with `key = value` in `[section]`; `None` when there is no such line.
 pub(super) fn set(text: &str, section: &str, key: &str, value: &str) -> Option<String> {
@@ -39,6 +43,24 @@ pub(super) fn issuers(text: &str, url: &str, keys: &Path, further: &[String]) ->
     block(text, ISSUER_BEGIN, ISSUER_END, &tables)
 }
 
+/// `text` of a hub whose API listens inside too, with people who check what leaves; `None` when it shows no such listener.
+pub(super) fn checkers(text: &str, issuer: &str, checkers: &[(String, String)]) -> Option<String> {
+    if checkers.is_empty() {
+        return Some(text.to_owned());
+    }
+    let (shown, own) = INSIDE;
+    let text = text.replacen(shown, own, 1);
+    if !text.contains(&format!("\n{own}")) {
+        return None;
+    }
+    let mut tables = String::new();
+    for (user, organisation) in checkers {
+        let _ =
+            write!(tables, "[[role]]\nuser = \"{user}\"\nissuer = \"{issuer}\"\nrole = \"checker:{organisation}\"\n");
+    }
+    Some(block(&text, CHECKERS_BEGIN, CHECKERS_END, &tables))
+}
+
 /// `text` with `tables` between the two lines, in place of what stood there.
 fn block(text: &str, begin: &str, end: &str, tables: &str) -> String {
     let mut out = match (text.find(begin), text.find(end)) {
@@ -63,6 +85,17 @@ mod tests {
         let new = set(text, "custodian", "address", "\"c\"").unwrap();
         assert_eq!(new, "[listen]\naddress = \"a\"\n\n[custodian]      # third party\naddress = \"c\"\nname = \"n\"\n");
         assert_eq!(set(text, "link", "address", "1"), None);
+    }
+
+    #[test]
+    fn checkers_are_replaced_and_the_listener_opens_once() {
+        let text = "[api]\naddress = \"a\"\n# enclave = \"127.0.0.1:7005\"   # inside\n";
+        let who = [("carl@example.org".to_owned(), "ssi".to_owned())];
+        let once = checkers(text, "http://127.0.0.1:2", &who).unwrap();
+        assert!(once.contains("\nenclave = \"127.0.0.1:0\"   # inside\n") && once.contains("checker:ssi"), "{once}");
+        assert_eq!(checkers(&once, "http://127.0.0.1:2", &who).as_deref(), Some(once.as_str()));
+        assert_eq!(checkers(text, "u", &[]).as_deref(), Some(text));
+        assert_eq!(checkers("[api]\n", "u", &who), None);
     }
 
     #[test]

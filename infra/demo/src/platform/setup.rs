@@ -106,6 +106,7 @@ pub(super) async fn parties(options: &Options, program: &Program) -> Result<(), 
     let (issuer, issuer_keys) = (issuer_url(dir)?, issuer_dir(dir).join("jwks.json"));
     let trusting = |text: &str| Some(settings::issuers(text, &issuer, &issuer_keys, &options.issuers));
     child::edit(&hub.join("hub.toml"), trusting)?;
+    child::edit(&hub.join("hub.toml"), |text| settings::checkers(text, &issuer, &options.checkers))?;
     for controller in options.cast.controllers {
         let spoke = spoke_dir(dir, controller.id);
         if !spoke.join("keys/identity.key").exists() {

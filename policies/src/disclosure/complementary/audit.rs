@@ -45,9 +45,31 @@ pub struct TooLarge;
 /// # Errors
 /// When the table can't be audited; it is not safe to show then.
 pub fn audit(table: &Table) -> Result<Vec<Range>, TooLarge> {
-    let sums = relations(table);
+    ranges(table, &relations(table, &Looks::Behind))
+}
+
+/// The same of a table of which only the shown numbers are known: what stands in its hidden entries is not looked at. For tables that
+/// somebody else made.
+///
+/// # Errors
+/// When the table can't be audited, or its shown numbers contradict each other: a total that isn't the sum of its parts.
+pub fn audit_shown(table: &Table) -> Result<Vec<Range>, TooLarge> {
+    let sums = relations(table, &Looks::AtWhatIsShown);
+    let adds_up = |(total, parts): (usize, Vec<usize>)| {
+        let entries = || parts.iter().chain([&total]).filter_map(|cell| table.entries.get(*cell));
+        let value = |cell: usize| table.entries.get(cell).map_or(0, |entry| entry.value);
+        entries().any(|entry| entry.hidden.is_some())
+            || parts.iter().map(|part| value(*part)).sum::<i64>() == value(total)
+    };
+    if !table.sums().into_iter().all(adds_up) {
+        return Err(TooLarge);
+    }
+    ranges(table, &sums)
+}
+
+fn ranges(table: &Table, sums: &[Relation]) -> Result<Vec<Range>, TooLarge> {
     let mut ranges = Vec::new();
-    for component in components(table, &sums) {
+    for component in components(table, sums) {
         if component.len() > AUDITED {
             return Err(TooLarge);
         }
@@ -79,16 +101,28 @@ pub fn audit(table: &Table) -> Result<Vec<Range>, TooLarge> {
 
 type Relation = (Vec<(usize, i64)>, i64);
 
+/// From where the sum of hidden cells is known.
+enum Looks {
+    /// from the cells themselves
+    Behind,
+    /// from the others of the line
+    AtWhatIsShown,
+}
+
 /// For each sum with hidden cells in it: those, and what they add up to (parts less total).
-fn relations(table: &Table) -> Vec<Relation> {
+fn relations(table: &Table, looks: &Looks) -> Vec<Relation> {
     let mut relations = Vec::new();
     for (total, parts) in table.sums() {
         let signed = parts.into_iter().map(|part| (part, 1)).chain([(total, -1)]);
-        let terms: Vec<(usize, i64)> =
-            signed.filter(|(cell, _)| table.entries.get(*cell).is_some_and(|entry| entry.hidden.is_some())).collect();
+        let (terms, shown): (Vec<(usize, i64)>, Vec<(usize, i64)>) =
+            signed.partition(|(cell, _)| table.entries.get(*cell).is_some_and(|entry| entry.hidden.is_some()));
         if !terms.is_empty() {
             let value = |cell: usize| table.entries.get(cell).map_or(0, |entry| entry.value);
-            let sum = terms.iter().map(|(cell, sign)| sign * value(*cell)).sum();
+            let add = |cells: &[(usize, i64)]| cells.iter().map(|(cell, sign)| sign * value(*cell)).sum::<i64>();
+            let sum = match looks {
+                Looks::Behind => add(&terms),
+                Looks::AtWhatIsShown => -add(&shown),
+            };
             relations.push((terms, sum));
         }
     }

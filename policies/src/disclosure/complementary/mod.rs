@@ -2,7 +2,8 @@
 //!
 //! 30 people in a region, 27 in one town, the other town hidden: three. Of a line of a table with its total no single cell can be
 //! hidden; two hidden ones in a line can still be computed from the lines across. [`protect`] says which more cells to hide;
-//! [`audit()`] says what a reader can compute of a table, whoever chose what is hidden.
+//! [`audit()`] says what a reader can compute of a table, whoever chose what is hidden;
+//! [`audit_shown`] the same of a table of which only the shown numbers are at hand.
 //!
 //! **What a reader is taken to know**: all shown cells, that cells add up to their totals, that no count is negative, which rule hid a cell, and
 //! what follows from that ([`Known`]: "fewer than 5 people" is 1 to 4; a cell hidden to hide another one is 5 or more).
@@ -32,7 +33,7 @@ mod boxes;
 mod simplex;
 mod table;
 
-pub use audit::{AUDITED, Range, TooLarge, audit};
+pub use audit::{AUDITED, Range, TooLarge, audit, audit_shown};
 pub use table::{DIMENSIONS, Entry, Key, Known, Table, TableError};
 
 use boxes::{Corners, Search};

@@ -1,0 +1,97 @@
+//! What is told beside the answer: EXPLAIN RELEASE, refusals, errors.
+
+use super::super::{noise::after, planned, pseudonyms, register, registers, role};
+use crate::release::{SchemaRoles, explain};
+use arrow::{
+    array::{ArrayRef, Float64Array, Int32Array},
+    datatypes::{DataType, Field},
+};
+use datafusion::{dataframe::DataFrame, prelude::SessionContext};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The same table with and without the target.
+fn with_and_without() -> [SessionContext; 2] {
+    [true, false].map(|there| {
+        let ctx = SessionContext::new();
+        let people: Vec<u32> = (1..=if there { 31 } else { 30 }).collect();
+        let columns: Vec<ArrayRef> = vec![
+            pseudonyms(&people),
+            Arc::new(Int32Array::from_iter_values(people.iter().map(|n| if *n == 31 { 104 } else { 101 }))),
+            Arc::new(Float64Array::from_iter_values(people.iter().map(|n| f64::from(*n) * 1000.5))),
+        ];
+        let fields = vec![
+            role("pnr", "person"),
+            Field::new("kom", DataType::Int32, false),
+            Field::new("indkomst", DataType::Float64, false),
+        ];
+        register(&ctx, "bef", fields, columns, false);
+        ctx
+    })
+}
+
+const STATEMENTS: [&str; 6] = [
+    "SELECT kom, count(*) AS n FROM bef GROUP BY kom",
+    "SELECT sum(indkomst) AS s FROM bef WHERE kom = 104",
+    "SELECT count(*) AS n FROM bef WHERE kom = 104 AND 1 / (kom - 104) = 1",
+    "SELECT max(indkomst) AS m FROM bef WHERE kom = 104",
+    "SELECT indkomst FROM bef WHERE kom = 104",
+    "SELECT count(*) AS n FROM bef a JOIN bef b ON a.kom = b.kom",
+];
+
+/// Learns: nothing, since nothing is read. Off (the statement is run): the answers differ.
+#[tokio::test]
+async fn attack_explain_release_tells_the_same_whoever_is_in_the_tables() {
+    let [with, without] = with_and_without();
+    let mut differ = 0;
+    for sql in STATEMENTS {
+        let notes = [&with, &without].map(async |ctx| explain(&planned(ctx, sql).await, &SchemaRoles));
+        let [(first, told), (second, also)] = {
+            let [a, b] = notes;
+            [a.await, b.await]
+        };
+        assert_eq!(told, also, "{sql}");
+        for plan in [first, second] {
+            let ran = DataFrame::new(with.state(), plan.into_inner()).collect().await.unwrap();
+            assert_eq!(ran.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 0);
+        }
+        let answers = [&with, &without].map(async |ctx| {
+            DataFrame::new(ctx.state(), planned(ctx, sql).await).collect().await.map(|all| format!("{all:?}")).ok()
+        });
+        let [a, b] = answers;
+        differ += usize::from(a.await != b.await);
+    }
+    assert_eq!(differ, STATEMENTS.len(), "the attack doesn't work by itself");
+}
+
+/// Learns: nothing; a refusal is made of the statement, and an answer never fails. Off: a statement that fails, fails with a value.
+#[tokio::test]
+async fn attack_error_texts_are_the_same_whoever_is_in_the_tables() {
+    let [with, without] = with_and_without();
+    for sql in STATEMENTS {
+        let texts: BTreeSet<Option<String>> = {
+            let mut texts = BTreeSet::new();
+            for ctx in [&with, &without] {
+                texts.insert(super::released(ctx, sql).await.err().map(|refusal| refusal.to_string()));
+            }
+            texts
+        };
+        assert_eq!(texts.len(), 1, "{sql}: {texts:?}");
+    }
+    let sql = "SELECT count(*) AS n FROM bef WHERE CAST(CASE WHEN kom = 104 THEN concat('kr. ', indkomst) ELSE '1' END AS INT) = 1";
+    let plain = DataFrame::new(with.state(), planned(&with, sql).await).collect().await.unwrap_err().to_string();
+    assert!(plain.contains("31015.5"), "the attack doesn't work by itself: {plain}");
+    let rows = after(&with, &Arc::default(), sql).await;
+    assert_eq!(after(&without, &Arc::default(), sql).await, rows);
+}
+
+/// Learns: nothing of the small groups; a group of nobody and one of few are told apart, which is stated. Off: by their rows.
+#[tokio::test]
+async fn attack_the_number_of_rows_tells_no_number_of_small_groups() {
+    let ctx = registers();
+    let one = "SELECT kom, count(*) AS n FROM bef WHERE kom IN (101, 104) GROUP BY kom";
+    let many = "SELECT kom, count(*) AS n FROM bef WHERE kom IN (101, 103, 104) GROUP BY kom";
+    let plain = [super::plain(&ctx, one).await.len(), super::plain(&ctx, many).await.len()];
+    assert_eq!(plain, [2, 3], "the attack doesn't work by itself");
+    let shown = [super::released(&ctx, one).await.unwrap().1.len(), super::released(&ctx, many).await.unwrap().1.len()];
+    assert_eq!(shown, [2, 2]);
+}

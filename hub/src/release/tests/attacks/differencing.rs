@@ -1,0 +1,140 @@
+//! One person from two answers, or from four, or from hundreds.
+
+use super::super::{
+    answer as exact,
+    noise::{after, large},
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// One row a person, of the large register.
+const EACH: &str = "(SELECT pnr, min(kom) AS k, min(del) AS d, min(syg) AS s, min(alder) AS a FROM bef GROUP BY pnr) x";
+
+/// What trackers are built of: `target` is a condition that one person fulfils, if anybody.
+fn trackers(target: &str) -> Vec<[(i64, String); 4]> {
+    let ask = |condition: String| format!("SELECT count(DISTINCT pnr) AS n FROM {EACH} WHERE {condition}");
+    ["k < 12", "a > 50", "d < 37"]
+        .into_iter()
+        .map(|pad| {
+            // count(C) = count(C or T) + count(C or not T) - count(T) - count(not T)
+            [
+                (1, ask(format!("({target}) OR {pad}"))),
+                (1, ask(format!("({target}) OR NOT {pad}"))),
+                (-1, ask(pad.to_owned())),
+                (-1, ask(format!("NOT {pad}"))),
+            ]
+        })
+        .collect()
+}
+
+/// Learns: nothing; the sum of the four answers is the same whether the person has it or not. Off (plain SQL, and the noise without the
+/// ledger): it is 1 or 0; with other noise each time.
+#[tokio::test]
+async fn attack_general_tracker_gives_the_same_with_and_without_the_person() {
+    // person 3000 (k = 18, d = 0) is ill, person 3001 is not
+    let (ill, well) = ("k = 18 AND d = 0 AND s = 1 AND a = 36", "k = 18 AND d = 1 AND s = 1 AND a = 43");
+    for project in [1, 2, 3] {
+        let ctx = large(project);
+        for (with, without) in trackers(ill).into_iter().zip(trackers(well)) {
+            let mut found = Vec::new();
+            let mut truth = Vec::new();
+            for asked in [&with, &without] {
+                let ledger = Arc::default();
+                let (mut sum, mut exactly) = (0, 0);
+                for (sign, sql) in asked.iter().rev() {
+                    sum += sign * after(&ctx, &ledger, sql).await[0][0].parse::<i64>().unwrap();
+                    exactly += sign * exact(&ctx, sql).await[0][0].parse::<i64>().unwrap();
+                }
+                found.push(sum);
+                truth.push(exactly);
+            }
+            assert_eq!(truth, [1, 0], "the attack doesn't work by itself: {with:?}");
+            assert_eq!(found, [0, 0], "the same for both: {with:?}");
+        }
+    }
+}
+
+/// The padding that hides a small cell in two large ones. Learns: nothing. Off: the person.
+#[tokio::test]
+async fn attack_individual_tracker_gives_no_person() {
+    let ctx = large(1);
+    let ledger = Arc::default();
+    let ask = |condition: &str| format!("SELECT count(DISTINCT pnr) AS n FROM {EACH} WHERE {condition}");
+    // C = A and B is one person; T = A and not B
+    let (whole, tracker) = (ask("k = 18"), ask("k = 18 AND NOT (d = 0 AND a = 36)"));
+    let plainly = exact(&ctx, &whole).await[0][0].parse::<i64>().unwrap()
+        - exact(&ctx, &tracker).await[0][0].parse::<i64>().unwrap();
+    assert_eq!(plainly, 1, "the attack doesn't work by itself");
+    assert_eq!(after(&ctx, &ledger, &whole).await[0][0], after(&ctx, &ledger, &tracker).await[0][0]);
+    // The same with an attribute that the person may have.
+    let with = ask("k = 18 AND NOT (d = 0 AND a = 36 AND s = 1)");
+    assert_eq!(after(&ctx, &ledger, &with).await[0][0], after(&ctx, &ledger, &whole).await[0][0]);
+}
+
+/// Sums are not in the ledger: their differences have noise, which goes away in the mean of many sets that differ by the same person.
+/// Learns: a person's value to half of what an average person adds, after as many statements as it prints. Off (plain SQL): exactly, after two.
+#[tokio::test]
+async fn attack_difference_of_sums_over_many_sets_takes_many_statements() {
+    let ctx = large(1);
+    let target = "(k = 18 AND d = 0 AND a = 36)";
+    let average = exact(&ctx, &format!("SELECT avg(a) AS m FROM {EACH}")).await[0][0].parse::<f64>().unwrap();
+    let mut off = Vec::new();
+    let mut own = BTreeSet::new();
+    for parts in 0..40 {
+        let set = format!("NOT {target} AND d % 41 <> {parts} AND k <> {}", parts % 18);
+        let ask = |condition: &str| format!("SELECT sum(a) AS s FROM {EACH} WHERE {condition}");
+        let (with, without) = (ask(&format!("({set}) OR {target}")), ask(&set));
+        let [shown, truth] = {
+            let ledger = Arc::default();
+            let number = |rows: &[Vec<String>]| rows[0][0].parse::<f64>().unwrap();
+            [
+                number(&after(&ctx, &ledger, &with).await) - number(&after(&ctx, &ledger, &without).await),
+                number(&exact(&ctx, &with).await) - number(&exact(&ctx, &without).await),
+            ]
+        };
+        assert!((truth - 36.0).abs() < 1e-6, "the attack doesn't work by itself: {truth}");
+        own.insert(shown.to_bits());
+        off.push((shown - truth) / average);
+    }
+    let mean = off.iter().sum::<f64>() / off.len() as f64;
+    let variance = off.iter().map(|off| (off - mean).powi(2)).sum::<f64>() / off.len() as f64;
+    // known to half an average person, at twice the mean's own uncertainty
+    let needed = 2.0 * variance * (2.0 / 0.5_f64).powi(2);
+    println!(
+        "one person's value in sums: off by {:.1} average persons a pair; known to half of one after {needed:.0} statements",
+        variance.sqrt()
+    );
+    assert!(own.len() > 20, "one noise for all sets");
+    assert!(needed > 40.0, "after {needed:.0} statements");
+}
+
+/// Everybody of a group in one cell. Learns: of each of them, that they have it, as today's rules show such a cell (with noise). Off: the
+/// same without noise.
+#[tokio::test]
+async fn attack_a_cell_that_equals_its_margin() {
+    let ctx = large(1);
+    let shown = after(&ctx, &Arc::default(), "SELECT s, count(*) AS n FROM (SELECT min(syg) AS s, pnr FROM bef WHERE del = 5 AND kom > 9 GROUP BY pnr) x GROUP BY s").await;
+    let plain = exact(&ctx, "SELECT s, count(*) AS n FROM (SELECT min(syg) AS s, pnr FROM bef WHERE del = 5 AND kom > 9 GROUP BY pnr) x GROUP BY s").await;
+    assert_eq!((plain.len(), plain[0][0].as_str()), (1, "1"), "the attack doesn't work by itself: {plain:?}");
+    // Today: shown. A rule of groups hides the line.
+    assert_eq!(shown[0][0], "1", "{shown:?}");
+}
+
+/// A sum over one person beside many who add nothing. Learns: nothing. Off (plain SQL): the value.
+#[tokio::test]
+async fn attack_a_sum_over_a_singleton() {
+    let ctx = large(1);
+    for sql in [
+        format!("SELECT sum(a) AS s FROM {EACH} WHERE k = 18 AND d = 0 AND a = 36"),
+        format!("SELECT sum(CASE WHEN k = 18 AND d = 0 AND a = 36 THEN a ELSE 0 END) AS s FROM {EACH}"),
+        format!("SELECT sum(a) FILTER (WHERE k = 18 AND d = 0 AND a = 36) AS s FROM {EACH}"),
+        format!("SELECT avg(CASE WHEN k = 18 AND d = 0 AND a = 36 THEN a END) AS s FROM {EACH}"),
+    ] {
+        assert_eq!(exact(&ctx, &sql).await[0][0].parse::<f64>().ok(), None, "{sql}");
+        assert_eq!(
+            super::plain(&ctx, &sql).await[0][0].parse::<f64>().unwrap(),
+            36.0,
+            "the attack doesn't work by itself"
+        );
+        assert_eq!(after(&ctx, &Arc::default(), &sql).await[0][0], "NULL", "{sql}");
+    }
+}
