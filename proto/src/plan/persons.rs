@@ -6,7 +6,8 @@
 //! The answer is NULL for a cell without rows, and a summary of nobody for a cell whose rows all lack a person number: release
 //! treats the two differently.
 
-mod groups;
+pub(super) mod groups;
+pub(super) mod summaries;
 mod summary;
 
 use arrow::{

@@ -15,23 +15,22 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Says,
-    summary::{LISTED, Summary, listed, of_person},
-};
+use super::{Says, summaries::Summaries};
 use crate::plan::spread::Spread;
 
-pub(super) const BYTES: usize = 16;
+/// Width of a pseudonym in bytes.
+pub(in crate::plan) const BYTES: usize = 16;
 
 /// Field of the lists that travel between the phases of an aggregate.
 pub(super) fn item() -> FieldRef {
     Arc::new(Field::new_list_field(DataType::FixedSizeBinary(super::WIDTH), true))
 }
 
+/// Somebody in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    group: u32,
-    person: [u8; BYTES],
+pub(in crate::plan) struct Entry {
+    pub(in crate::plan) group: u32,
+    pub(in crate::plan) person: [u8; BYTES],
 }
 
 impl Hash for Entry {
@@ -41,13 +40,6 @@ impl Hash for Entry {
         let group = u64::from(self.group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         state.write_u64(word(low) ^ word(high).rotate_left(32) ^ group);
     }
-}
-
-/// Where a group's summary comes about.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    Few { from: usize, next: usize },
-    Many(usize),
 }
 
 /// Distinct people of every group.
@@ -176,44 +168,12 @@ impl Groups {
 
     /// The bytes of a summary of each of the first `groups` groups.
     fn summaries(&self, groups: usize) -> Result<Vec<Option<Vec<u8>>>> {
-        let mut few: Vec<[u8; 3]> = Vec::new();
-        let mut many: Vec<Summary> = Vec::new();
-        let mut places: Vec<Option<Place>> = Vec::with_capacity(groups);
-        for count in self.counts.iter().take(groups) {
-            places.push(count.map(|people| match usize::try_from(people) {
-                Ok(people) if people <= LISTED => {
-                    let from = few.len();
-                    few.resize(from + people, [0; 3]);
-                    Place::Few { from, next: from }
-                }
-                _ => {
-                    many.push(Summary::default());
-                    Place::Many(many.len() - 1)
-                }
-            }));
-        }
+        let people = |count: &Option<i64>| count.map(|people| usize::try_from(people).unwrap_or_default());
+        let mut summaries = Summaries::new(self.counts.iter().take(groups).map(people));
         for entry in &self.seen {
-            match places.get_mut(entry.group as usize) {
-                Some(Some(Place::Few { next, .. })) => {
-                    if let Some(slot) = few.get_mut(*next) {
-                        *slot = of_person(&entry.person);
-                    }
-                    *next += 1;
-                }
-                Some(Some(Place::Many(at))) => {
-                    if let Some(summary) = many.get_mut(*at) {
-                        summary.add(&entry.person);
-                    }
-                }
-                Some(None) | None => {}
-            }
+            summaries.add(entry.group as usize, &entry.person);
         }
-        let written = |place: Place| match place {
-            Place::Few { from, next } => listed(few.get(from..next).unwrap_or_default()),
-            Place::Many(at) => many.get(at).map_or_else(|| listed(&[]), Summary::write),
-        };
-        let too_many = |_| internal_datafusion_err!("persons: too many people in one cell");
-        places.into_iter().map(|place| place.map(written).transpose().map_err(too_many)).collect()
+        summaries.write().map_err(|_| internal_datafusion_err!("persons: too many people in one cell"))
     }
 
     /// Drops the first `groups` groups; the others move down.
@@ -302,7 +262,7 @@ impl GroupsAccumulator for Groups {
     }
 }
 
-fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
+pub(in crate::plan) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
@@ -310,7 +270,7 @@ fn first(values: &[ArrayRef]) -> Result<&ArrayRef> {
     values.first().ok_or_else(|| internal_datafusion_err!("persons: no argument"))
 }
 
-fn pseudonyms(array: &dyn Array) -> Result<&FixedSizeBinaryArray> {
+pub(in crate::plan) fn pseudonyms(array: &dyn Array) -> Result<&FixedSizeBinaryArray> {
     array.as_fixed_size_binary_opt().ok_or_else(|| internal_datafusion_err!("persons: argument is not a pseudonym"))
 }
 
