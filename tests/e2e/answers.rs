@@ -38,8 +38,8 @@ async fn expected(oracle: &Oracle, question: &Question) -> Result<(Vec<Wanted>, 
             if let Some(rule) = by.hides(count, row[people].parse()?) {
                 row[at] = "NULL".to_owned();
                 match named.iter_mut().find(|(known, _)| *known == rule) {
-                    Some((_, names)) => names.push(name),
-                    None => named.push((rule, vec![name])),
+                    Some((_, names)) => names.push(*name),
+                    None => named.push((rule, vec![*name])),
                 }
             } else if let Ok(value) = row[at].parse::<f64>() {
                 off[at] = value.abs() * 20.0 / (count as f64).max(1.0) + 0.1;
