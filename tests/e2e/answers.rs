@@ -8,32 +8,6 @@ use demo::{
 };
 use policies::disclosure::{PERTURBED, STATUS_COLUMN, SUPPRESSED};
 
-/// Whose values a statistic of a question is made of, beside the people of the cell: statistic and condition.
-const CONTRIBUTORS: [(&str, &[(&str, &str)]); 4] = [
-    (
-        "hba1c-around-metformin",
-        &[
-            ("tests", "CASE WHEN l.value IS NOT NULL THEN m.pnr END"),
-            ("mean_hba1c", "CASE WHEN l.value <> 0 THEN m.pnr END"),
-        ],
-    ),
-    ("metformin-by-municipality", &[("packs", "CASE WHEN l.packs <> 0 THEN b.pnr END")]),
-    (
-        "contacts-of-people-with-diabetes",
-        &[
-            ("contacts", "CASE WHEN k.contacts <> 0 THEN b.pnr END"),
-            ("per_person", "CASE WHEN k.contacts <> 0 THEN b.pnr END"),
-        ],
-    ),
-    (
-        "tested-within-90-days",
-        &[
-            ("tested", "CASE WHEN d.tested <> 0 THEN d.pnr END"),
-            ("percent_tested", "CASE WHEN d.tested <> 0 THEN d.pnr END"),
-        ],
-    ),
-];
-
 /// A row that the open zone must show, and by how much its numbers may be off.
 struct Wanted {
     cells: Vec<String>,
@@ -41,20 +15,17 @@ struct Wanted {
 }
 
 /// What the open zone must show of the oracle's answer: cells of 1 to 4 people fold into one row without anything,
-/// a statistic to which 1 to 4 people contribute is empty and named, everything else stands as it is, but for its noise: up to
+/// a statistic that a rule hides is empty and named, everything else stands as it is, but for its noise: up to
 /// five people for a count, up to four times as many parts for what is made of their values.
 async fn expected(oracle: &Oracle, question: &Question) -> Result<(Vec<Wanted>, usize)> {
-    let contributors = CONTRIBUTORS.iter().find(|(id, _)| *id == question.id).map_or(&[][..], |(_, list)| list);
-    let counts: String =
-        contributors.iter().map(|(name, who)| format!(", COUNT(DISTINCT {who}) AS by_{name}")).collect();
-    let truth = oracle.ask(&question.sql.replacen("\nFROM ", &format!("{counts}\nFROM "), 1)).await?;
+    let truth = oracle.ask(&question.counted()).await?;
     let small = small_cells(&truth)?;
     let (schema, all) = (truth.schema(), rows(&truth)?);
     let people = schema.index_of(PEOPLE)?;
     let mut shown = Vec::new();
     for (_, mut row) in all.into_iter().enumerate().filter(|(i, _)| !small.contains(i)) {
-        let counts = row.split_off(row.len() - contributors.len());
-        let mut named = Vec::new();
+        let counts = row.split_off(row.len() - question.behind.len());
+        let mut named: Vec<(&str, Vec<&str>)> = Vec::new();
         let mut off = vec![0.0; row.len() + 1];
         let behind = row[people].parse::<f64>()?;
         for (at, (cell, off)) in row.iter().zip(&mut off).enumerate().skip(question.keys) {
@@ -62,16 +33,21 @@ async fn expected(oracle: &Oracle, question: &Question) -> Result<(Vec<Wanted>, 
             *off =
                 if at == people || schema.field(at).name() == "seen" { 5.0 } else { value.abs() * 20.0 / behind + 0.1 };
         }
-        for ((name, _), count) in contributors.iter().zip(&counts) {
-            let at = schema.index_of(name)?;
-            if (1..5).contains(&count.parse::<i64>()?) {
+        for ((name, _, by), count) in question.behind.iter().zip(&counts) {
+            let (at, count) = (schema.index_of(name)?, count.parse::<i64>()?);
+            if let Some(rule) = by.hides(count, row[people].parse()?) {
                 row[at] = "NULL".to_owned();
-                named.push(*name);
+                match named.iter_mut().find(|(known, _)| *known == rule) {
+                    Some((_, names)) => names.push(*name),
+                    None => named.push((rule, vec![*name])),
+                }
             } else if let Ok(value) = row[at].parse::<f64>() {
-                off[at] = value.abs() * 20.0 / count.parse::<f64>()?.max(1.0) + 0.1;
+                off[at] = value.abs() * 20.0 / (count as f64).max(1.0) + 0.1;
             }
         }
-        row.push(if named.is_empty() { PERTURBED.to_owned() } else { format!("{SUPPRESSED} in {}", named.join(", ")) });
+        let words = named.iter().map(|(rule, names)| format!("suppressed: {rule} in {}", names.join(", ")));
+        let words = words.collect::<Vec<_>>().join("; ");
+        row.push(if words.is_empty() { PERTURBED.to_owned() } else { words });
         shown.push(Wanted { cells: row, off });
     }
     Ok((shown, small.len()))

@@ -29,7 +29,7 @@ use datafusion::{
 };
 use proto::{
     ids::{ControllerId, PermitId, ProjectId, TableName},
-    plan::persons::persons_udaf,
+    plan::{contributions::contributions_udaf, persons::persons_udaf},
     schema,
 };
 use std::{
@@ -149,7 +149,9 @@ fn people(measure: &Expr) -> bool {
     match measure {
         Expr::Alias(alias) => people(&alias.expr),
         Expr::AggregateFunction(function) => {
-            function.func == persons_udaf() || (function.func == count_udaf() && function.params.distinct)
+            function.func == persons_udaf()
+                || function.func == contributions_udaf()
+                || (function.func == count_udaf() && function.params.distinct)
         }
         _ => false,
     }

@@ -3,10 +3,11 @@
 //! INVARIANT: a function is released because it is listed here, by identity and not by name.
 
 use crate::release::{
+    need::{Asked, Kind},
     people::{Carries, People, PersonColumn, PersonId, column_at},
     refusal::{Instead, ReleaseRefusal},
     scope::{Scope, Seen, bare},
-    suppress::{Groups, Kind, Need, carries_always, contributes},
+    suppress::Groups,
     walk::{Analysis, At, Part},
 };
 use arrow::datatypes::DataType;
@@ -28,6 +29,17 @@ fn distinct(groups: &[Expr]) -> Vec<Expr> {
     seen
 }
 
+/// What is grouped by, whether in sets or not.
+fn each(groups: &[Expr]) -> Vec<&Expr> {
+    groups
+        .iter()
+        .flat_map(|group| match group {
+            Expr::GroupingSet(set) => set.distinct_expr(),
+            other => vec![other],
+        })
+        .collect()
+}
+
 impl Analysis<'_> {
     /// An aggregate over rows of people: per person (then the rows are still about people), or cells.
     pub(super) fn count_people(
@@ -44,12 +56,14 @@ impl Analysis<'_> {
         {
             let scope = Scope { schema: &schema, columns: &people.columns, outer: at.outer };
             for expr in &groups {
-                if let Expr::GroupingSet(_) = expr {
-                    return Err(self.examples.refuse(
-                        "GROUPING SETS, ROLLUP and CUBE show totals beside their parts, from which a hidden part could be \
-                         worked out. Ask for one level at a time.",
-                        Instead::Count,
-                    ));
+                if let Expr::GroupingSet(set) = expr {
+                    // Totals are of many people, so that nobody's person may be among the keys.
+                    for key in set.distinct_expr() {
+                        if let Seen::Key { name } | Seen::Person { name, .. } = self.check(key, &scope)? {
+                            identifying.get_or_insert(name);
+                        }
+                    }
+                    continue;
                 }
                 let seen = self.check(expr, &scope)?;
                 let carries = match (&seen, bare(expr)) {
@@ -133,7 +147,7 @@ impl Analysis<'_> {
     ) -> Result<Part, ReleaseRefusal> {
         let schema = Arc::clone(people.plan.schema());
         let scope = Scope { schema: &schema, columns: &people.columns, outer: None };
-        if let Some(key) = keys.iter().find(|key| !matches!(self.check(key, &scope), Ok(Seen::Value))) {
+        if let Some(key) = each(&keys).into_iter().find(|key| !matches!(self.check(key, &scope), Ok(Seen::Value))) {
             let shown = key.schema_name();
             let reason = format!("Column {shown} identifies people and can't be shown.");
             return Err(self.examples.refuse(reason, Instead::Count));
@@ -146,25 +160,12 @@ impl Analysis<'_> {
             return Err(self.unsupported("a person column that doesn't hold pseudonyms"));
         }
 
-        // the conditions under which people must be counted; the first is the group itself
-        let mut conditions: Vec<Option<Expr>> = vec![None];
-        let mut needs = Vec::with_capacity(statistics.len());
+        let mut asked = Asked::new();
         for statistic in &statistics {
             let function = self.aggregate_function(statistic, &scope)?;
-            let kind = self.releasable(function)?;
-            let mut made_of = |kind| {
-                let condition = contributes(function, kind, &schema, |argument| carries_always(argument, &people, who));
-                conditions.iter().position(|known| *known == condition).unwrap_or_else(|| {
-                    conditions.push(condition);
-                    conditions.len() - 1
-                })
-            };
-            needs.push(match kind {
-                Kind::Count | Kind::Sum => Need { adding: made_of(kind), among: None, kind },
-                Kind::Mean | Kind::Spread => Need { adding: made_of(kind), among: Some(made_of(Kind::Count)), kind },
-            });
+            asked.add(function, self.releasable(function)?, &people, who);
         }
-        self.suppressed(&people, person, Groups { keys, statistics, conditions, needs })
+        self.suppressed(&people, person, Groups { keys, statistics, asked })
     }
 
     fn releasable(&self, function: &AggregateFunction) -> Result<Kind, ReleaseRefusal> {

@@ -4,28 +4,30 @@
 //! more than the result does. Beside the statement's own columns travel flags that say which cells were hidden; what is
 //! computed from a hidden cell is NULL too, whatever `coalesce` makes of NULL.
 
-use crate::release::{RESERVED, people::column_at, scope::bare, suppress::unless, union::united, walk::Part};
+use crate::release::{
+    RESERVED, people::column_at, rule::status, scope::bare, suppress::unless, union::united, walk::Part,
+};
 use datafusion::{
     common::{DFSchema, Result},
     logical_expr::{Case, Expr, LogicalPlan, Operator, Projection, Union, Window, binary_expr, lit},
 };
-use policies::disclosure::{PERTURBED, RELEASED, STATUS_COLUMN, SUPPRESSED};
+use policies::disclosure::{PERTURBED, RELEASED, STATUS_COLUMN};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// A hidden column that is true where cells were suppressed.
+/// A hidden column with the number of the rule that hides cells, 0 where none does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Flag(pub(super) u32);
 
 impl Flag {
     pub(super) fn name(self) -> String {
-        format!("{RESERVED}small_{}", self.0)
+        format!("{RESERVED}hidden_{}", self.0)
     }
 }
 
 /// A column of [`Cells`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum CellColumn {
-    /// of the statement; NULL where one of the flags is true
+    /// of the statement; NULL where one of the flags isn't 0
     Shown(BTreeSet<Flag>),
     Hidden(Flag),
 }
@@ -95,18 +97,24 @@ impl Cells {
         })
     }
 
-    /// True where one of the flags is, else false or NULL. The engine disagrees with itself on whether `IS TRUE` can be
-    /// NULL, so a flag's own column doesn't use it.
-    fn flagged(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
-        self.flags()
-            .filter(|(_, flag)| flags.contains(flag))
-            .map(|(i, _)| column_at(self.plan.schema(), i))
-            .reduce(|a, b| binary_expr(a, Operator::Or, b))
+    fn columns_of(&self, flags: &BTreeSet<Flag>) -> impl Iterator<Item = Expr> + '_ {
+        let wanted: Vec<usize> = self.flags().filter(|(_, flag)| flags.contains(flag)).map(|(i, _)| i).collect();
+        wanted.into_iter().map(|i| column_at(self.plan.schema(), i))
     }
 
-    /// True where one of the flags is, else false.
+    /// The first rule that one of the flags names, else 0.
+    fn first(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
+        self.columns_of(flags)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .reduce(|later, flag| choose(flagged(flag.clone()), flag, later))
+    }
+
+    /// True where one of the flags names a rule, else false.
     fn any(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
-        self.flagged(flags).map(|flagged| Expr::IsTrue(Box::new(flagged)))
+        let any = self.columns_of(flags).map(flagged).reduce(|a, b| binary_expr(a, Operator::Or, b));
+        any.map(|any| Expr::IsTrue(Box::new(any)))
     }
 
     /// Flags of everything that `expr` is computed from.
@@ -201,8 +209,8 @@ impl Cells {
             let schema = part.plan.schema();
             let shown = own.get(at).into_iter().flatten().map(|(i, _)| column_at(schema, *i));
             let flags = patterns.iter().enumerate().map(|(place, pattern)| {
-                let any = pattern.get(at).and_then(|flags| part.flagged(flags)).unwrap_or_else(|| lit(false));
-                any.alias(flag_of(place).name())
+                let first = pattern.get(at).and_then(|flags| part.first(flags)).unwrap_or_else(|| lit(0_u8));
+                first.alias(flag_of(place).name())
             });
             let exprs: Vec<Expr> = shown.chain(flags).collect();
             inputs.push(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(part.plan.clone()))?)));
@@ -217,22 +225,19 @@ impl Cells {
     /// The statement's own columns and, last, what happened to the row.
     pub(super) fn finish(&self) -> Result<LogicalPlan> {
         let schema = self.plan.schema();
+        let places: Vec<(usize, Flag)> = self.flags().collect();
         let mut exprs = Vec::new();
-        let mut kinds: Vec<(&BTreeSet<Flag>, Expr)> = Vec::new();
-        let mut named: Vec<(usize, String)> = Vec::new();
+        let mut named = Vec::new();
         for (i, column) in self.columns.iter().enumerate() {
-            let CellColumn::Shown(flags) = column else { continue };
+            let CellColumn::Shown(own) = column else { continue };
             exprs.push(column_at(schema, i));
-            let Some(any) = self.any(flags) else { continue };
-            let kind = kinds.iter().position(|(known, _)| *known == flags).unwrap_or_else(|| {
-                kinds.push((flags, any));
-                kinds.len() - 1
-            });
-            named.push((kind, schema.field(i).name().clone()));
+            let hide = places.iter().enumerate().filter(|(_, (_, flag))| own.contains(flag)).map(|(place, _)| place);
+            named.push((schema.field(i).name().clone(), hide.collect()));
         }
-        let hidden: Vec<Expr> = kinds.into_iter().map(|(_, any)| any).collect();
+        let flags: Vec<Expr> = places.iter().map(|(i, _)| column_at(schema, *i)).collect();
         let whole = if self.perturbed { PERTURBED } else { RELEASED };
-        exprs.push(status(&hidden, &named, whole).alias(STATUS_COLUMN));
+        let words = if flags.is_empty() { lit(whole) } else { status(flags, named, whole) };
+        exprs.push(words.alias(STATUS_COLUMN));
         Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(self.plan.clone()))?))
     }
 }
@@ -244,35 +249,12 @@ pub(super) fn finish_reference(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
 }
 
-/// `hidden`: when cells are hidden; `named`: the columns, each with its place in `hidden`; `whole`: what is said of other rows.
-fn status(hidden: &[Expr], named: &[(usize, String)], whole: &str) -> Expr {
-    let all = |op| hidden.iter().cloned().reduce(|a, b| binary_expr(a, op, b));
-    let (Some(every), Some(any)) = (all(Operator::And), all(Operator::Or)) else {
-        return lit(whole);
-    };
-    let mut cases = vec![(Box::new(every), Box::new(lit(SUPPRESSED)))];
-    if hidden.len() > 1 {
-        let mut text = lit(format!("{SUPPRESSED} in"));
-        for (place, (kind, name)) in named.iter().enumerate() {
-            let Some(condition) = hidden.get(*kind) else { continue };
-            let before = named.iter().take(place).map(|(kind, _)| *kind).collect::<BTreeSet<_>>();
-            let earlier = before
-                .into_iter()
-                .filter_map(|kind| hidden.get(kind).cloned())
-                .reduce(|a, b| binary_expr(a, Operator::Or, b));
-            let first = lit(format!(" {name}"));
-            let piece = match earlier {
-                None => first,
-                Some(earlier) => choose(earlier, lit(format!(", {name}")), first),
-            };
-            text = binary_expr(text, Operator::StringConcat, choose(condition.clone(), piece, lit("")));
-        }
-        cases.push((Box::new(any), Box::new(text)));
-    }
-    Expr::Case(Case { expr: None, when_then_expr: cases, else_expr: Some(Box::new(lit(whole))) })
+/// Whether a flag names a rule.
+pub(super) fn flagged(flag: Expr) -> Expr {
+    binary_expr(flag, Operator::Gt, lit(0_u8))
 }
 
-fn choose(when: Expr, then: Expr, otherwise: Expr) -> Expr {
+pub(super) fn choose(when: Expr, then: Expr, otherwise: Expr) -> Expr {
     Expr::Case(Case {
         expr: None,
         when_then_expr: vec![(Box::new(when), Box::new(then))],

@@ -4,15 +4,15 @@
 //! over people, and a cell is shown only when at least five different people stand behind it. The rule is applied by
 //! rewriting the analysed, not yet optimised plan: `walk` follows the people through the statement, from the tables
 //! (`table`) through conditions (`expr`, `scope`), `join`, `union` and `window` to the last `aggregate`; `suppress` adds
-//! hidden counts of people to it, hides the small cells and folds small groups into one row; `cells` carries the result
-//! through the rest of the statement and says in the last column what happened. `failing` sees to it that no row makes a
-//! statement fail.
+//! hidden counts of people and of what they contribute to it (`need`), hides the cells that a rule forbids (`rule`) and folds small
+//! groups into one row; `cells` carries the result through the rest of the statement and says in the last column what happened.
+//! `failing` sees to it that no row makes a statement fail.
 //!
 //! INVARIANT: fails closed. A node, an expression, a function or a table that isn't understood is refused, by name.
 //! INVARIANT: [`Released`] is made here only; what hasn't been through [`analyse`] can't be sent to a caller.
 //!
-//! Not covered yet, and stated in `docs/release.md`: differences between two released results, cells dominated by one
-//! person, cells that equal their margin, and that a group of one to four people exists at all.
+//! Not covered yet, and stated in `docs/release.md`: differences between two released sums, cells of several keys that equal their
+//! margin, and that a group of one to four people exists at all.
 
 mod aggregate;
 mod cells;
@@ -21,13 +21,17 @@ mod expr;
 mod failing;
 mod join;
 mod ledger;
+mod need;
+mod origin;
 mod people;
 mod perturb;
 mod refusal;
 mod roles;
+mod rule;
 mod scope;
 mod suppress;
 mod table;
+mod totals;
 mod union;
 mod walk;
 mod window;

@@ -1,65 +1,118 @@
 //! The rewriting of an aggregate over people: hidden counts, NULL for what may not be shown, one row for all small groups.
 //!
-//! INVARIANT: a statistic is shown only when at least [`THRESHOLD`] different people stand behind its group, and nobody or
-//! as many behind the rows that it is made of (its FILTER, its values that are not NULL, not zero for a sum).
+//! INVARIANT: a statistic is shown only when at least [`policies::disclosure::THRESHOLD`] different people stand behind its group, and
+//! nobody or as many behind the rows that it is made of (its FILTER, its values that are not NULL, not zero for a sum), and when
+//! none of the rules on what people contribute or on everybody of a group hides it (`rule`).
 
 use crate::release::{
-    cells::{Cells, Flag},
+    cells::{Cells, Flag, choose, flagged},
     explain::Note,
-    people::{Carries, People, PersonId, column_at},
+    need::{Asked, Giving, Kind, Made, Need, counts_people, deviation},
+    people::{People, column_at},
     perturb,
-    refusal::ReleaseRefusal,
-    scope::bare,
+    refusal::{Instead, ReleaseRefusal},
+    rule::Looks,
+    totals::{KEYS, rule_of_totals},
     walk::{Analysis, Part},
 };
-use arrow::datatypes::DataType;
 use datafusion::{
-    common::{Column, DFSchema, ScalarValue},
-    functions_aggregate::{count, stddev},
-    logical_expr::{
-        Aggregate, Case, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, Projection, binary_expr,
-        expr::AggregateFunction, lit,
-    },
+    common::{Column, ScalarValue},
+    logical_expr::{Aggregate, Case, Distinct, Expr, LogicalPlan, Operator, Projection, Window, binary_expr, lit},
 };
-use policies::disclosure::{PERTURBED, SUPPRESSED, THRESHOLD};
-use proto::plan::persons::persons;
+use policies::disclosure::{PERTURBED, SUPPRESSED};
+use proto::plan::{contributions::contributions, persons::persons};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// How a statistic depends on its argument.
+/// What may hide a statistic beside the size of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// on which values are there
-    Count,
-    /// on the values; zeros add nothing
-    Sum,
-    /// on the values, of which zeros add nothing, over all that are there
-    Mean,
-    /// on the distances of the values
-    Spread,
+enum Cause {
+    Few(usize),
+    Part(usize),
+    Share(usize, usize),
+    Sum(usize),
+    Mean(usize),
+    /// with the place of the statistic
+    Spread(usize, usize),
 }
 
-/// Whom a statistic is made of, by the number of their condition.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Need {
-    /// who add to it
-    pub(super) adding: usize,
-    /// of a mean or a spread: those whom it is about
-    pub(super) among: Option<usize>,
-    pub(super) kind: Kind,
+impl Cause {
+    fn of(need: &Need, place: usize) -> Option<Self> {
+        match (need.made, need.kind) {
+            // the group itself
+            (Made::Counted { adding: 0, .. }, _) => None,
+            (Made::Counted { adding, part: true }, _) => Some(Self::Part(adding)),
+            (Made::Counted { adding, part: false }, _) => Some(Self::Few(adding)),
+            (Made::Share { adding, all }, _) => Some(Self::Share(adding, all)),
+            (Made::Contributed(giving), Kind::Mean) => Some(Self::Mean(giving)),
+            (Made::Contributed(giving), Kind::Spread) => Some(Self::Spread(giving, place)),
+            (Made::Contributed(giving), Kind::Sum | Kind::Count) => Some(Self::Sum(giving)),
+        }
+    }
+}
+
+/// Names of the columns that say of a cell what the rules ask.
+struct Hidden {
+    /// summaries of people, for each condition
+    people: Vec<String>,
+    /// what they contribute
+    contributions: Vec<String>,
+}
+
+impl Hidden {
+    fn people(&self, condition: usize) -> Expr {
+        self.people.get(condition).map_or_else(|| lit(ScalarValue::Binary(None)), hidden_column)
+    }
+
+    fn contributions(&self, giving: usize) -> Expr {
+        self.contributions.get(giving).map_or_else(|| lit(ScalarValue::Binary(None)), hidden_column)
+    }
+
+    /// Those who add something to a statistic, and those whom it is about.
+    fn made_of(&self, made: Made) -> (Expr, Expr) {
+        match made {
+            Made::Counted { adding, .. } => (self.people(adding), self.people(adding)),
+            Made::Share { adding, all } => (self.people(adding), self.people(all)),
+            Made::Contributed(giving) => {
+                let said = self.contributions(giving);
+                (Looks::Adding.at(vec![said.clone()]), Looks::All.at(vec![said]))
+            }
+        }
+    }
+
+    /// The number of the rule that hides a statistic; `value`: the statistic, `squared`: it is a variance.
+    fn rule(&self, cause: Cause, value: Expr, squared: bool) -> Expr {
+        match cause {
+            Cause::Few(adding) => Looks::Few.at(vec![self.people(adding)]),
+            Cause::Part(adding) => Looks::Part.at(vec![self.people(adding), self.people(0)]),
+            Cause::Share(adding, all) => Looks::Share.at(vec![self.people(adding), self.people(all)]),
+            Cause::Sum(giving) => Looks::Sum.at(vec![self.contributions(giving)]),
+            Cause::Mean(giving) => Looks::Mean.at(vec![self.contributions(giving)]),
+            Cause::Spread(giving, _) => {
+                let looks = if squared { Looks::Variance } else { Looks::Deviation };
+                looks.at(vec![self.contributions(giving), value])
+            }
+        }
+    }
 }
 
 impl Analysis<'_> {
     /// Aggregate with hidden counts, then a projection that shows only what may be shown, then one row for all the rest.
     pub(super) fn suppressed(&mut self, people: &People, person: Expr, groups: Groups) -> Result<Part, ReleaseRefusal> {
-        let Groups { keys, statistics, conditions, needs } = groups;
+        let Groups { keys, statistics, asked: Asked { conditions, givings, needs } } = groups;
         let input = Arc::new(people.plan.clone());
-        let counts: Vec<String> = conditions.iter().map(|_| self.hidden("people")).collect();
-        let mut measures = Vec::with_capacity(statistics.len() + counts.len());
+        let hidden = Hidden {
+            people: conditions.iter().map(|_| self.hidden("people")).collect(),
+            contributions: givings.iter().map(|_| self.hidden("contributions")).collect(),
+        };
+        let mut measures = Vec::with_capacity(statistics.len() + conditions.len() + givings.len());
         // count(DISTINCT person) is what the hidden counts say anyway
         let is_people: Vec<bool> = statistics.iter().map(|statistic| counts_people(statistic, people)).collect();
         measures.extend(statistics.iter().zip(&is_people).filter(|(_, same)| !**same).map(|(s, _)| s.clone()));
-        for (condition, name) in conditions.iter().zip(&counts) {
+        for (condition, name) in conditions.iter().zip(&hidden.people) {
             measures.push(persons(person.clone(), condition.clone()).alias(name));
+        }
+        for (Giving { value, filter }, name) in givings.into_iter().zip(&hidden.contributions) {
+            measures.push(contributions(person.clone(), value, filter).alias(name));
         }
         // how far a mean is moved depends on how far its values are apart
         let deviations: Vec<Option<String>> = statistics
@@ -80,28 +133,59 @@ impl Analysis<'_> {
         };
         let shape = self.built(shape)?.schema;
         let grouped = !keys.is_empty();
-        let key_count = keys.len();
+        let key_count = shape.fields().len() - statistics.len().max(1);
+        let sets = matches!(keys.as_slice(), [Expr::GroupingSet(_)]);
         let aggregated = Aggregate::try_new(input, keys, measures);
         let aggregated = self.built(aggregated)?;
+        let cell_schema = Arc::clone(&aggregated.schema);
+        let mut cells = LogicalPlan::Aggregate(aggregated);
 
-        // NULL for a group without rows, which isn't small
-        let few = |name: &String| binary_expr(perturb::people(hidden_column(name)), Operator::Lt, lit(THRESHOLD));
-        let Some(few_in_group) = counts.first().map(few) else {
-            return Err(self.unsupported("an aggregate without a group"));
-        };
-        let row = Flag(self.fresh());
-        let mut flags = vec![(row, few_in_group.clone())];
-        let mut own: Vec<Option<Flag>> = vec![None; conditions.len()];
-        for (place, name) in counts.iter().enumerate().skip(1) {
-            let flag = Flag(self.fresh());
-            // inside the folded row all flags are alike, or it would not fold
-            let shown_group = Expr::IsNotTrue(Box::new(few_in_group.clone()));
-            flags.push((flag, binary_expr(shown_group, Operator::And, few(name))));
-            if let Some(slot) = own.get_mut(place) {
-                *slot = Some(flag);
-            }
+        let few_in_group = Looks::Few.at(vec![hidden.people(0)]);
+        // of sums that stand beside their totals, what hides one for the others' sake
+        let mut totals: Vec<Expr> = Vec::new();
+        if sets && !hidden.contributions.is_empty() {
+            let names: Vec<String> = hidden.contributions.iter().map(|_| self.hidden("totals")).collect();
+            totals.extend(names.iter().map(hidden_column));
+            let Some(keys) = key_count.checked_sub(1).filter(|keys| *keys <= KEYS) else {
+                return Err(self.too_many_keys());
+            };
+            let rules = names.iter().enumerate().map(|(giving, name)| {
+                let own = Looks::Sum.at(vec![hidden.contributions(giving)]);
+                let own = choose(flagged(few_in_group.clone()), few_in_group.clone(), own);
+                let keys = (0..keys).map(|i| column_at(&cell_schema, i)).collect();
+                rule_of_totals(column_at(&cell_schema, key_count - 1), keys, hidden.contributions(giving), own)
+                    .alias(name)
+            });
+            let windowed = Window::try_new(rules.collect(), Arc::new(cells));
+            cells = LogicalPlan::Window(self.built(windowed)?);
+            self.notes.push(Note::new("sums beside their totals", COMPLEMENT, TOTALS));
         }
-        let flag_expr = |flag: &Flag| flags.iter().find(|(known, _)| known == flag).map(|(_, expr)| expr.clone());
+        let row = Flag(self.fresh());
+        let mut flags: Vec<(Option<Cause>, Flag, Expr)> = vec![(None, row, few_in_group.clone())];
+        let mut own: Vec<Option<Flag>> = Vec::with_capacity(needs.len());
+        for (place, need) in needs.iter().enumerate() {
+            let Some(cause) = Cause::of(need, place) else {
+                own.push(None);
+                continue;
+            };
+            if let Some((_, flag, _)) = flags.iter().find(|(known, ..)| *known == Some(cause)) {
+                own.push(Some(*flag));
+                continue;
+            }
+            let flag = Flag(self.fresh());
+            let mut rule = hidden.rule(cause, column_at(&shape, key_count + place), need.squared);
+            if let (Made::Contributed(giving), false) = (need.made, totals.is_empty()) {
+                let Some(beside) = totals.get(giving) else {
+                    return Err(self.unsupported("totals of this statistic"));
+                };
+                rule = choose(flagged(beside.clone()), beside.clone(), rule);
+            }
+            // inside the folded row all flags are alike, or it would not fold
+            let rule = choose(flagged(few_in_group.clone()), lit(0_u8), rule);
+            flags.push((Some(cause), flag, rule));
+            own.push(Some(flag));
+        }
+        let flag_expr = |flag: &Flag| flags.iter().find(|(_, known, _)| known == flag).map(|(.., rule)| rule.clone());
 
         let mut exprs = Vec::new();
         let mut columns: Vec<BTreeSet<Flag>> = Vec::new();
@@ -109,65 +193,72 @@ impl Analysis<'_> {
             let (qualifier, field) = shape.qualified_field(i);
             let mut when = BTreeSet::from([row]);
             let shown = match i.checked_sub(key_count) {
-                None => column_at(&aggregated.schema, i),
+                None => column_at(&cell_schema, i),
                 Some(place) => {
                     let Some(need) = needs.get(place) else {
                         return Err(self.unsupported("an aggregate without people"));
                     };
-                    when.extend(own.get(need.adding).copied().flatten());
-                    let summary =
-                        |of: usize| counts.get(of).map_or_else(|| lit(ScalarValue::Binary(None)), hidden_column);
+                    when.extend(own.get(place).copied().flatten());
+                    let (adding, all) = hidden.made_of(need.made);
                     if is_people.get(place).copied().unwrap_or_default() {
-                        let people = summary(need.adding);
                         or_zero(match &self.noise {
-                            Some(noise) => noise.people(people),
-                            None => perturb::people(people),
+                            Some(noise) => noise.people(adding),
+                            None => perturb::people(adding),
                         })
                     } else {
                         let exact = column_at(&shape, i);
                         let deviation = deviations.get(place).and_then(Option::as_ref).map(hidden_column);
-                        match (&self.noise, need.kind, need.among, deviation) {
+                        match (&self.noise, need.kind, deviation) {
                             (None, ..) => exact,
-                            (Some(noise), Kind::Mean, Some(all), Some(deviation)) => {
-                                noise.mean(exact, summary(need.adding), summary(all), deviation)
-                            }
-                            (Some(noise), Kind::Spread, Some(all), _) => noise.spread(exact, summary(all)),
-                            (Some(noise), ..) => noise.sum(exact, summary(need.adding)),
+                            (Some(noise), Kind::Mean, Some(deviation)) => noise.mean(exact, adding, all, deviation),
+                            (Some(noise), Kind::Spread, _) => noise.spread(exact, all),
+                            (Some(noise), ..) => noise.sum(exact, adding),
                         }
                     }
                 }
             };
-            let hide = when.iter().filter_map(flag_expr).reduce(|a, b| binary_expr(a, Operator::Or, b));
+            let hide = when.iter().filter_map(flag_expr).map(flagged).reduce(|a, b| binary_expr(a, Operator::Or, b));
             exprs.push(unless(hide, shown).alias_qualified(qualifier.cloned(), field.name()));
             columns.push(when);
         }
-        for (flag, expr) in flags {
-            exprs.push(expr.alias(flag.name()));
-            columns.push(BTreeSet::new());
+        let all: Vec<Flag> = flags.iter().map(|(_, flag, _)| *flag).collect();
+        for (_, flag, rule) in flags {
+            exprs.push(rule.alias(flag.name()));
         }
-        let projected = Projection::try_new(exprs, Arc::new(LogicalPlan::Aggregate(aggregated)));
+        let projected = Projection::try_new(exprs, Arc::new(cells));
         let mut plan = LogicalPlan::Projection(self.built(projected)?);
         if grouped {
             plan = LogicalPlan::Distinct(Distinct::All(Arc::new(plan)));
-        }
-        if grouped {
             let keys: Vec<&str> = shape.fields().iter().take(key_count).map(|field| field.name().as_str()).collect();
             self.notes.push(Note::new(keys.join(", "), SUPPRESSED, FOLDED));
         }
         for (place, (need, is_people)) in needs.iter().zip(&is_people).enumerate() {
             let name = shape.fields().get(key_count + place).map_or("", |field| field.name());
-            self.notes.push(Note::new(name, PERTURBED, told(need, *is_people)));
+            self.notes.extend(told(name, need, *is_people));
         }
-        let all: Vec<Flag> = std::iter::once(row).chain(own.into_iter().flatten()).collect();
         let cells = Cells::new(plan, key_count + statistics.len(), &columns, &all, row);
         Ok(Part::Cells(if self.noise.is_some() && !statistics.is_empty() { cells.with_noise() } else { cells }))
     }
 }
 
+impl Analysis<'_> {
+    fn too_many_keys(&self) -> ReleaseRefusal {
+        let reason = format!(
+            "Sums and means beside their totals are checked against each other, which works for up to {KEYS} keys in GROUPING \
+             SETS, ROLLUP and CUBE. Use fewer keys, counts only, or one level at a time."
+        );
+        self.examples.refuse(reason, Instead::Count)
+    }
+}
+
+const COMPLEMENT: &str = "suppressed: would tell a hidden cell";
+const TOTALS: &str =
+    "So many more are hidden that a hidden one stays open over a fifth of its value. Counts have noise instead.";
+
 const FOLDED: &str = "Groups of one to four people come as one row together, without keys and numbers.";
 
-/// What a statistic will look like.
-fn told(need: &Need, is_people: bool) -> String {
+/// What a statistic will look like, and what hides it.
+fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
     let shown = match need.kind {
         _ if is_people => {
             "People, off by up to 5, by 1.4 on average. Who differ by fewer than 10 people from those of an earlier answer are shown as it was."
@@ -181,23 +272,45 @@ fn told(need: &Need, is_people: bool) -> String {
         }
         Kind::Spread => "Off by up to 5 parts in the number of people, and rounded.",
     };
-    let few = match need.adding {
-        0 => "Hidden where 1 to 4 people are behind it.",
+    let mut notes = Vec::new();
+    let few = match need.made {
+        Made::Counted { adding: 0, .. } => "Hidden where 1 to 4 people are behind it.",
         _ => {
             "Hidden where 1 to 4 people add something to it: who pass its FILTER and have a value, not zero for a sum or mean."
         }
     };
-    format!("{shown} {few}")
+    notes.push(Note::new(name, PERTURBED, format!("{shown} {few}")));
+    match need.made {
+        Made::Counted { adding: 0, .. } | Made::Counted { part: false, .. } => {}
+        Made::Counted { .. } => notes.push(Note::new(name, GROUP, PART)),
+        Made::Share { .. } => notes.push(Note::new(name, GROUP, SHARE)),
+        Made::Contributed(_) => {
+            notes.push(Note::new(name, CONTRIBUTORS, GIVERS));
+            notes.push(Note::new(name, DOMINATED, LARGEST));
+            if need.kind != Kind::Sum {
+                notes.push(Note::new(name, GROUP, ALIKE));
+            }
+        }
+    }
+    notes
 }
+
+const CONTRIBUTORS: &str = "suppressed: fewer than 10 contributors";
+const GIVERS: &str = "Contributors are people whose value isn't zero.";
+const DOMINATED: &str = "suppressed: dominated by two people";
+const LARGEST: &str =
+    "The two largest contributions are 90 % or more; one person's is the sum of their values, without its sign.";
+const GROUP: &str = "suppressed: everybody or nobody in the group";
+const PART: &str = "Of all people of the group, or all but 1 to 4.";
+const SHARE: &str = "Fewer than 5 have a one, or fewer than 5 have none.";
+const ALIKE: &str = "Everybody has zero, or the values don't differ.";
 
 /// What becomes cells.
 pub(super) struct Groups {
     pub(super) keys: Vec<Expr>,
     pub(super) statistics: Vec<Expr>,
-    /// conditions under which people are counted
-    pub(super) conditions: Vec<Option<Expr>>,
-    /// whom each statistic is made of
-    pub(super) needs: Vec<Need>,
+    /// what the rules ask of each cell
+    pub(super) asked: Asked,
 }
 
 fn hidden_column(name: &String) -> Expr {
@@ -222,68 +335,4 @@ fn or_zero(count: Expr) -> Expr {
         when_then_expr: vec![(Box::new(Expr::IsNull(Box::new(count.clone()))), Box::new(lit(0_i64)))],
         else_expr: Some(Box::new(count)),
     })
-}
-
-/// `count(DISTINCT person)`, under whatever filter.
-fn counts_people(statistic: &Expr, people: &People) -> bool {
-    let Expr::AggregateFunction(function) = bare(statistic) else { return false };
-    let [argument] = function.params.args.as_slice() else { return false };
-    let Expr::Column(column) = bare(argument) else { return false };
-    let carries = people.plan.schema().maybe_index_of_column(column).and_then(|i| people.columns.get(i));
-    function.params.distinct
-        && function.func == count::count_udaf()
-        && carries.is_some_and(|column| matches!(column.carries, Carries::Person { .. }))
-}
-
-/// The standard deviation of what a mean is made of.
-fn deviation(mean: &Expr) -> Option<Expr> {
-    let Expr::AggregateFunction(function) = bare(mean) else { return None };
-    let [argument] = function.params.args.as_slice() else { return None };
-    Some(Expr::AggregateFunction(AggregateFunction::new_udf(
-        stddev::stddev_pop_udaf(),
-        vec![Expr::Cast(Cast::new(Box::new(argument.clone()), DataType::Float64))],
-        false,
-        function.params.filter.clone(),
-        Vec::new(),
-        None,
-    )))
-}
-
-/// A column that holds the row's person in every row.
-pub(super) fn carries_always(argument: &Expr, people: &People, who: PersonId) -> bool {
-    let Expr::Column(column) = argument else { return false };
-    let found = people.plan.schema().maybe_index_of_column(column).and_then(|i| people.columns.get(i));
-    found.is_some_and(|column| column.carries == Carries::Person { who, always: true })
-}
-
-/// The rows that a statistic is made of, when they can be fewer than the group's.
-pub(super) fn contributes(
-    function: &AggregateFunction,
-    kind: Kind,
-    schema: &DFSchema,
-    is_person: impl Fn(&Expr) -> bool,
-) -> Option<Expr> {
-    let params = &function.params;
-    let filter = params.filter.as_deref().cloned();
-    let arguments = params.args.iter().filter_map(|argument| {
-        let argument = bare(argument);
-        if is_person(argument) {
-            return None; // people without a number are not counted as people anyway
-        }
-        if let Expr::Literal(value, _) = argument {
-            return value.is_null().then(|| lit(false));
-        }
-        let not_null = || Expr::IsNotNull(Box::new(argument.clone()));
-        match kind {
-            Kind::Count => argument.nullable(schema).unwrap_or(true).then(not_null),
-            Kind::Sum | Kind::Mean | Kind::Spread => {
-                let zero = argument.get_type(schema).ok().and_then(|kind| ScalarValue::new_zero(&kind).ok());
-                Some(match zero {
-                    Some(zero) => binary_expr(argument.clone(), Operator::NotEq, lit(zero)),
-                    None => not_null(),
-                })
-            }
-        }
-    });
-    filter.into_iter().chain(arguments).reduce(|a, b| binary_expr(a, Operator::And, b))
 }

@@ -120,6 +120,31 @@ async fn in_the_open_zone_people_of_a_national_table_are_protected_like_others()
     assert!((75..=85).any(|n| answer.contains(&format!("| {n} "))), "{answer}");
 }
 
+/// One person's values at two members are one contribution.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_open_zone_contributors_at_two_members_count_once() {
+    let regions = regions().await;
+    let mut anna = regions.house.client(ANNA, Zone::Open).await;
+    // region-m's values are in twice the unit, and one: persons 54 to 59 at one, up to 57 at the other
+    let sql = |least: f64| {
+        format!(
+            "SELECT count(*) AS n, sum(value) AS s, avg(value) AS m FROM national.lab_forsker \
+             WHERE controller = 'region-h' AND value >= 94 OR controller = 'region-m' AND value BETWEEN {least} AND 195"
+        )
+    };
+    let nine = anna.shown(&sql(183.0)).await;
+    assert!(nine.contains("suppressed: fewer than 10 contributors in s, m"), "{nine}");
+    let ten = anna.shown(&sql(181.0)).await;
+    assert!(ten.contains("perturbed"), "{ten}");
+    // One person has nearly everything, in parts that have not by themselves.
+    let alone = "CASE WHEN value IN (95, 191) THEN value * 1000 ELSE 1 END";
+    let dominated = anna.shown(&format!("SELECT sum({alone}) AS s FROM national.lab_forsker")).await;
+    assert!(dominated.contains("suppressed: dominated by two people"), "{dominated}");
+    let at_one = anna.shown(&format!("SELECT sum({alone}) AS s FROM \"region-h\".lab_forsker")).await;
+    assert!(at_one.contains("suppressed: dominated by two people"), "{at_one}");
+    assert!(regions.h.asked().last().unwrap().contains("contributions(pnr, "), "{:?}", regions.h.asked());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_down_is_named_and_the_table_is_never_smaller() {
     let regions = regions().await;

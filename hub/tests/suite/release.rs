@@ -54,7 +54,16 @@ async fn rules_are_told_before_anything_is_asked() {
                 "EXPLAIN RELEASE SELECT kom, count(*) AS n, avg(value) AS m FROM \"region-h\".lab_forsker GROUP BY kom",
             )
             .await;
-        for seen in ["| kom", "| n ", "| m ", "suppressed: fewer than 5 people", "perturbed", "standard deviations"] {
+        for seen in [
+            "| kom",
+            "| n ",
+            "| m ",
+            "suppressed: fewer than 5 people",
+            "perturbed",
+            "standard deviations",
+            "suppressed: fewer than 10 contributors",
+            "dominated by two people",
+        ] {
             assert!(told.contains(seen), "'{seen}' is not in {told}");
         }
         let told = anna.shown("explain release SELECT value FROM \"region-h\".lab_forsker").await;

@@ -17,8 +17,50 @@ pub struct Question {
     pub sql: &'static str,
     /// How many columns at the front name the cell; the others are statistics.
     pub keys: usize,
-    /// Statistics that fewer people than the cell's may stand behind, and the column that counts these.
-    pub behind: &'static [(&'static str, &'static str)],
+    /// Statistics that not all of the cell's people stand behind: who does, as an expression, and what it is to them.
+    pub behind: &'static [(&'static str, &'static str, By)],
+}
+
+/// What the open zone asks of a statistic's people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// a count of those who have a value
+    People,
+    /// a count of some of the cell's people
+    Part,
+    /// a sum of what they contribute
+    Sum,
+    /// a mean of what they contribute
+    Mean,
+    /// a share of the cell's people
+    Share,
+}
+
+impl By {
+    /// The rule that hides a statistic with so many people behind it, in a cell of so many.
+    #[must_use]
+    pub fn hides(self, behind: i64, people: i64) -> Option<&'static str> {
+        const EVERYBODY: &str = "everybody or nobody in the group";
+        let nearly_all = people - behind < 5;
+        match self {
+            Self::Share if behind < 5 || nearly_all => Some(EVERYBODY),
+            Self::Mean if behind == 0 => Some(EVERYBODY),
+            _ if (1..5).contains(&behind) => Some("fewer than 5 people"),
+            Self::Part if behind > 0 && nearly_all => Some(EVERYBODY),
+            Self::Sum | Self::Mean if (5..10).contains(&behind) => Some("fewer than 10 contributors"),
+            _ => None,
+        }
+    }
+}
+
+impl Question {
+    /// The statement with the people behind its statistics, in columns at the end.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        let counts: String =
+            self.behind.iter().map(|(name, who, _)| format!(", COUNT(DISTINCT {who}) AS by_{name}")).collect();
+        self.sql.replacen("\nFROM ", &format!("{counts}\nFROM "), 1)
+    }
 }
 
 /// Name of the statistic that counts the people of a cell.
@@ -74,7 +116,10 @@ WHERE m.first_date >= DATE '2020-01-01'
 GROUP BY 1, 2
 ORDER BY 1, 2",
         keys: 2,
-        behind: &[],
+        behind: &[
+            ("tests", "CASE WHEN l.value IS NOT NULL THEN m.pnr END", By::People),
+            ("mean_hba1c", "CASE WHEN l.value <> 0 THEN m.pnr END", By::Mean),
+        ],
     },
     Question {
         id: "metformin-by-municipality",
@@ -94,7 +139,7 @@ WHERE b.year = 2024
 GROUP BY 1
 ORDER BY 1",
         keys: 1,
-        behind: &[],
+        behind: &[("packs", "CASE WHEN l.packs <> 0 THEN b.pnr END", By::Sum)],
     },
     Question {
         id: "contacts-of-people-with-diabetes",
@@ -122,7 +167,11 @@ WHERE b.year = 2023
 GROUP BY 1, 2
 ORDER BY 1, 2",
         keys: 2,
-        behind: &[("seen", "seen"), ("contacts", "seen"), ("per_person", "seen")],
+        behind: &[
+            ("seen", "k.pnr", By::Part),
+            ("contacts", "CASE WHEN k.contacts <> 0 THEN b.pnr END", By::Sum),
+            ("per_person", "CASE WHEN k.contacts <> 0 THEN b.pnr END", By::Mean),
+        ],
     },
     Question {
         id: "tested-within-90-days",
@@ -157,6 +206,9 @@ GROUP BY 1, 2
 ORDER BY 1, 2",
         keys: 2,
         // a sum of zeros and ones follows the rule of a count
-        behind: &[("tested", "tested"), ("percent_tested", "tested")],
+        behind: &[
+            ("tested", "CASE WHEN d.tested <> 0 THEN d.pnr END", By::Part),
+            ("percent_tested", "CASE WHEN d.tested <> 0 THEN d.pnr END", By::Share),
+        ],
     },
 ];

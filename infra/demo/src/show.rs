@@ -97,7 +97,7 @@ pub(crate) fn answer(batch: &RecordBatch, most: usize) -> anyhow::Result<()> {
     }
     let hidden = texts(batch, "release_status").map(|all| all.iter().filter(|s| s.starts_with("suppressed")).count());
     match hidden {
-        Ok(n) if n > 0 => println!("· is a figure not shown: fewer than five people stand behind it"),
+        Ok(n) if n > 0 => println!("· is a figure not shown; release_status says why"),
         _ => {}
     }
     Ok(())

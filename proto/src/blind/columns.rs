@@ -1,9 +1,14 @@
 //! Numbers of a record batch to values of shares, and totals to a record batch.
 //!
 //! Of people summarised by `persons` their number and the sum of their keys are shared, as one word: nobody's marks are. A
-//! total of them has no marks, so that it counts as near to every other one with nearly as many people.
+//! total of them has no marks, so that it counts as near to every other one with nearly as many people. Of what `contributions`
+//! says, those who add something are shared the same way, and how much they do is not: the total then reads as one of which that
+//! isn't known.
 
-use crate::plan::persons::{Summary, head};
+use crate::plan::{
+    contributions::Contributions,
+    persons::{Summary, head},
+};
 use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, RecordBatch, UInt64Array},
     datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef, UInt64Type},
@@ -40,7 +45,8 @@ pub fn answer_schema() -> SchemaRef {
 /// Where the number of people stands in the word of a summary; below it the sum of their keys, which many members' don't fill.
 const PEOPLE: u32 = 32;
 
-/// Whether all columns can be added exactly mod 2^64. The only bytes of an aggregate are those of `persons`.
+/// Whether all columns can be added exactly mod 2^64. The only bytes of an aggregate are those of `persons`
+/// and `contributions`.
 ///
 /// # Errors
 /// The first that can't.
@@ -68,7 +74,8 @@ pub fn values(batch: &RecordBatch, row: usize) -> Result<Vec<Option<i128>>, Inex
             DataType::Int64 => column.as_primitive_opt::<Int64Type>().map(|c| i128::from(c.value(row))),
             DataType::UInt64 => column.as_primitive_opt::<UInt64Type>().map(|c| i128::from(c.value(row))),
             DataType::Binary => {
-                let (people, key) = head(column.as_binary_opt::<i32>()?.value(row)).ok()?;
+                let said = Contributions::read(column.as_binary_opt::<i32>()?.value(row)).ok()?;
+                let (people, key) = head(said.adding?).ok()?;
                 Some((i128::from(people) << PEOPLE) | i128::from(key))
             }
             _ => column.as_primitive_opt::<Decimal128Type>().map(|c| c.value(row)),

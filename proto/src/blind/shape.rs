@@ -38,6 +38,8 @@ pub fn statistics(fragment: &wire::Fragment) -> Result<usize, Unshareable> {
         let kind = measure.measure.as_ref().map_or(MeasureKind::Unspecified, wire::Measure::kind);
         match kind {
             MeasureKind::Count | MeasureKind::Sum | MeasureKind::Persons | MeasureKind::CountDistinct => {}
+            // Of which the number of those who add something is shared, and nothing else.
+            MeasureKind::Contributions => {}
             MeasureKind::Min | MeasureKind::Max => return no("MIN or MAX, which are somebody's value"),
             MeasureKind::Avg => return no("AVG: ask for SUM and COUNT"),
             _ => return no("a measure that doesn't add up"),

@@ -249,9 +249,15 @@ fn a_statement_is_checked_field_by_field_and_reads_back() {
 
 #[cfg(feature = "plan")]
 mod of_columns {
-    use crate::blind::columns::{check, row, values};
+    use crate::{
+        blind::columns::{check, row, values},
+        plan::{
+            contributions::{Contributions, Sizes},
+            persons::{Summary, head},
+        },
+    };
     use arrow::{
-        array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, UInt64Array},
+        array::{Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, RecordBatch, UInt64Array},
         datatypes::{DataType, Field, Schema},
     };
     use std::sync::Arc;
@@ -282,5 +288,36 @@ mod of_columns {
         let float = Schema::new(vec![Field::new("mean", DataType::Float64, true)]);
         let error = check(&float).unwrap_err().to_string();
         assert!(error.contains("'mean' is Float64") && error.contains("decimal"), "{error}");
+    }
+
+    #[test]
+    fn of_contributions_who_adds_something_is_shared_and_how_much_is_not() {
+        let people = |ids: &[u8]| {
+            let mut summary = Summary::default();
+            ids.iter().for_each(|id| summary.add(&[*id; 16]));
+            summary.write().unwrap()
+        };
+        let (all, adding) = (people(&[1, 2, 3]), people(&[1, 2]));
+        let sizes = Some(Sizes { total: 99.0, largest: 90.0, second: 9.0 });
+        let schema = Arc::new(Schema::new(vec![Field::new("s", DataType::Binary, true)]));
+        for (adding, word) in [(Some(adding.as_slice()), Some((2_i128 << 32) | 3)), (None, None)] {
+            let said = Contributions { all: &all, adding, sizes }.write().unwrap();
+            let column: ArrayRef = Arc::new(BinaryArray::from_vec(vec![said.as_slice()]));
+            let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
+            let found = values(&batch, 0).unwrap();
+            assert_eq!(found, [word]);
+            let total: Vec<Option<i64>> = found.iter().map(|v| v.map(|v| i64::try_from(v).unwrap())).collect();
+            let back = row(&schema, &total).unwrap();
+            let bytes = back.column(0).as_binary::<i32>();
+            if let Some(word) = word {
+                let said = Contributions::read(bytes.value(0)).unwrap();
+                assert_eq!(
+                    (said.sizes, head(said.adding.unwrap()).unwrap().0),
+                    (None, u64::try_from(word >> 32).unwrap())
+                );
+            } else {
+                assert!(bytes.is_null(0));
+            }
+        }
     }
 }

@@ -70,7 +70,7 @@ pub fn named(name: impl Into<String>, expr: Expr) -> NamedExpr {
 
 /// A measure with the name of the column that it makes; without an argument it counts rows.
 pub fn measure(name: impl Into<String>, kind: MeasureKind, argument: Option<Expr>) -> NamedMeasure {
-    NamedMeasure { name: name.into(), measure: Some(Measure { kind: kind.into(), argument, filter: None }) }
+    NamedMeasure { name: name.into(), measure: Some(Measure { kind: kind.into(), argument, ..Measure::default() }) }
 }
 
 /// A whole fragment.

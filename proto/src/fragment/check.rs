@@ -193,6 +193,15 @@ impl<'a> Walk<'a> {
                     if let Some(filter) = &measure.filter {
                         self.expr(filter, below + 2)?;
                     }
+                    match &measure.value {
+                        Some(value) if kind == MeasureKind::Contributions => self.expr(value, below + 2)?,
+                        None if kind != MeasureKind::Contributions => {}
+                        None => return Err(FragmentError::Missing("Measure.value")),
+                        Some(_) => {
+                            let rule = "belongs to CONTRIBUTIONS alone";
+                            return Err(FragmentError::Invalid { what: "Measure.value", rule });
+                        }
+                    }
                 }
                 Ok(())
             }

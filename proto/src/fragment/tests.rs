@@ -226,6 +226,12 @@ fn what_is_not_known_is_refused_by_name() {
 
     let mut bad = measure("n", MeasureKind::Sum, None);
     assert!(refusal(fragment(aggregate(table(), vec![], vec![bad.clone()]))).contains("Measure.argument"));
+    bad.measure.as_mut().unwrap().argument = Some(column("a"));
+    bad.measure.as_mut().unwrap().kind = MeasureKind::Contributions.into();
+    assert!(refusal(fragment(aggregate(table(), vec![], vec![bad.clone()]))).contains("Measure.value"));
+    bad.measure.as_mut().unwrap().value = Some(column("v"));
+    bad.measure.as_mut().unwrap().kind = MeasureKind::Sum.into();
+    assert!(refusal(fragment(aggregate(table(), vec![], vec![bad.clone()]))).contains("belongs to CONTRIBUTIONS"));
     bad.measure.as_mut().unwrap().kind = 99;
     assert_eq!(refusal(fragment(aggregate(table(), vec![], vec![bad]))), "MeasureKind 99 is not known here");
     assert!(refusal(fragment(aggregate(table(), vec![], vec![]))).contains("Aggregate.measures"));

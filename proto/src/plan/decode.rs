@@ -159,6 +159,7 @@ impl Decoder<'_> {
             let optional = |e: Option<&wire::Expr>| e.map(|e| binder.expr(Some(e))).transpose();
             let argument = optional(measure.argument.as_ref())?;
             let filter = optional(measure.filter.as_ref())?;
+            let value = optional(measure.value.as_ref())?;
             if let Some(filter) = &filter
                 && !boolean(filter, input.schema())?
             {
@@ -167,7 +168,7 @@ impl Decoder<'_> {
             // One alone the engine takes apart into two plain groupings.
             let width = argument.as_ref().filter(|_| aggregate.measures.len() > 1).map(|e| e.get_type(input.schema()));
             let of_pseudonyms = matches!(width, Some(Ok(DataType::FixedSizeBinary(persons::WIDTH))));
-            let expr = decode_measure(measure, argument, filter, self.functions, of_pseudonyms)?;
+            let expr = decode_measure(measure, argument, value, filter, self.functions, of_pseudonyms)?;
             typed(&expr, &input, "Aggregate")?;
             measures.add(expr, &named.name);
         }

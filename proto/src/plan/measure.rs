@@ -7,6 +7,7 @@ use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
 
 use super::Unsayable;
 use super::constant::constant;
+use super::contributions::contributions_udaf;
 use super::encode_expr::expr;
 use super::persons::{counted_udaf, persons_udaf};
 use crate::fragment::FragmentError;
@@ -45,27 +46,35 @@ pub(super) fn encode_measure(e: &Expr) -> Result<Measure, Unsayable> {
         ("stddev_pop", false) => MeasureKind::StddevPop,
         // by identity: another function of that name may count otherwise
         ("persons", false) if *func == persons_udaf() => MeasureKind::Persons,
+        ("contributions", false) if *func == contributions_udaf() => MeasureKind::Contributions,
         ("counted_persons", false) if *func == counted_udaf() => MeasureKind::CountDistinct,
         (other, _) => return Err(Unsayable::new(format!("aggregate {other}"))),
     };
+    let mut value = None;
     let argument = match params.args.as_slice() {
+        [person, added] if kind == MeasureKind::Contributions => {
+            value = Some(expr(added, 0)?);
+            Some(expr(person, 0)?)
+        }
         // counting a constant that is not NULL is counting rows
         [argument] if kind == MeasureKind::Count && is_value(argument) => None,
         [argument] => Some(expr(argument, 0)?),
         args => return cannot(&format!("with {} arguments", args.len())),
     };
-    Ok(Measure { kind: kind.into(), argument, filter: params.filter.as_ref().map(|f| expr(f, 0)).transpose()? })
+    let filter = params.filter.as_ref().map(|f| expr(f, 0)).transpose()?;
+    Ok(Measure { kind: kind.into(), argument, filter, value })
 }
 
 fn is_value(e: &Expr) -> bool {
     constant(e).is_some_and(|value| !value.is_null())
 }
 
-/// The aggregate of a measure that was checked, over decoded argument and filter. `of_pseudonyms`: different values of the argument
+/// The aggregate of a measure that was checked, over decoded argument, value and filter. `of_pseudonyms`: different values of the argument
 /// are counted as people are, which takes a fraction of the engine's own time and memory.
 pub(super) fn decode_measure(
     measure: &Measure,
     argument: Option<Expr>,
+    value: Option<Expr>,
     filter: Option<Expr>,
     functions: &dyn FunctionRegistry,
     of_pseudonyms: bool,
@@ -84,16 +93,18 @@ pub(super) fn decode_measure(
         MeasureKind::StddevSamp => "stddev",
         MeasureKind::StddevPop => "stddev_pop",
         MeasureKind::Persons => "persons",
+        MeasureKind::Contributions => "contributions",
     };
     let function = match kind {
         MeasureKind::Persons => persons_udaf(),
+        MeasureKind::Contributions => contributions_udaf(),
         MeasureKind::CountDistinct if of_pseudonyms => counted_udaf(),
         _ => functions.udaf(name).map_err(|_| FragmentError::Function(name.to_owned()))?,
     };
     let argument = argument.unwrap_or(Expr::Literal(COUNT_STAR_EXPANSION, None));
     Ok(Expr::AggregateFunction(AggregateFunction::new_udf(
         function,
-        vec![argument],
+        std::iter::once(argument).chain(value).collect(),
         kind == MeasureKind::CountDistinct && !of_pseudonyms,
         filter.map(Box::new),
         Vec::new(),

@@ -15,6 +15,7 @@ use crate::fragment::FragmentError;
 
 pub mod bloom;
 mod constant;
+pub mod contributions;
 mod decode;
 mod decode_expr;
 mod encode;

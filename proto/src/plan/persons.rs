@@ -7,7 +7,8 @@
 //! treats the two differently.
 
 mod gathered;
-mod groups;
+pub(super) mod groups;
+pub(super) mod summaries;
 mod summary;
 
 use arrow::{

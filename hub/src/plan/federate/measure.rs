@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: a measure that is not listed here doesn't merge; a merged one has the type that the statement announced.
 
-use super::{Result, crowd::merged_persons, mean::mean, moments::moments};
+use super::{Result, contributed::merged_contributions, crowd::merged_persons, mean::mean, moments::moments};
 use arrow::datatypes::DataType;
 use datafusion::{
     common::{Column, DFSchema, ScalarValue},
@@ -12,7 +12,10 @@ use datafusion::{
         utils::COUNT_STAR_EXPANSION,
     },
 };
-use proto::plan::persons::{persons, persons_udaf};
+use proto::plan::{
+    contributions::{contributions, contributions_udaf},
+    persons::{persons, persons_udaf},
+};
 use std::sync::Arc;
 
 /// The column of the values that are counted once each.
@@ -97,7 +100,13 @@ impl Parts {
         if !params.order_by.is_empty() || params.null_treatment.is_some() {
             return Ok(None);
         }
-        let [argument] = params.args.as_slice() else { return Ok(None) };
+        let argument = match params.args.as_slice() {
+            [person, value] if function.func == contributions_udaf() => {
+                return Ok(self.contributed(measure, person, value));
+            }
+            [argument] => argument,
+            _ => return Ok(None),
+        };
         let announced = bare(measure).get_type(input)?;
         let filter = params.filter.clone();
         let with = |udaf: Arc<AggregateUDF>, argument: &Expr| {
@@ -166,25 +175,61 @@ impl Parts {
         })
     }
 
-    /// Different values: grouped by at the spokes, counted at the hub.
-    fn different(&mut self, argument: &Expr, filter: Option<&Expr>, people: bool) -> Option<Expr> {
+    /// The spokes group by this too.
+    fn grouped_by(&mut self, argument: &Expr) -> Option<()> {
         match &self.distinct {
             None => self.distinct = Some(argument.clone()),
             Some(other) if other == argument => {}
             Some(_) => return None,
         }
-        let filter = filter.map(|filter| {
-            let star = Expr::Literal(COUNT_STAR_EXPANSION, None);
-            let passing = Expr::AggregateFunction(AggregateFunction::new_udf(
-                count::count_udaf(),
-                vec![star],
-                false,
-                Some(Box::new(filter.clone())),
-                Vec::new(),
-                None,
-            ));
-            binary_expr(self.partial(passing), Operator::Gt, lit(0_i64))
+        Some(())
+    }
+
+    /// Whether a partial result has a row that passes.
+    fn passing(&mut self, filter: &Expr) -> Expr {
+        let star = Expr::Literal(COUNT_STAR_EXPANSION, None);
+        let passing = Expr::AggregateFunction(AggregateFunction::new_udf(
+            count::count_udaf(),
+            vec![star],
+            false,
+            Some(Box::new(filter.clone())),
+            Vec::new(),
+            None,
+        ));
+        binary_expr(self.partial(passing), Operator::Gt, lit(0_i64))
+    }
+
+    /// What everybody contributes: each spoke gives the sum of its people's values, the hub adds up those of one person.
+    fn contributed(&mut self, measure: &Expr, person: &Expr, value: &Expr) -> Option<Expr> {
+        if self.adds_up {
+            let part = self.partial(bare(measure).clone());
+            return Some(self.merged(of(merged_contributions(), vec![part])));
+        }
+        self.grouped_by(person)?;
+        let Expr::AggregateFunction(function) = bare(measure) else { return None };
+        let filter = function.params.filter.as_deref();
+        let mut summed = sum_of(value.clone());
+        if let Expr::AggregateFunction(function) = &mut summed {
+            function.params.filter = filter.cloned().map(Box::new);
+        }
+        let summed = self.partial(summed);
+        let some = binary_expr(value.clone(), Operator::NotEq, lit(0.0_f64));
+        let some = filter.cloned().into_iter().chain([some]).reduce(|a, b| binary_expr(a, Operator::And, b))?;
+        // Values that add up to nothing are somebody's all the same: the least number stands for them.
+        let nothing = binary_expr(summed.clone(), Operator::Eq, lit(0.0_f64));
+        let cancelled = binary_expr(self.passing(&some), Operator::And, nothing);
+        let sum = Expr::Case(Case {
+            expr: None,
+            when_then_expr: vec![(Box::new(cancelled), Box::new(lit(f64::MIN_POSITIVE)))],
+            else_expr: Some(Box::new(summed)),
         });
+        Some(self.merged(contributions(column(DISTINCT), sum, None)))
+    }
+
+    /// Different values: grouped by at the spokes, counted at the hub.
+    fn different(&mut self, argument: &Expr, filter: Option<&Expr>, people: bool) -> Option<Expr> {
+        self.grouped_by(argument)?;
+        let filter = filter.map(|filter| self.passing(filter));
         let value = column(DISTINCT);
         let counted = if people {
             persons(value, filter)
@@ -206,7 +251,8 @@ impl Parts {
 fn different(measure: &Expr) -> Option<&Expr> {
     let Expr::AggregateFunction(function) = bare(measure) else { return None };
     let counts = function.func == count::count_udaf() && function.params.distinct;
-    function.params.args.first().filter(|_| counts || function.func == persons_udaf())
+    let people = function.func == persons_udaf() || function.func == contributions_udaf();
+    function.params.args.first().filter(|_| counts || people)
 }
 
 /// Names the function and what is special about it; never its argument, which holds constants.

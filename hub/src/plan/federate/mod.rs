@@ -8,6 +8,7 @@
 pub(super) mod blind;
 mod cluster;
 mod collect;
+mod contributed;
 mod crowd;
 mod equal;
 mod estimate;

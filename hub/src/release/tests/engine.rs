@@ -1,10 +1,13 @@
 //! The zone, EXPLAIN, and statements built to break the analysis itself.
 
 use super::{collect, plain, planned, refusal, registers, released};
-use crate::release::{SchemaRoles, analyse};
+use crate::release::{SchemaRoles, analyse, explain};
 use datafusion::logical_expr::LogicalPlan;
-use policies::zone::Zone;
-use std::sync::Arc;
+use policies::{
+    disclosure::{PERTURBED, Rule, Status},
+    zone::Zone,
+};
+use std::{collections::BTreeSet, sync::Arc};
 
 #[tokio::test]
 async fn the_enclave_sees_the_statement_unchanged() {
@@ -26,6 +29,28 @@ async fn explain_shows_the_rules_and_runs_nothing() {
     assert!(text.contains("persons(bef.pnr)"), "{text}");
     let plan = planned(&ctx, "EXPLAIN SELECT * FROM bef").await;
     assert!(analyse(plan, Zone::Open, &SchemaRoles, &Arc::default()).is_err());
+}
+
+#[tokio::test]
+async fn explain_release_names_rules_in_the_words_of_the_last_column() {
+    let words: BTreeSet<String> = Rule::ALL.into_iter().map(|rule| Status::Suppressed(rule).to_string()).collect();
+    let ctx = registers();
+    let mut told = BTreeSet::new();
+    for (sql, rules) in [
+        ("SELECT kom, count(*) AS n FROM bef GROUP BY kom", 2),
+        ("SELECT count(*) FILTER (WHERE koen = 1) AS n FROM bef", 2),
+        ("SELECT avg(CASE WHEN koen = 1 THEN 1 ELSE 0 END) AS m FROM bef", 2),
+        ("SELECT sum(indkomst) AS s FROM bef", 3),
+        ("SELECT avg(indkomst) AS m FROM bef", 4),
+        ("SELECT kom, sum(indkomst) AS s FROM bef GROUP BY ROLLUP (kom)", 5),
+    ] {
+        let (_, notes) = explain(&planned(&ctx, sql).await, &SchemaRoles);
+        let rules_of: BTreeSet<&str> = notes.iter().map(|note| note.rule).collect();
+        assert!(rules_of.iter().all(|rule| *rule == PERTURBED || words.contains(*rule)), "{sql}: {notes:?}");
+        assert_eq!(rules_of.len(), rules, "{sql}: {notes:?}");
+        told.extend(rules_of);
+    }
+    assert_eq!(told.len(), 6, "{told:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attacks;
+mod contributions;
 mod engine;
 mod noise;
 mod persons;
@@ -9,6 +10,7 @@ mod property;
 mod refusals;
 mod shapes;
 mod status;
+mod totals;
 
 use super::{ReleaseRefusal, SchemaRoles, TABLE_ROLE, open};
 use arrow::{
@@ -249,36 +251,54 @@ pub(super) async fn refusal(sql: &str) -> String {
     refusal.to_string()
 }
 
-/// What should be released: the rows of `oracle`, whose last columns are the number of people of the row (`people`) and
-/// of single statistics (`people_NAME`), folded and hidden accordingly.
+/// What should be released: the rows of `oracle`, folded and hidden according to its last columns. `people_`: the number of
+/// people of the row. Of a statistic: `people_NAME`, who are behind it; `part_NAME`, who of the row's people are; `share_NAME`, who have a
+/// one; `givers_NAME`, who add something to it, none of whom stands out; `rule_NAME`: the rule that hides it. -1: no rows at all.
 pub(super) fn expected(names: &[String], oracle: Rows) -> Rows {
-    let shown: Vec<usize> = (0..names.len()).filter(|i| !names[*i].starts_with("people_")).collect();
+    let kinds = ["people_", "part_", "share_", "givers_", "rule_"];
+    let shown: Vec<usize> =
+        (0..names.len()).filter(|i| !kinds.iter().any(|kind| names[*i].starts_with(kind))).collect();
     let row_count = names.iter().position(|name| name == "people_").expect("oracle counts people");
     let mut rows = Rows::new();
     let mut folded = false;
     for row in oracle {
         let count = |i: usize| row[i].parse::<i64>().unwrap();
-        // -1: no rows at all
         if (0..5).contains(&count(row_count)) {
             folded = true;
             continue;
         }
-        let mut hidden = Vec::new();
+        let mut hidden: Vec<(String, Vec<String>)> = Vec::new();
         let mut out: Vec<String> = Vec::new();
-        let statistics = shown.len();
         for i in &shown {
-            let own = names.iter().position(|name| *name == format!("people_{}", names[*i]));
-            if own.is_some_and(|own| (0..5).contains(&count(own))) {
-                hidden.push(names[*i].clone());
-                out.push("NULL".to_owned());
+            let of = |kind: &str| names.iter().position(|name| *name == format!("{kind}{}", names[*i]));
+            let few = |kind: &str, least: i64| of(kind).is_some_and(|own| (0..least).contains(&count(own)));
+            let all_but = |kind: &str| of(kind).is_some_and(|own| count(own) >= 0 && count(row_count) - count(own) < 5);
+            let told = of("rule_").map(|own| row[own].clone()).filter(|rule| rule != "NULL");
+            let rule = if few("people_", 5) || few("part_", 5) || few("givers_", 5) {
+                Some("fewer than 5 people".to_owned())
+            } else if few("givers_", 10) {
+                Some("fewer than 10 contributors".to_owned())
+            } else if all_but("part_") || all_but("share_") || of("share_").is_some_and(|own| count(own) < 5) {
+                Some("everybody or nobody in the group".to_owned())
             } else {
-                out.push(row[*i].clone());
+                told
+            };
+            out.push(if rule.is_some() { "NULL".to_owned() } else { row[*i].clone() });
+            if let Some(rule) = rule {
+                match hidden.iter_mut().find(|(known, _)| *known == rule) {
+                    Some((_, columns)) => columns.push(names[*i].clone()),
+                    None => hidden.push((rule, vec![names[*i].clone()])),
+                }
             }
         }
-        out.push(match hidden.len() {
-            0 => RELEASED.to_owned(),
-            n if n == statistics => SUPPRESSED.to_owned(),
-            _ => format!("{SUPPRESSED} in {}", hidden.join(", ")),
+        out.push(match hidden.as_slice() {
+            [] => RELEASED.to_owned(),
+            [(rule, columns)] if columns.len() == shown.len() => format!("suppressed: {rule}"),
+            hidden => {
+                let words =
+                    hidden.iter().map(|(rule, columns)| format!("suppressed: {rule} in {}", columns.join(", ")));
+                words.collect::<Vec<_>>().join("; ")
+            }
         });
         rows.push(out);
     }

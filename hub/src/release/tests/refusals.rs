@@ -213,21 +213,6 @@ This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indk
         @r#"max() shows the value of a single person. Use avg() and stddev(), or count people above a limit: count(*) FILTER (WHERE ..).
 This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indkomst) AS n FROM bef"#;
 
-    rollup:
-        "SELECT kom, koen, count(*) FROM bef GROUP BY ROLLUP (kom, koen)",
-        @r#"GROUPING SETS, ROLLUP and CUBE show totals beside their parts, from which a hidden part could be worked out. Ask for one level at a time.
-This works: SELECT kom, count(*) AS n, count(DISTINCT pnr) AS people FROM bef GROUP BY kom"#;
-
-    cube:
-        "SELECT kom, koen, count(*) FROM bef GROUP BY CUBE (kom, koen)",
-        @r#"GROUPING SETS, ROLLUP and CUBE show totals beside their parts, from which a hidden part could be worked out. Ask for one level at a time.
-This works: SELECT kom, count(*) AS n, count(DISTINCT pnr) AS people FROM bef GROUP BY kom"#;
-
-    grouping_sets:
-        "SELECT kom, count(*) FROM bef GROUP BY GROUPING SETS ((kom), ())",
-        @r#"GROUPING SETS, ROLLUP and CUBE show totals beside their parts, from which a hidden part could be worked out. Ask for one level at a time.
-This works: SELECT kom, count(*) AS n, count(DISTINCT pnr) AS people FROM bef GROUP BY kom"#;
-
     limit_below:
         "SELECT count(*) FROM (SELECT * FROM bef LIMIT 10) x",
         @r#"LIMIT below an aggregate counts arbitrary people. Leave it out, or put it after the aggregate.

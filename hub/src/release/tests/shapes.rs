@@ -32,7 +32,7 @@ shapes! {
     a_key_twice:
         "SELECT kom, koen, count(*) AS n, sum(indkomst) AS s FROM bef GROUP BY kom, kom, koen",
         "SELECT kom, koen, count(*) AS n, sum(indkomst) AS s, count(DISTINCT pnr) AS people_, \
-         count(DISTINCT pnr) FILTER (WHERE indkomst <> 0) AS people_s FROM bef GROUP BY kom, koen";
+         count(DISTINCT pnr) FILTER (WHERE indkomst <> 0) AS givers_s FROM bef GROUP BY kom, koen";
 
     a_key_shown_twice:
         "SELECT kom, kom AS again, count(*) AS n FROM bef GROUP BY kom, kom",
@@ -46,18 +46,18 @@ shapes! {
     sums_and_means_count_who_has_a_value:
         "SELECT kom, count(*) AS n, sum(indkomst) AS s, avg(indkomst) AS m, count(indkomst) AS c FROM bef GROUP BY kom",
         "SELECT kom, count(*) AS n, sum(indkomst) AS s, avg(indkomst) AS m, count(indkomst) AS c, \
-         count(DISTINCT pnr) AS people_, count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS people_s, \
-         count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS people_m, \
+         count(DISTINCT pnr) AS people_, count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS givers_s, \
+         count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS givers_m, \
          count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS people_c FROM bef GROUP BY kom";
 
     spreads:
         "SELECT kom, stddev(indkomst) AS a, stddev_pop(indkomst) AS b, var_samp(indkomst) AS c, var_pop(indkomst) AS d \
          FROM bef GROUP BY kom",
         "SELECT kom, stddev(indkomst) AS a, stddev_pop(indkomst) AS b, var_samp(indkomst) AS c, var_pop(indkomst) AS d, \
-         count(DISTINCT pnr) AS people_, count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS people_a, \
-         count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS people_b, \
-         count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS people_c, \
-         count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS people_d FROM bef GROUP BY kom";
+         count(DISTINCT pnr) AS people_, count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS givers_a, \
+         count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS givers_b, \
+         count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS givers_c, \
+         count(DISTINCT pnr) FILTER (WHERE indkomst IS NOT NULL) AS givers_d FROM bef GROUP BY kom";
 
     a_filtered_measure_is_a_cell_of_its_own:
         "SELECT kom, count(*) AS n, count(*) FILTER (WHERE koen = 1) AS maend, \
@@ -65,16 +65,16 @@ shapes! {
         "SELECT kom, count(*) AS n, count(*) FILTER (WHERE koen = 1) AS maend, \
          avg(indkomst) FILTER (WHERE koen = 2) AS k, count(DISTINCT pnr) AS people_, \
          CASE WHEN count(*) FILTER (WHERE koen = 1) = 0 THEN -1 ELSE \
-         count(DISTINCT pnr) FILTER (WHERE koen = 1) END AS people_maend, \
+         count(DISTINCT pnr) FILTER (WHERE koen = 1) END AS part_maend, \
          CASE WHEN count(indkomst) FILTER (WHERE koen = 2) = 0 THEN -1 ELSE \
-         count(DISTINCT pnr) FILTER (WHERE koen = 2 AND indkomst IS NOT NULL) END AS people_k FROM bef GROUP BY kom";
+         count(DISTINCT pnr) FILTER (WHERE koen = 2 AND indkomst IS NOT NULL) END AS givers_k FROM bef GROUP BY kom";
 
     the_common_idiom_for_a_conditional_count_is_a_cell_of_its_own:
         "SELECT koen, sum(CASE WHEN kom = 103 THEN 1 ELSE 0 END) AS i, count(CASE WHEN kom = 101 THEN 1 END) AS j \
          FROM bef GROUP BY koen",
         "SELECT koen, sum(CASE WHEN kom = 103 THEN 1 ELSE 0 END) AS i, count(CASE WHEN kom = 101 THEN 1 END) AS j, \
-         count(DISTINCT pnr) AS people_, count(DISTINCT pnr) FILTER (WHERE kom = 103) AS people_i, \
-         count(DISTINCT pnr) FILTER (WHERE kom = 101) AS people_j FROM bef GROUP BY koen";
+         count(DISTINCT pnr) AS people_, count(DISTINCT pnr) FILTER (WHERE kom = 103) AS part_i, \
+         count(DISTINCT pnr) FILTER (WHERE kom = 101) AS part_j FROM bef GROUP BY koen";
 
     everybody_at_once:
         "SELECT count(*) AS n, count(DISTINCT pnr) AS p, avg(indkomst) AS m FROM bef",
@@ -103,7 +103,7 @@ shapes! {
     joined_by_the_person:
         "SELECT b.kom, count(*) AS n, avg(l.vaerdi) AS m FROM bef b JOIN lab l ON b.pnr = l.pnr GROUP BY b.kom",
         "SELECT b.kom, count(*) AS n, avg(l.vaerdi) AS m, count(DISTINCT b.pnr) AS people_, \
-         count(DISTINCT b.pnr) FILTER (WHERE l.vaerdi IS NOT NULL) AS people_m \
+         count(DISTINCT b.pnr) FILTER (WHERE l.vaerdi IS NOT NULL) AS givers_m \
          FROM bef b JOIN lab l ON b.pnr = l.pnr GROUP BY b.kom";
 
     joined_with_using:
@@ -133,9 +133,9 @@ shapes! {
          FROM bef b LEFT JOIN lab l ON l.pnr = b.pnr AND l.kode = 'C' GROUP BY b.kom",
         "SELECT b.kom, count(*) AS n, count(DISTINCT l.pnr) AS tested, count(l.vaerdi) AS samples, \
          count(DISTINCT b.pnr) AS people_, \
-         CASE WHEN count(l.pnr) = 0 THEN -1 ELSE count(DISTINCT l.pnr) END AS people_tested, \
+         CASE WHEN count(l.pnr) = 0 THEN -1 ELSE count(DISTINCT l.pnr) END AS part_tested, \
          CASE WHEN count(l.vaerdi) = 0 THEN -1 ELSE \
-         count(DISTINCT l.pnr) FILTER (WHERE l.vaerdi IS NOT NULL) END AS people_samples \
+         count(DISTINCT l.pnr) FILTER (WHERE l.vaerdi IS NOT NULL) END AS part_samples \
          FROM bef b LEFT JOIN lab l ON l.pnr = b.pnr AND l.kode = 'C' GROUP BY b.kom";
 
     right_join_counts_the_right_side:
@@ -152,7 +152,7 @@ shapes! {
         "SELECT b.koen, count(DISTINCT k.pnr) AS n FROM bef b LEFT JOIN lab l ON l.pnr = b.pnr \
          LEFT JOIN kontakt k ON k.pnr = l.pnr GROUP BY b.koen",
         "SELECT b.koen, count(DISTINCT k.pnr) AS n, count(DISTINCT b.pnr) AS people_, \
-         count(DISTINCT k.pnr) AS people_n FROM bef b LEFT JOIN lab l ON l.pnr = b.pnr \
+         count(DISTINCT k.pnr) AS part_n FROM bef b LEFT JOIN lab l ON l.pnr = b.pnr \
          LEFT JOIN kontakt k ON k.pnr = l.pnr GROUP BY b.koen";
 
     semi_join:
@@ -227,7 +227,7 @@ shapes! {
          SELECT n, count(*) AS people, avg(lowest) AS m FROM each GROUP BY n",
         "WITH each AS (SELECT pnr, min(vaerdi) AS lowest, max(dato) AS last, count(*) AS n FROM lab GROUP BY pnr) \
          SELECT n, count(*) AS people, avg(lowest) AS m, count(DISTINCT pnr) AS people_, \
-         count(DISTINCT pnr) FILTER (WHERE lowest IS NOT NULL) AS people_m FROM each GROUP BY n";
+         count(DISTINCT pnr) FILTER (WHERE lowest IS NOT NULL) AS givers_m FROM each GROUP BY n";
 
     per_person_and_joined:
         "WITH first AS (SELECT pnr, min(dato) AS dag FROM lab WHERE kode = 'A' GROUP BY pnr) \
@@ -236,7 +236,7 @@ shapes! {
         "WITH first AS (SELECT pnr, min(dato) AS dag FROM lab WHERE kode = 'A' GROUP BY pnr) \
          SELECT b.kom, avg(l.vaerdi) AS m, count(DISTINCT b.pnr) AS people_, \
          CASE WHEN count(l.vaerdi) = 0 THEN -1 ELSE \
-         count(DISTINCT b.pnr) FILTER (WHERE l.vaerdi IS NOT NULL) END AS people_m \
+         count(DISTINCT b.pnr) FILTER (WHERE l.vaerdi IS NOT NULL) END AS givers_m \
          FROM first f JOIN lab l ON l.pnr = f.pnr AND l.dato = f.dag JOIN bef b ON b.pnr = f.pnr GROUP BY b.kom";
 
     the_person_column_is_carried_when_a_subquery_drops_it:
@@ -306,7 +306,8 @@ shapes! {
     arithmetic_over_cells:
         "SELECT kom, round(sum(indkomst) / count(indkomst)) AS m, count(*) * 2 AS d FROM bef WHERE indkomst IS NOT NULL \
          GROUP BY kom",
-        "SELECT kom, round(sum(indkomst) / count(indkomst)) AS m, count(*) * 2 AS d, count(DISTINCT pnr) AS people_ \
+        "SELECT kom, round(sum(indkomst) / count(indkomst)) AS m, count(*) * 2 AS d, count(DISTINCT pnr) AS people_, \
+         count(DISTINCT pnr) AS givers_m \
          FROM bef WHERE indkomst IS NOT NULL GROUP BY kom";
 
     select_over_cells:

@@ -51,14 +51,21 @@ async fn a_hidden_statistic_is_named() {
     let mut rows = answer(
         &registers(),
         "SELECT kom, count(*) AS n, sum(indkomst) AS s, count(*) FILTER (WHERE koen = 1) AS maend \
-         FROM bef WHERE kom IN (102, 106) GROUP BY kom",
+         FROM bef WHERE kom IN (101, 102, 106) GROUP BY kom",
     )
     .await;
     rows.sort();
     assert_eq!(
         rows,
         [
-            ["102", "5", "75002.5", "NULL", "suppressed: fewer than 5 people in maend"],
+            ["101", "12", "78006.0", "6", "released"],
+            [
+                "102",
+                "5",
+                "NULL",
+                "NULL",
+                "suppressed: fewer than 10 contributors in s; suppressed: fewer than 5 people in maend"
+            ],
             ["106", "7", "NULL", "NULL", "suppressed: fewer than 5 people in s, maend"],
         ]
     );

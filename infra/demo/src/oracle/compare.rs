@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use policies::disclosure::{STATUS_COLUMN, THRESHOLD};
+use policies::disclosure::STATUS_COLUMN;
 
 use super::{OracleError, small_cells};
 use crate::questions::{PEOPLE, Question};
@@ -32,32 +32,31 @@ pub fn enclave(oracle: &RecordBatch) -> Result<Cells, OracleError> {
     cells(oracle)
 }
 
-/// What the open zone must answer: cells of 1 to 4 people are gone, and one row of nulls stands for all of them, at the
-/// end; where fewer people stand behind one statistic of a cell, that one is null.
+/// What the open zone must answer, given the oracle's answer to [`Question::counted`]: cells of 1 to 4 people are gone, and one row
+/// of nulls stands for all of them, at the end; a statistic that a rule hides is null.
 pub fn open(question: &Question, oracle: &RecordBatch) -> Result<Cells, OracleError> {
     let small = small_cells(oracle)?;
     let schema = oracle.schema();
+    let people = schema.index_of(PEOPLE).map_err(datafusion::error::DataFusionError::from)?;
+    let statistics = schema.fields().len() - question.behind.len();
     let mut shown = Vec::new();
     for (row, mut cells) in cells(oracle)?.into_iter().enumerate() {
         if small.contains(&row) {
             continue;
         }
-        let before = cells.clone();
-        for (statistic, people) in question.behind {
-            let (Some((at, _)), Some((count, _))) =
-                (schema.column_with_name(statistic), schema.column_with_name(people))
-            else {
-                continue;
-            };
-            let count = before[count].as_deref().and_then(|c| c.parse::<i64>().ok());
-            if count.is_some_and(|count| (1..THRESHOLD).contains(&count)) {
-                cells[at] = None;
-            }
+        let count = |at: usize| cells.get(at).and_then(|cell| cell.as_deref()?.parse::<i64>().ok());
+        let hidden = question.behind.iter().enumerate().filter_map(|(place, (name, _, by))| {
+            by.hides(count(statistics + place)?, count(people)?)?;
+            schema.index_of(name).ok()
+        });
+        for at in hidden.collect::<Vec<_>>() {
+            cells[at] = None;
         }
+        cells.truncate(statistics);
         shown.push(cells);
     }
     if !small.is_empty() {
-        shown.push(vec![None; schema.fields().len()]);
+        shown.push(vec![None; statistics]);
     }
     Ok(shown)
 }

@@ -185,6 +185,7 @@ impl Writer {
                     MeasureKind::StddevSamp => ("stddev_samp", ""),
                     MeasureKind::StddevPop => ("stddev_pop", ""),
                     MeasureKind::Persons => ("persons", ""),
+                    MeasureKind::Contributions => ("contributions", ""),
                     MeasureKind::Unspecified => ("(unknown)", ""),
                 };
                 let argument = match &measure.argument {
@@ -195,7 +196,11 @@ impl Writer {
                     Some(filter) => format!(" FILTER (WHERE {})", self.part(Some(filter))),
                     None => String::new(),
                 };
-                format!("{function}({distinct}{argument}){filter}")
+                let value = match &measure.value {
+                    Some(value) => format!(", {}", self.part(Some(value))),
+                    None => String::new(),
+                };
+                format!("{function}({distinct}{argument}{value}){filter}")
             }
         };
         let shown = self.names.shown(&named.name);

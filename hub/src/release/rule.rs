@@ -1,0 +1,339 @@
+//! Which rule hides a cell, as a number beside it: 0 where none does.
+//!
+//! The functions here take what `persons` and `contributions` say of a cell and ask the library
+//! (`policies::disclosure`). They are exact: what they are made of is never shown.
+//!
+//! Where a number is hidden for being about everybody of a group, all but one to four of them are hidden the same way, and so is a share of
+//! nobody or of one to four: the words would tell the ones from the others, which the noise of a shown count doesn't.
+
+use arrow::{
+    array::{ArrayRef, AsArray, BinaryArray, StringArray, UInt8Array},
+    compute::cast,
+    datatypes::{DataType, Field, FieldRef, Float64Type, UInt8Type},
+};
+use datafusion::{
+    common::{Result, exec_datafusion_err, exec_err},
+    logical_expr::{
+        ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        expr::ScalarFunction,
+    },
+};
+use policies::disclosure::{Rule, Status, Threshold, dominance, group};
+use proto::plan::{contributions::Contributions, persons::head};
+use std::{collections::HashMap, sync::Arc};
+
+/// A spread that is smaller than this part of the largest value is none.
+const NO_SPREAD: f64 = 1e-9;
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Looks {
+    /// `(people)`: whether there are enough
+    Few,
+    /// `(part, whole)`: a count of some of a group
+    Part,
+    /// `(adding, all)`: a mean or a spread of zeros and ones
+    Share,
+    /// `(contributions)`: a sum
+    Sum,
+    /// `(contributions)`: a mean
+    Mean,
+    /// `(contributions, value)`: a standard deviation
+    Deviation,
+    /// `(contributions, value)`: a variance
+    Variance,
+    /// `(contributions)`: who add something, for the noise
+    Adding,
+    /// `(contributions)`: who have a value, for the noise
+    All,
+}
+
+impl Looks {
+    /// The call.
+    pub(super) fn at(self, args: Vec<Expr>) -> Expr {
+        let function = ScalarUDF::new_from_impl(Look { looks: self, signature: any(args.len()) });
+        Expr::ScalarFunction(ScalarFunction { func: Arc::new(function), args })
+    }
+}
+
+fn any(arguments: usize) -> Signature {
+    Signature::any(arguments, Volatility::Immutable)
+}
+
+/// The number of a rule.
+pub(super) fn code(rule: Rule) -> u8 {
+    match rule {
+        Rule::Few(_) => 1,
+        Rule::Contributors => 2,
+        Rule::Dominated => 3,
+        Rule::Near => 4,
+        Rule::Group | Rule::Rest(_) => 5,
+        Rule::Complement => 6,
+        Rule::Withheld => 7,
+    }
+}
+
+/// The rule of a number.
+fn rule(code: u8) -> Option<Rule> {
+    Some(match code {
+        1 => Rule::Few(Threshold::DEFAULT.least()),
+        2 => Rule::Contributors,
+        3 => Rule::Dominated,
+        4 => Rule::Near,
+        5 => Rule::Group,
+        6 => Rule::Complement,
+        7 => Rule::Withheld,
+        _ => return None,
+    })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Look {
+    looks: Looks,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Look {
+    fn name(&self) -> &str {
+        match self.looks {
+            Looks::Few => "rule_of_people",
+            Looks::Part => "rule_of_part",
+            Looks::Share => "rule_of_share",
+            Looks::Sum => "rule_of_sum",
+            Looks::Mean => "rule_of_mean",
+            Looks::Deviation => "rule_of_deviation",
+            Looks::Variance => "rule_of_variance",
+            Looks::Adding => "adding",
+            Looks::All => "having",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(if matches!(self.looks, Looks::Adding | Looks::All) { DataType::Binary } else { DataType::UInt8 })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let bytes = |at: usize| -> Result<&BinaryArray> {
+            let array = arrays.get(at).and_then(|array| array.as_binary_opt::<i32>());
+            array.ok_or_else(|| exec_datafusion_err!("{}: what is known of a cell is missing", self.name()))
+        };
+        let first = bytes(0)?;
+        let found: ArrayRef = match self.looks {
+            Looks::Adding | Looks::All => {
+                let part = |said: Option<&[u8]>| -> Result<Option<Vec<u8>>> {
+                    let Some(said) = said.map(read).transpose()? else { return Ok(None) };
+                    let part = if self.looks == Looks::All { Some(said.all) } else { said.adding };
+                    Ok(part.map(<[u8]>::to_vec))
+                };
+                Arc::new(BinaryArray::from_iter(first.iter().map(part).collect::<Result<Vec<_>>>()?))
+            }
+            Looks::Few => codes(first.iter().map(|cell| Ok(people(cell)?.and_then(few))))?,
+            Looks::Part | Looks::Share => {
+                let rule = if self.looks == Looks::Part { of_part } else { of_share };
+                codes(first.iter().zip(bytes(1)?).map(|(part, whole)| Ok(rule(people(part)?, people(whole)?))))?
+            }
+            Looks::Sum => codes(first.iter().map(|said| said.map_or(Ok(None), |said| of_sum(&read(said)?))))?,
+            Looks::Mean => codes(first.iter().map(|said| said.map_or(Ok(None), |said| of_mean(&read(said)?))))?,
+            Looks::Deviation | Looks::Variance => {
+                let Some(values) = arrays.get(1) else { return exec_err!("{}: a value is missing", self.name()) };
+                let values = cast(values, &DataType::Float64)?;
+                let values = values.as_primitive::<Float64Type>();
+                codes(first.iter().zip(values).map(|(said, value)| {
+                    let Some(said) = said else { return Ok(None) };
+                    let value = value.map(|value| if self.looks == Looks::Variance { value.sqrt() } else { value });
+                    of_spread(&read(said)?, value)
+                }))?
+            }
+        };
+        Ok(ColumnarValue::Array(found))
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Contributions<'_>> {
+    Contributions::read(bytes).map_err(|error| exec_datafusion_err!("{error}"))
+}
+
+/// How many people a summary is of.
+fn people(summary: Option<&[u8]>) -> Result<Option<u64>> {
+    let found = summary.map(head).transpose().map_err(|error| exec_datafusion_err!("{error}"))?;
+    Ok(found.map(|(people, _)| people))
+}
+
+fn codes(rules: impl Iterator<Item = Result<Option<Rule>>>) -> Result<ArrayRef> {
+    let codes = rules.map(|rule| Ok(Some(rule?.map_or(0, code))));
+    Ok(Arc::new(codes.collect::<Result<UInt8Array>>()?))
+}
+
+const LEAST: Threshold = Threshold::DEFAULT;
+
+/// Rows, but of nobody or of few: no rows at all are no small group.
+fn few(people: u64) -> Option<Rule> {
+    (people < LEAST.least()).then_some(Rule::Few(LEAST.least()))
+}
+
+fn of_part(part: Option<u64>, whole: Option<u64>) -> Option<Rule> {
+    let part = part?;
+    few(part).or_else(|| group::count(part, whole?, LEAST)).map(alike)
+}
+
+fn of_share(adding: Option<u64>, all: Option<u64>) -> Option<Rule> {
+    let all = all?;
+    few(all).or_else(|| group::share(adding.unwrap_or(0), all, LEAST).map(|_| Rule::Group))
+}
+
+fn alike(rule: Rule) -> Rule {
+    if matches!(rule, Rule::Rest(_)) { Rule::Group } else { rule }
+}
+
+/// What hides a sum; nobody's is none.
+fn of_sum(said: &Contributions<'_>) -> Result<Option<Rule>> {
+    if let Some(rule) = people(Some(said.all))?.and_then(few) {
+        return Ok(Some(rule));
+    }
+    let Some(adding) = people(said.adding)? else { return Ok(None) };
+    if let Some(rule) = few(adding) {
+        return Ok(Some(rule));
+    }
+    let Some(sizes) = said.sizes else {
+        // of a blind total nobody sees what single people contribute
+        return Ok((adding < dominance::CONTRIBUTORS).then_some(Rule::Contributors));
+    };
+    let contributions =
+        dominance::Contributions { people: adding, total: sizes.total, largest: sizes.largest, second: sizes.second };
+    Ok(contributions.check())
+}
+
+/// A mean of zeros says that everybody has zero.
+fn of_mean(said: &Contributions<'_>) -> Result<Option<Rule>> {
+    let nobody = said.adding.is_none().then_some(Rule::Group);
+    Ok(of_sum(said)?.or(nobody))
+}
+
+/// Without a spread everybody has the same.
+fn of_spread(said: &Contributions<'_>, deviation: Option<f64>) -> Result<Option<Rule>> {
+    let largest = said.sizes.map_or(0.0, |sizes| sizes.largest);
+    let none = deviation.is_some_and(|deviation| deviation <= largest * NO_SPREAD).then_some(Rule::Group);
+    Ok(of_mean(said)?.or(none))
+}
+
+/// What is said of a row: `flags` are the columns with numbers of rules, `columns` those of the result, each with the flags that hide it;
+/// `whole` is said where nothing is hidden.
+pub(super) fn status(flags: Vec<Expr>, columns: Vec<(String, Vec<usize>)>, whole: &'static str) -> Expr {
+    let function = ScalarUDF::new_from_impl(Words { columns, whole, signature: any(flags.len()) });
+    Expr::ScalarFunction(ScalarFunction { func: Arc::new(function), args: flags })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Words {
+    columns: Vec<(String, Vec<usize>)>,
+    whole: &'static str,
+    signature: Signature,
+}
+
+impl Words {
+    /// Of one pattern of flags.
+    fn of(&self, flags: &[u8]) -> String {
+        let mut hidden: Vec<(Rule, Vec<&str>)> = Vec::new();
+        let mut shown = false;
+        for (name, own) in self.columns.iter().filter(|(_, own)| !own.is_empty()) {
+            let rules = own.iter().filter_map(|at| rule(flags.get(*at).copied().unwrap_or_default()));
+            match rules.min() {
+                None => shown = true,
+                Some(rule) => match hidden.iter_mut().find(|(known, _)| *known == rule) {
+                    Some((_, names)) => names.push(name),
+                    None => hidden.push((rule, vec![name])),
+                },
+            }
+        }
+        match (hidden.as_slice(), shown) {
+            ([], _) => self.whole.to_owned(),
+            ([(rule, _)], false) => Status::Suppressed(*rule).to_string(),
+            (hidden, _) => {
+                let words =
+                    hidden.iter().map(|(rule, names)| format!("{} in {}", Status::Suppressed(*rule), names.join(", ")));
+                words.collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+}
+
+impl ScalarUDFImpl for Words {
+    fn name(&self) -> &str {
+        "release_words"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(Field::new(self.name(), DataType::Utf8, false)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let flags = args.args.iter().map(|flag| {
+            let flag = cast(&flag.to_array(rows)?, &DataType::UInt8)?;
+            Ok(flag.as_primitive::<UInt8Type>().iter().map(Option::unwrap_or_default).collect::<Vec<u8>>())
+        });
+        let flags = flags.collect::<Result<Vec<_>>>()?;
+        let mut known: HashMap<Vec<u8>, String> = HashMap::new();
+        let words = (0..rows).map(|row| {
+            let pattern: Vec<u8> = flags.iter().map(|flag| flag.get(row).copied().unwrap_or_default()).collect();
+            let words = known.entry(pattern).or_insert_with_key(|pattern| self.of(pattern));
+            Some(words.clone())
+        });
+        Ok(ColumnarValue::Array(Arc::new(words.collect::<StringArray>())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use policies::disclosure::SUPPRESSED;
+
+    #[test]
+    fn each_rule_has_its_own_number_but_the_rest_of_a_group() {
+        for known in Rule::ALL {
+            assert_eq!(rule(code(known)), Some(alike(known)));
+        }
+        assert_eq!((rule(0), rule(8)), (None, None));
+        assert_eq!(Status::Suppressed(rule(1).unwrap()).to_string(), SUPPRESSED);
+    }
+
+    #[test]
+    fn a_row_says_which_rule_hid_what() {
+        let columns = [("kom", vec![0]), ("n", vec![0]), ("s", vec![0, 1]), ("m", vec![0, 2]), ("x", vec![])];
+        let columns = columns.map(|(name, flags)| (name.to_owned(), flags)).to_vec();
+        let words = Words { columns, whole: "perturbed", signature: any(3) };
+        assert_eq!(words.of(&[0, 0, 0]), "perturbed");
+        assert_eq!(words.of(&[1, 0, 0]), SUPPRESSED);
+        assert_eq!(words.of(&[0, 2, 2]), "suppressed: fewer than 10 contributors in s, m");
+        assert_eq!(
+            words.of(&[0, 2, 3]),
+            "suppressed: fewer than 10 contributors in s; suppressed: dominated by two people in m"
+        );
+        let only = Words { columns: vec![("s".to_owned(), vec![0, 1])], whole: "perturbed", signature: any(2) };
+        assert_eq!(only.of(&[0, 3]), "suppressed: dominated by two people");
+    }
+
+    #[test]
+    fn parts_of_a_group_are_hidden_at_both_ends() {
+        let hidden: Vec<u64> =
+            (0..=40).filter(|part| of_part(Some(*part).filter(|n| *n > 0), Some(40)).is_some()).collect();
+        assert_eq!(hidden, [1, 2, 3, 4, 36, 37, 38, 39, 40]);
+        let hidden: Vec<u64> = (0..=40).filter(|part| of_share(Some(*part), Some(40)).is_some()).collect();
+        assert_eq!(hidden, [0, 1, 2, 3, 4, 36, 37, 38, 39, 40]);
+        assert_eq!((of_part(None, Some(3)), of_share(None, None)), (None, None));
+    }
+}
