@@ -193,7 +193,7 @@ mod tests {
                 assert!(row != 1 && column != 1, "{cell}: {gone:?}");
             }
         }
-        assert_eq!(hiding(keys.clone(), &totals, &vec![false; 16]), vec![None; 16]);
+        assert_eq!(hiding(keys.clone(), &totals, &[false; 16]), vec![None; 16]);
     }
 
     #[test]

@@ -112,6 +112,10 @@ async fn visit(
     stopping: &CancellationToken,
 ) -> anyhow::Result<()> {
     let guide = tour::Guide::new(platform).await?;
+    tokio::select! {
+        counted = steps::quick_test(platform) => counted?,
+        () = stopping.cancelled() => return Ok(()),
+    }
     let dead = tokio::select! {
         asked = guide.show(arguments.check) => match asked {
             Ok(()) => None,

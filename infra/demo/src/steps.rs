@@ -1,6 +1,5 @@
-//! What happens to numbers on their way out: a small cell, a difference by one person, files through the airlock.
-//!
-//! A count before there is a project (the quick test) belongs before these, as a step of its own here.
+//! What happens to numbers on their way out: counts before there is a project, a small cell, a difference by one person, files
+//! through the airlock.
 
 use anyhow::Context;
 use arrow::array::RecordBatch;
@@ -53,6 +52,38 @@ impl Desks {
         let folder = platform.dir().join("airlock");
         Ok(Desks { inside: at(USER, true).await?, outside: at(USER, false).await?, checkers, folder })
     }
+}
+
+/// Requests of a quick test: one over two controllers, one whose people may be at both of two.
+const COUNTS: [&[&str]; 2] = [
+    &["--where", "sds.lmdb.atc starts A10", "--by", "dst.bef.koen"],
+    &[
+        "--where",
+        "region-h.lab_forsker.analysiscode = NPU27300",
+        "--or",
+        "region-m.lab_forsker.analysiscode = NPU27300",
+    ],
+];
+
+/// How many people there are, asked without a project.
+pub(crate) async fn quick_test(platform: &Platform) -> anyhow::Result<()> {
+    platform.quick_test().await?;
+    show::heading("A quick test, before anybody applies");
+    println!(
+        "{}\n",
+        show::wrapped(
+            "Each controller has signed a standing permit under which anybody who is signed in has people counted, ten at least and rounded. \
+             Each request has pseudonyms of its own; who is at several controllers is counted once."
+        )
+    );
+    for args in COUNTS {
+        println!("  {USER}, outside, without a project\n  $ hub count {}", shown(args, ""));
+        let args: Vec<PathBuf> = args.iter().map(PathBuf::from).collect();
+        let asked = std::time::Instant::now();
+        spoken(&ended(platform.hub_count(&args).await?)?);
+        println!("    in {:.2} s\n", asked.elapsed().as_secs_f64());
+    }
+    Ok(())
 }
 
 /// What is not shown, and what the platform says about it, before and after.

@@ -54,6 +54,9 @@ fn tables(said: &str) -> Result<BTreeMap<&'static str, Vec<&str>>> {
 
 /// What becomes of numbers before they leave.
 fn on_the_way_out(said: &str) -> Result<()> {
+    let quick = below(said, "A quick test, before anybody applies")?;
+    let numbers = quick.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).filter(|n| *n >= 10);
+    ensure!(quick.matches("$ hub count").count() == 2 && numbers.filter(|n| n % 10 == 0).count() >= 3, "{quick}");
     let cell = below(said, "A suppressed cell, and why")?;
     for says in [
         "| · ",

@@ -3,7 +3,6 @@
 use policies::disclosure::{
     Threshold,
     complementary::{Entry, Key, Known, Protection, Table, TableError, protect},
-    threshold::rounded,
 };
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ const OPENSAFELY: (u64, u64) = (7, 5);
 /// What OpenSAFELY would show.
 pub(super) fn opensafely(truth: &Cells) -> Cells {
     let (hidden, step) = OPENSAFELY;
-    truth.iter().filter(|(_, n)| **n > hidden).map(|(key, n)| (key.clone(), rounded(*n, step))).collect()
+    truth.iter().filter(|(_, n)| **n > hidden).map(|(key, n)| (key.clone(), (*n + step / 2) / step * step)).collect()
 }
 
 /// What a threshold of 5 shows, with more cells hidden so that the totals don't give the hidden ones away; no noise.

@@ -114,7 +114,7 @@ fn relations(table: &Table, looks: &Looks) -> Vec<Relation> {
     let mut relations = Vec::new();
     for (total, parts) in table.sums() {
         let signed = parts.into_iter().map(|part| (part, 1)).chain([(total, -1)]);
-        let (terms, shown): (Vec<(usize, i64)>, Vec<(usize, i64)>) =
+        let (terms, shown): (Vec<_>, Vec<_>) =
             signed.partition(|(cell, _)| table.entries.get(*cell).is_some_and(|entry| entry.hidden.is_some()));
         if !terms.is_empty() {
             let value = |cell: usize| table.entries.get(cell).map_or(0, |entry| entry.value);

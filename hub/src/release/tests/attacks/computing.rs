@@ -82,7 +82,7 @@ fn places(condition: &str) -> Vec<String> {
 /// Learns: nothing. Off (the statement as it is written): an error exactly when the target's income is high.
 #[tokio::test]
 async fn attack_division_by_zero_casts_and_overflow_as_an_oracle() {
-    assert!(TARGET_INCOME > 900_000.0);
+    const { assert!(TARGET_INCOME > 900_000.0) };
     let ctx = registers();
     let (mut plainly, mut harmless) = (0, Vec::new());
     for condition in conditions() {
