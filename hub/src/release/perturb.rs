@@ -8,12 +8,12 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, PrimitiveArray},
     compute::cast,
     datatypes::{
-        ArrowPrimitiveType, DataType, Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-        UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+        ArrowNativeTypeOp, ArrowPrimitiveType, DataType, Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type,
+        Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
     },
 };
 use datafusion::{
-    common::{DataFusionError, Result, exec_datafusion_err, exec_err, internal_err},
+    common::{DataFusionError, Result, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err},
     logical_expr::{
         ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
     },
@@ -296,7 +296,8 @@ enum Number {
     Float(f64),
 }
 
-/// The same kind of numbers, each changed; one that doesn't fit any more is an error.
+/// The same kind of numbers, each changed; one that doesn't fit any more is the largest or smallest that does: an error would tell of
+/// the noise and of whoever makes the number so large.
 fn numbers(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) -> Result<ArrayRef> {
     Ok(match values.data_type() {
         DataType::Int8 => whole::<Int8Type>(values, change)?,
@@ -313,7 +314,7 @@ fn numbers(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) 
                 let Some(value) = value else { return Ok(None) };
                 match change(row, Number::Float(value)) {
                     Some(Number::Float(value)) => Ok(Some(value)),
-                    _ => Err(too_large()),
+                    _ => internal_err!("a statistic of another type"),
                 }
             });
             Arc::new(shown.collect::<Result<Float64Array>>()?)
@@ -327,12 +328,22 @@ fn whole<T: ArrowPrimitiveType>(values: &ArrayRef, change: impl Fn(usize, Number
 where
     T::Native: Into<i128> + TryFrom<i128>,
 {
+    let (least, most): (i128, i128) = match values.data_type() {
+        DataType::Decimal128(digits, _) => {
+            let most = 10_i128.pow(u32::from(*digits)) - 1;
+            (-most, most)
+        }
+        _ => (T::Native::MIN_TOTAL_ORDER.into(), T::Native::MAX_TOTAL_ORDER.into()),
+    };
     let values = values.as_primitive::<T>();
     let shown = values.iter().enumerate().map(|(row, value)| {
         let Some(value) = value else { return Ok(None) };
         match change(row, Number::Whole(value.into())) {
-            Some(Number::Whole(shown)) => T::Native::try_from(shown).map(Some).map_err(|_| too_large()),
-            _ => Err(too_large()),
+            Some(Number::Whole(shown)) => {
+                let fits = T::Native::try_from(shown.clamp(least, most));
+                fits.map(Some).map_err(|_| internal_datafusion_err!("a statistic that doesn't fit its type"))
+            }
+            _ => internal_err!("a statistic of another type"),
         }
     });
     let shown = shown.collect::<Result<PrimitiveArray<T>>>()?;
@@ -348,13 +359,8 @@ fn floats(values: &ArrayRef, change: impl Fn(usize, f64) -> f64) -> Result<Array
     numbers(values, |row, value| match value {
         Number::Float(value) => Some(Number::Float(change(row, value))),
         Number::Whole(value) => {
-            let shown = (change(row, value as f64 / scale) * scale).round();
-            // beyond that a float has no digits for single units
-            (shown.abs() < i128::MAX as f64).then_some(Number::Whole(shown as i128))
+            // what is larger than any whole number becomes the largest
+            Some(Number::Whole((change(row, value as f64 / scale) * scale).round() as i128))
         }
     })
-}
-
-fn too_large() -> DataFusionError {
-    exec_datafusion_err!("a statistic is too large to be released; divide it by a constant")
 }
