@@ -1,11 +1,11 @@
 //! Quick tests: how many people, without a project, under the controllers' standing permits, within seconds.
 //!
-//! The path of one: [`form`] (what is asked, as JSON) becomes a request over offered columns, [`share`] says whether the
-//! person has one left, [`legs`] cuts it into one question for each table, [`tally`] counts each person once, [`release`] hides
-//! and rounds, and [`kept`] gives the same answer to the same request.
+//! The path of one: `form` (what is asked, as JSON) becomes a request over offered columns, `share` says whether the
+//! person has one left, `legs` cuts it into one question for each table, `tally` counts each person once, `release` hides
+//! and rounds, and `kept` gives the same answer to the same request.
 //!
 //! INVARIANT: spokes are asked for (person, groups) pairs of one request and nothing else; they make the questions themselves.
-//! INVARIANT: what leaves is made in [`release`]: cells of ten people or more, rounded to tens, and no total.
+//! INVARIANT: what leaves is made in `release`: cells of ten people or more, rounded to tens, and no total.
 
 mod form;
 mod kept;
