@@ -104,6 +104,11 @@ fn expect(report: &Report, what: &str, verdict: Verdict, words: &[&str]) {
     assert_eq!(check.advice.is_empty(), verdict == Verdict::Ok, "{check:?}");
 }
 
+/// Nothing is wrong, but perhaps that the disk of the machine that runs the tests is nearly full.
+fn well(check: &Check) -> bool {
+    check.verdict == Verdict::Ok || (check.verdict == Verdict::Warn && check.advice == "make room on this disk")
+}
+
 fn look(look: impl FnOnce(&mut Report)) -> Report {
     let mut report = Report::default();
     look(&mut report);
@@ -119,7 +124,7 @@ async fn a_healthy_spoke_has_nothing_that_fails_and_says_so_as_json() {
     for what in
         ["custodian", "custodian's key", "enrolment", "clock", "store key", "cache key", "approvers", "data folder"]
     {
-        assert!(checks.iter().any(|c| c.what == what && c.verdict == Verdict::Ok), "{what}: {checks:#?}");
+        assert!(checks.iter().any(|c| c.what == what && well(c)), "{what}: {checks:#?}");
     }
     let json = serde_json::to_value(&checks).unwrap();
     assert_eq!(json[0]["verdict"], "ok");
@@ -166,7 +171,8 @@ async fn files_that_others_can_read_keys_that_do_not_open_and_folders_that_canno
     std::fs::write(&file, "").unwrap();
     config.store.url = file.display().to_string();
     expect(&look(|r| files::folders(&config, r)), "data folder", Verdict::Fail, &["ingest publishes there", "file"]);
-    expect(&look(|r| files::folders(&config, r)), "spill folder", Verdict::Ok, &[]);
+    let report = look(|r| files::folders(&config, r));
+    assert!(report.checks.iter().any(|c| c.what == "spill folder" && well(c)), "{:#?}", report.checks);
 }
 
 #[tokio::test]
