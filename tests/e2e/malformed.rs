@@ -11,7 +11,10 @@ use runtime::{
     peer::Peer,
     tls::{self, Tls, TlsFiles},
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+/// Within this, a spoke says what it has to say to a fragment.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// A file that a controller might have, and what `spoke ingest` says to it.
 struct Case {
@@ -341,13 +344,18 @@ async fn malformed_fragments_are_refused_by_name() -> Result<()> {
         ("too deep", change(&|r| set(r, deep.clone())), ""),
     ];
     for (name, bytes, says) in cases {
-        let said = match client.do_get(Ticket { ticket: bytes.into() }).await {
-            Err(status) => status.message().to_owned(),
-            Ok(mut stream) => match stream.get_mut().message().await {
-                Err(status) => status.message().to_owned(),
-                Ok(_) => anyhow::bail!("{name}: answered"),
-            },
+        let refused = async {
+            match client.do_get(Ticket { ticket: bytes.into() }).await {
+                Err(status) => Ok(status),
+                Ok(mut stream) => match stream.get_mut().message().await {
+                    Err(status) => Ok(status),
+                    Ok(_) => Err(anyhow::anyhow!("{name}: answered")),
+                },
+            }
         };
+        let refused = tokio::time::timeout(ANSWER, refused).await;
+        let status = refused.with_context(|| format!("{name}: neither refused nor answered"))??;
+        let said = status.message();
         ensure!(said.contains(says) && !said.contains("panicked"), "{name}: doesn't say '{says}': {said}");
     }
     let mut answered = client.do_get(Ticket { ticket: good().encode_to_vec().into() }).await?;
