@@ -28,27 +28,36 @@ pub(super) fn check(output: &Output, table: &Table, found: &mut Vec<Finding>) {
         let totals = (0..table.rows.len())
             .any(|row| variables.iter().any(|at| is_total(table.cell(row, *at).unwrap_or_default())));
         let hides = (0..table.rows.len()).any(|row| rules::hidden(table.cell(row, at)).is_some());
-        if !totals || !hides {
+        if !totals {
             continue;
         }
         let Some(entries) = entries(table, &variables, at) else {
             // What is no count is refused where it stands; more variables than can be audited are for people.
-            if variables.len() > DIMENSIONS {
+            if hides && variables.len() > DIMENSIONS {
                 found.push(by_people(column));
             }
             continue;
         };
-        let audited = audited(&entries).or_else(|TooLarge| audited(&with_lacking(&entries)));
-        let Ok(ranges) = audited else {
-            found.push(by_people(column));
+        let filled = with_lacking(&entries);
+        if !hides && filled.len() == entries.len() {
+            continue;
+        }
+        let Ok(ranges) = audited(&entries).or_else(|TooLarge| audited(&filled)) else {
+            if hides {
+                found.push(by_people(column));
+            }
             continue;
         };
-        for range in ranges {
-            // Rows that the table lacks have no place in it.
-            if rules::tells_few(&range) && range.cell < table.rows.len() {
+        for range in ranges.iter().filter(|range| rules::tells_few(range)) {
+            if range.cell < table.rows.len() {
                 let message = "can be computed from the totals and the cells around it; hide another cell of its row and of its \
                                column, or the totals";
                 found.push(Finding::refuse(Rule::Total, message).at(range.cell, column));
+            } else {
+                // It has no place in the table.
+                let message = "the number of a row that was left out can be computed from the totals and the rows around it; \
+                               leave out another one of its line, or the totals";
+                found.push(Finding { column: Some(column.clone()), ..Finding::refuse(Rule::Total, message) });
             }
         }
     }
