@@ -16,7 +16,10 @@ mod or_null;
 mod stored;
 
 use super::refusal::{Examples, Instead, ReleaseRefusal};
-use arrow::datatypes::DataType;
+use arrow::{
+    compute::{ilike, like as like_text},
+    datatypes::DataType,
+};
 use casts::always_fits;
 use datafusion::{
     common::{
@@ -150,7 +153,7 @@ impl Rewrite {
                 let difference = BinaryExpr::new(Box::new(Expr::Literal(zero, None)), Operator::Minus, inner);
                 Ok(Transformed::yes(Expr::BinaryExpr(difference)))
             }
-            Expr::Like(like) if !matches!(*like.pattern, Expr::Literal(..)) => self.like(like),
+            Expr::Like(like) => self.like(like),
             Expr::SimilarTo(like) => {
                 let operator = match (like.negated, like.case_insensitive) {
                     (false, false) => Operator::RegexMatch,
@@ -217,6 +220,17 @@ impl Rewrite {
     }
 
     fn like(&mut self, like: Like) -> Result<Transformed<Expr>> {
+        if let Some(pattern) = literal(&like.pattern) {
+            // Most become regular expressions, which can be too large.
+            let looked_for = if like.case_insensitive { ilike } else { like_text };
+            let text = ScalarValue::new_default(&pattern.data_type())?;
+            if looked_for(&text.to_scalar()?, &pattern.to_scalar()?).is_err() {
+                self.refuse(
+                    "A pattern of the statement is too long to be looked for. Shorten this constant.".to_owned(),
+                );
+            }
+            return Ok(Transformed::no(Expr::Like(like)));
+        }
         if like.escape_char.is_some() {
             self.refuse("LIKE with ESCAPE needs a pattern that is a constant.".to_owned());
         }

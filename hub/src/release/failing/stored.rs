@@ -1,15 +1,27 @@
 //! Values as a table holds them, through whatever passes them on unchanged.
 
+use super::literal;
 use datafusion::{
-    common::Column,
+    common::{Column, ScalarValue},
     logical_expr::{Distinct, Expr, ExprSchemable, JoinType, LogicalPlan, utils::merge_schema},
 };
 
-/// Whether an expression is a constant, a table's own value, or a point in time that is one, as another kind of it. (A number made a day can be
-/// any day.)
+/// Months of a constant interval, either way: what a table holds can be moved by so much and stays a day and a time.
+const MONTHS: i32 = 1_200;
+/// Its days.
+const DAYS: i32 = 36_525;
+/// Its smaller part.
+const NANOS: i64 = 86_400_000_000_000;
+/// Days of constants, from 1900 to 2100: the time between one and any moment of 1808 to 2192 fits into nanoseconds.
+const NEAR: std::ops::Range<i64> = -25_567..47_482;
+
+/// Whether an expression is a constant that is near, a table's own value, or a point in time that is one, as another kind of it. (A number made
+/// a day can be any day.)
 pub(super) fn stored(expr: &Expr, inputs: &[&LogicalPlan]) -> bool {
+    if let Some(constant) = literal(expr) {
+        return near(&constant);
+    }
     match expr {
-        Expr::Literal(..) => true,
         Expr::Column(column) => column_is(column, inputs),
         Expr::Alias(alias) => stored(&alias.expr, inputs),
         Expr::Cast(cast) => is_temporal(&cast.expr, inputs) && stored(&cast.expr, inputs),
@@ -18,6 +30,32 @@ pub(super) fn stored(expr: &Expr, inputs: &[&LogicalPlan]) -> bool {
         Expr::AggregateFunction(function) if ["min", "max"].contains(&function.func.name()) => {
             function.params.args.iter().all(|argument| stored(argument, inputs))
         }
+        _ => false,
+    }
+}
+
+/// Whether a constant is so near that nothing which a table holds overflows with it. Whoever chooses another chooses whose does.
+fn near(constant: &ScalarValue) -> bool {
+    use ScalarValue as S;
+    if constant.is_null() {
+        return true;
+    }
+    let within = |moment: i64, a_day: i64| NEAR.contains(&moment.div_euclid(a_day));
+    match constant {
+        S::IntervalYearMonth(Some(months)) => months.unsigned_abs() <= MONTHS.unsigned_abs(),
+        S::IntervalDayTime(Some(by)) => {
+            by.days.unsigned_abs() <= DAYS.unsigned_abs() && i64::from(by.milliseconds).unsigned_abs() <= 86_400_000
+        }
+        S::IntervalMonthDayNano(Some(by)) => {
+            by.months.unsigned_abs() <= MONTHS.unsigned_abs()
+                && by.days.unsigned_abs() <= DAYS.unsigned_abs()
+                && by.nanoseconds.unsigned_abs() <= NANOS.unsigned_abs()
+        }
+        S::Date32(Some(day)) => NEAR.contains(&i64::from(*day)),
+        S::Date64(Some(at)) | S::TimestampMillisecond(Some(at), _) => within(*at, 86_400_000),
+        S::TimestampSecond(Some(at), _) => within(*at, 86_400),
+        S::TimestampMicrosecond(Some(at), _) => within(*at, 86_400_000_000),
+        S::TimestampNanosecond(Some(at), _) => within(*at, NANOS),
         _ => false,
     }
 }
