@@ -12,6 +12,8 @@ use std::{
 
 /// Answers that are kept at once.
 const MOST: usize = 1_000;
+/// Cells of all of them together.
+const CELLS: usize = 200_000;
 /// An answer is given again for so long: whoever has left the tables meanwhile is out of it then.
 const LIFE: Duration = Duration::minutes(10);
 
@@ -26,7 +28,18 @@ pub(super) struct Kept(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     answers: HashMap<Key, (DateTime<Utc>, Counted)>,
+    /// oldest first
     order: VecDeque<Key>,
+    cells: usize,
+}
+
+impl State {
+    fn remove(&mut self, key: &Key) {
+        if let Some((_, counted)) = self.answers.remove(key) {
+            self.cells -= counted.cells.len();
+            self.order.retain(|other| other != key);
+        }
+    }
 }
 
 impl Kept {
@@ -37,13 +50,16 @@ impl Kept {
 
     pub(super) fn keep(&self, key: Key, now: DateTime<Utc>, counted: Counted) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.answers.insert(key, (now, counted)).is_none() {
-            state.order.push_back(key);
-        }
-        while state.order.len() > MOST {
-            if let Some(oldest) = state.order.pop_front() {
-                state.answers.remove(&oldest);
-            }
+        state.remove(&key);
+        state.cells += counted.cells.len();
+        state.answers.insert(key, (now, counted));
+        state.order.push_back(key);
+        while let Some(oldest) = state.order.front().copied()
+            && (state.order.len() > MOST
+                || state.cells > CELLS
+                || state.answers.get(&oldest).is_some_and(|(at, _)| now - *at >= LIFE))
+        {
+            state.remove(&oldest);
         }
     }
 }
@@ -73,5 +89,20 @@ mod tests {
         }
         assert!(kept.find(&key(0), now).is_none() && kept.find(&key(1), now).is_some());
         assert_eq!(kept.0.lock().unwrap().answers.len(), MOST);
+        // One that is given anew is the youngest.
+        kept.keep(key(1), now, counted.clone());
+        kept.keep(key(5_000), now, counted.clone());
+        assert!(kept.find(&key(2), now).is_none() && kept.find(&key(1), now).is_some());
+        // What is over is gone, not only unseen.
+        kept.keep(key(6_000), now + LIFE, counted.clone());
+        assert_eq!(kept.0.lock().unwrap().answers.len(), 1);
+        // Large ones make room for each other.
+        let cell = super::super::Cell { values: Vec::new(), people: Some(20) };
+        let large = Counted { cells: vec![cell; 90_000], ..counted };
+        for n in 0..3 {
+            kept.keep(key(n), now, large.clone());
+        }
+        let state = kept.0.lock().unwrap();
+        assert!(state.cells == 180_000 && state.answers.len() == 2 && state.order.len() == 2);
     }
 }

@@ -20,7 +20,7 @@ pub use release::{Cell, Counted, LEAST};
 pub use share::{MOST, Share, Used};
 
 use crate::{
-    audit::Event,
+    audit::{Event, HubAudit},
     identify::Caller,
     permit::rules,
     receive::{Core, Counting},
@@ -136,6 +136,7 @@ impl Counter {
         };
         // On disk before a spoke is asked: what can't be written down is not answered.
         counting.audit.record(record).await?;
+        let end = End { counting, begun, audit: Some(counting.audit) };
         let mut outcome = self.once(counting, test.clone(), &asked).await;
         // A permit or key that changed meanwhile, or a connection that broke: anew once, under another nonce.
         if let Err(refusal) = &outcome
@@ -152,15 +153,7 @@ impl Counter {
         }
         let rows = outcome.as_ref().map_or(0, |counted| counted.cells.len() as u64);
         let said = outcome.as_ref().err().map_or_else(|| "answered".to_owned(), |refusal| refusal.message.clone());
-        let record = Event::Answered {
-            query: context.query,
-            user: context.caller.user.clone(),
-            project: context.project.project.clone(),
-            rows,
-            outcome: crate::audit::masked(&said),
-            ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        counting.audit.record(record).await?;
+        end.close(rows, &said).await?;
         let counted = Counted { left_this_hour: left, ..outcome? };
         self.kept.keep(key, now, counted.clone());
         Ok(counted)
@@ -176,6 +169,43 @@ impl Counter {
         let cells = tally::cells(counting, asked.questions(&counting.context, &test)?, test.by.len(), least).await?;
         let lots = self.share.lots().await?;
         Ok(release::released(counting.context.query, by, cells, least, (&lots, &quick::meaning(&test))))
+    }
+}
+
+/// The end of a quick test in the hub's log, however it ends.
+struct End<'a> {
+    counting: &'a Counting<'a>,
+    begun: Instant,
+    audit: Option<&'a HubAudit>,
+}
+
+impl End<'_> {
+    async fn close(mut self, rows: u64, outcome: &str) -> Result<(), Refusal> {
+        let event = self.event(rows, outcome);
+        match self.audit.take() {
+            Some(audit) => audit.record(event).await,
+            None => Ok(()),
+        }
+    }
+
+    fn event(&self, rows: u64, outcome: &str) -> Event {
+        let context = &self.counting.context;
+        Event::Answered {
+            query: context.query,
+            user: context.caller.user.clone(),
+            project: context.project.project.clone(),
+            rows,
+            outcome: crate::audit::masked(outcome),
+            ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if let Some(audit) = self.audit.take() {
+            audit.record_later(self.event(0, "it took too long, or the client went away"));
+        }
     }
 }
 
