@@ -535,6 +535,12 @@ impl ServeLimits {
     pub fn max_time(&self) -> Duration {
         Duration::from_secs(self.max_seconds)
     }
+
+    /// Within this the answer to a call has begun, or the call ends: a question that never comes in whole holds nothing.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.max_time() + Duration::from_secs(60)
+    }
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ async fn run_by(options: ServeOptions, rules: Rules) -> Result<(), ServeError> {
                 let _ = ready.send(bound);
             }
             let incoming = tls::incoming(listener, &identity);
-            let server = tls::server().add_service(service);
+            let server = tls::server().timeout(config.serve.patience()).add_service(service);
             tokio::spawn(server.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned()))
         }
     };

@@ -50,6 +50,7 @@ pub(super) fn sort(
                         tokio::spawn(async move {
                             let _ = tokio::time::timeout(NEWCOMER, watch.gone()).await;
                             watch.cut();
+                            watch.gone().await;
                             drop(place);
                         });
                     }

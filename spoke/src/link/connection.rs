@@ -26,6 +26,7 @@ pub(super) struct Connection {
     pub(super) gateway: String,
     pub(super) hub: Peer,
     pub(super) identity: watch::Receiver<Tls>,
+    pub(super) patience: Duration,
     pub(super) service: FlightServiceServer<Surface>,
     pub(super) standing: Arc<Standing>,
     pub(super) shutdown: CancellationToken,
@@ -131,6 +132,7 @@ impl Connection {
         let watch = conn.watch();
         let drain = CancellationToken::new();
         let served = tls::server()
+            .timeout(self.patience)
             .add_service(self.service.clone())
             .serve_with_incoming_shutdown(link::only(conn), drain.clone().cancelled_owned());
         let mut serving = served

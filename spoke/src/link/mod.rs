@@ -30,7 +30,7 @@ use runtime::{
     tls::{Tap, Tls, TlsError, TlsFiles},
 };
 use state::Standing;
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
@@ -64,6 +64,8 @@ pub(crate) struct Dial {
     pub(crate) connections: usize,
     /// the certificate's files
     pub(crate) identity: Identity,
+    /// within this a call has its answer begun, or ends
+    pub(crate) patience: Duration,
     /// told where the first link leads to
     pub(crate) ready: Option<oneshot::Sender<SocketAddr>>,
     /// counts the links that stand
@@ -83,6 +85,7 @@ impl Dial {
             hub: config.hub_peer(),
             connections: config.link.connections,
             identity: Identity { files: config.link_tls(), tap },
+            patience: config.serve.patience(),
             ready,
             meters,
         }
@@ -104,6 +107,7 @@ pub(crate) async fn serve(
             gateway: dial.gateway.clone(),
             hub: dial.hub.clone(),
             identity: identity.clone(),
+            patience: dial.patience,
             service: service.clone(),
             standing: Arc::clone(&standing),
             shutdown: shutdown.clone(),

@@ -96,6 +96,17 @@ impl TlsConn {
         self.watched = Some(Watched { watch: watch.clone(), cut, _gone: gone });
         watch
     }
+
+    /// An error when it was cut; otherwise the task is woken when it is. Asked before writing too: a peer that doesn't read keeps
+    /// whoever drives the connection from reading.
+    fn uncut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(watched) = &mut self.watched
+            && watched.cut.as_mut().poll(cx).is_ready()
+        {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the link was cut"));
+        }
+        Ok(())
+    }
 }
 
 impl Connected for TlsConn {
@@ -121,11 +132,7 @@ pub fn key_of<T>(request: &tonic::Request<T>) -> Option<Arc<str>> {
 
 impl AsyncRead for TlsConn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(watched) = &mut self.watched
-            && watched.cut.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the link was cut")));
-        }
+        self.uncut(cx)?;
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let new = &buf.filled()[before..];
@@ -143,6 +150,7 @@ impl AsyncRead for TlsConn {
 
 impl AsyncWrite for TlsConn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.uncut(cx)?;
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
         if let Some(tap) = &self.tap {
             tap.bytes(Direction::Sent, &bytes[..written]);
@@ -155,6 +163,7 @@ impl AsyncWrite for TlsConn {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.uncut(cx)?;
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
         if let Some(tap) = &self.tap {
             let mut left = written;
@@ -172,10 +181,12 @@ impl AsyncWrite for TlsConn {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.uncut(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.uncut(cx)?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -134,3 +134,25 @@ async fn hostile_silence_holds_nobody_up() {
     assert_eq!(soon(accepted.recv()).await.unwrap().peer().unwrap().name, "region-h");
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
+
+#[tokio::test]
+async fn a_connection_is_cut_while_its_peer_reads_nothing() {
+    let house = House::new();
+    let (address, mut accepted, _stop) = house.gate().await;
+    let spoke = house.tls("eger://spoke/region-h");
+    let _near = link::dial_link(&address.to_string(), &"eger://hub/main".parse().unwrap(), &spoke).await.unwrap();
+    let mut far = soon(accepted.recv()).await.unwrap();
+    let watch = far.watch();
+    // Nobody reads at the other end: the buffers fill up, and this side only wants to write.
+    let writing = tokio::spawn(async move {
+        loop {
+            if let Err(error) = far.write_all(&[7; 1 << 16]).await {
+                return error.kind();
+            }
+        }
+    });
+    tokio::task::yield_now().await;
+    watch.cut();
+    assert_eq!(soon(writing).await.unwrap(), std::io::ErrorKind::ConnectionAborted);
+    soon(watch.gone()).await;
+}
