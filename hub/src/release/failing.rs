@@ -48,6 +48,7 @@ const TOTAL: &[&str] = &[
     "cbrt",
     "character_length",
     "coalesce",
+    "coarse",
     "concat",
     "contains",
     "cos",

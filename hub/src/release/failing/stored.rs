@@ -4,6 +4,7 @@ use datafusion::{
     common::Column,
     logical_expr::{Distinct, Expr, ExprSchemable, JoinType, LogicalPlan, utils::merge_schema},
 };
+use proto::plan::coarse::coarsened;
 
 /// Whether an expression is a constant, a table's own value, or a point in time that is one, as another kind of it. (A number made a day can be
 /// any day.)
@@ -14,6 +15,8 @@ pub(super) fn stored(expr: &Expr, inputs: &[&LogicalPlan]) -> bool {
         Expr::Alias(alias) => stored(&alias.expr, inputs),
         Expr::Cast(cast) => is_temporal(&cast.expr, inputs) && stored(&cast.expr, inputs),
         Expr::TryCast(cast) => is_temporal(&cast.expr, inputs) && stored(&cast.expr, inputs),
+        // Its day, or three of its digits.
+        Expr::ScalarFunction(_) => coarsened(expr).is_some_and(|value| stored(value, inputs)),
         // The first and the last of a table's values are such.
         Expr::AggregateFunction(function) if ["min", "max"].contains(&function.func.name()) => {
             function.params.args.iter().all(|argument| stored(argument, inputs))
