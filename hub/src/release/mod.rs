@@ -119,7 +119,7 @@ fn open(plan: LogicalPlan, roles: &dyn Roles, noise: Option<Noise>) -> Result<Lo
     Analysis::new(roles, examples.clone(), None).visit(&plan, At::default())?;
     let plan = resolution::coarsened(plan, roles, &examples)?;
     let plan = failing::without_failures(plan, &examples)?;
-    let mut analysis = Analysis::new(roles, examples, noise).as_accepted();
+    let mut analysis = Analysis::new(roles, examples, noise).found_acceptable();
     let released = match analysis.visit(&plan, At::default())? {
         Part::Reference(plan) => cells::finish_reference(plan),
         Part::Cells(cells) => cells.finish(),

@@ -66,7 +66,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// Of a statement that was rewritten after it had been found to be one that is answered.
-    pub(super) fn as_accepted(self) -> Self {
+    pub(super) fn found_acceptable(self) -> Self {
         Self { accepted: true, ..self }
     }
 
