@@ -90,6 +90,7 @@ impl Planned {
         let state = adding.as_ref().unwrap_or(state);
         let mut steps = Steps::default();
         let whole = state.optimize(plan.get()).map_err(fail)?;
+        let whole = federate::on_columns(whole).map_err(fail)?;
         steps.done("optimised");
         let mut optimised = national::taken_apart(whole, state, &proven).map_err(fail)?;
         steps.done("taken apart");

@@ -152,6 +152,9 @@ impl Analysis<'_> {
             let reason = format!("Column {shown} identifies people and can't be shown.");
             return Err(self.examples.refuse(reason, Instead::Count));
         }
+        if !self.accepted {
+            each(&keys).into_iter().try_for_each(|key| self.coarser_than_days(key, &people.plan))?;
+        }
         let Some(carrier) = people.carrier(who) else {
             return Err(self.unsupported("rows without a person column"));
         };
@@ -191,10 +194,14 @@ impl Analysis<'_> {
                 | "percentile_cont"
                 | "quantile_cont"
                 | "approx_percentile_cont"
-                | "approx_percentile_cont_with_weight" => format!(
-                    "{name}() shows the value of a single person. Use avg() and stddev(), or count people in intervals: \
-                     GROUP BY floor(value / 10)."
-                ),
+                | "approx_percentile_cont_with_weight" => {
+                    let reason = format!(
+                        "{name}() shows the value of a single person. Ask in which interval it is: count people in intervals, \
+                         add the counts up, and keep the interval in which half of them (or another part) is reached. Make \
+                         intervals of many people."
+                    );
+                    return Err(self.examples.refuse(reason, Instead::Intervals));
+                }
                 "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value" | "any_value" => format!(
                     "{name}() shows values of single people. Count people per value instead: GROUP BY the column."
                 ),

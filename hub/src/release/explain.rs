@@ -6,6 +6,7 @@ use crate::release::{
     ReleaseRefusal, Released,
     failing::without_failures,
     refusal::Examples,
+    resolution,
     roles::Roles,
     scope::bare,
     walk::{Analysis, At, Part},
@@ -45,7 +46,8 @@ fn notes(plan: &LogicalPlan, roles: &dyn Roles) -> Result<Vec<Note>, ReleaseRefu
     super::reserved_names(plan, &examples)?;
     let mut analysis = Analysis::new(roles, examples.clone(), None);
     let part = analysis.visit(plan, At::default())?;
-    without_failures(plan.clone(), &examples)?;
+    let coarse = resolution::coarsened(plan.clone(), roles, &examples)?;
+    without_failures(coarse, &examples)?;
     match part {
         Part::Reference(_) => Ok(vec![Note::new(
             "the statement",
@@ -60,6 +62,7 @@ fn notes(plan: &LogicalPlan, roles: &dyn Roles) -> Result<Vec<Note>, ReleaseRefu
                     note.about.clone_from(name);
                 }
             }
+            notes.extend(resolution::notes(plan, roles));
             Ok(notes)
         }
         Part::People(_) => Err(analysis.rows()),

@@ -51,6 +51,7 @@ const TOTAL: &[&str] = &[
     "cbrt",
     "character_length",
     "coalesce",
+    "coarse",
     "concat",
     "contains",
     "cos",

@@ -6,7 +6,8 @@
 //! (`table`) through conditions (`expr`, `scope`), `join`, `union` and `window` to the last `aggregate`; `suppress` adds
 //! hidden counts of people and of what they contribute to it (`need`), hides the cells that a rule forbids (`rule`) and folds small
 //! groups into one row; `cells` carries the result through the rest of the statement and says in the last column what happened.
-//! `failing` sees to it that no row makes a statement fail.
+//! `failing` sees to it that no row makes a statement fail, `resolution` that none is computed with more finely than the open zone
+//! may, `day` that no key is a day.
 //!
 //! INVARIANT: fails closed. A node, an expression, a function or a table that isn't understood is refused, by name.
 //! INVARIANT: [`Released`] is made here only; what hasn't been through [`analyse`] can't be sent to a caller.
@@ -16,6 +17,7 @@
 
 mod aggregate;
 mod cells;
+mod day;
 mod explain;
 mod expr;
 mod failing;
@@ -26,6 +28,7 @@ mod origin;
 mod people;
 mod perturb;
 mod refusal;
+mod resolution;
 mod roles;
 mod rule;
 mod scope;
@@ -114,8 +117,9 @@ fn open(plan: LogicalPlan, roles: &dyn Roles, noise: Option<Noise>) -> Result<Lo
     reserved_names(&plan, &examples)?;
     // What is refused is refused as it was written.
     Analysis::new(roles, examples.clone(), None).visit(&plan, At::default())?;
+    let plan = resolution::coarsened(plan, roles, &examples)?;
     let plan = failing::without_failures(plan, &examples)?;
-    let mut analysis = Analysis::new(roles, examples, noise);
+    let mut analysis = Analysis::new(roles, examples, noise).found_acceptable();
     let released = match analysis.visit(&plan, At::default())? {
         Part::Reference(plan) => cells::finish_reference(plan),
         Part::Cells(cells) => cells.finish(),

@@ -13,6 +13,7 @@ use datafusion::{
     functions_aggregate::min_max,
     logical_expr::{BinaryExpr, Distinct, Expr, ExprSchemable, LogicalPlan, Operator},
 };
+use proto::plan::coarse::coarsened;
 
 /// Deeper columns are not followed.
 const DEEPEST: usize = 64;
@@ -81,6 +82,7 @@ fn stored(expr: &Expr, plan: &LogicalPlan, depth: usize) -> bool {
     }
     match bare(expr) {
         Expr::Cast(cast) => stored(&cast.expr, plan, depth + 1),
+        Expr::ScalarFunction(_) => coarsened(bare(expr)).is_some_and(|value| stored(value, plan, depth + 1)),
         Expr::AggregateFunction(call) => {
             call.params.filter.is_none() && call.params.args.iter().all(|e| stored(e, plan, depth + 1))
         }
@@ -104,15 +106,15 @@ fn bare_column<'c>(column: &'c Column, plan: &LogicalPlan) -> Option<&'c Column>
 }
 
 /// What a column is one step below.
-struct Source<'p> {
-    expr: Expr,
-    plan: &'p LogicalPlan,
+pub(super) struct Source<'p> {
+    pub(super) expr: Expr,
+    pub(super) plan: &'p LogicalPlan,
     /// an outer join makes it missing where nothing matched
     missing: bool,
 }
 
 /// What a column of `plan` is over its inputs, one for each branch of a union; `None` when it is made here.
-fn sources<'p>(column: &Column, plan: &'p LogicalPlan) -> Option<Vec<Source<'p>>> {
+pub(super) fn sources<'p>(column: &Column, plan: &'p LogicalPlan) -> Option<Vec<Source<'p>>> {
     let place = plan.schema().maybe_index_of_column(column)?;
     let at = |input: &'p LogicalPlan, place: usize, missing: bool| {
         let (table, field) = input.schema().iter().nth(place)?;

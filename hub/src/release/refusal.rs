@@ -32,6 +32,10 @@ pub(super) enum Instead {
     Within,
     /// one row per person first, then a count
     PerPerson,
+    /// people per month
+    Month,
+    /// people in intervals, added up until half of them are reached
+    Intervals,
 }
 
 /// A table of people that the statement names, as far as examples need it.
@@ -41,6 +45,7 @@ struct Table {
     person: String,
     group: Option<String>,
     number: Option<String>,
+    day: Option<String>,
 }
 
 /// The tables at hand, from which examples are made.
@@ -94,6 +99,27 @@ impl Examples {
                 "SELECT count(DISTINCT {person}) AS people FROM {name} WHERE {person} IN (SELECT {} FROM {})",
                 other.person, other.name
             ),
+            Instead::Month => {
+                let dated = self.tables.iter().find_map(|table| Some((table, table.day.as_ref()?)));
+                dated.map_or_else(
+                    || count(table),
+                    |(Table { name, person, .. }, day)| {
+                        format!(
+                            "SELECT date_trunc('month', {day}) AS month, count(DISTINCT {person}) AS people FROM {name} \
+                             GROUP BY date_trunc('month', {day})"
+                        )
+                    },
+                )
+            }
+            Instead::Intervals => match &table.number {
+                Some(number) => format!(
+                    "WITH g AS (SELECT 10 * floor({number} / 10) AS low, count(DISTINCT {person}) AS n FROM {name} \
+                     WHERE {number} IS NOT NULL GROUP BY 10 * floor({number} / 10)), \
+                     c AS (SELECT low, n, sum(n) OVER (ORDER BY low) AS so_far, sum(n) OVER () AS total FROM g) \
+                     SELECT low, low + 10 AS high, n FROM c WHERE so_far >= 0.5 * total AND so_far - n < 0.5 * total"
+                ),
+                None => count(table),
+            },
             Instead::PerPerson => format!(
                 "WITH each AS (SELECT {person}, count(*) AS n FROM {name} GROUP BY {person}) \
                  SELECT avg(n) AS mean_per_person FROM each"
@@ -131,6 +157,7 @@ fn describe(scan: &TableScan, roles: &dyn Roles) -> Option<Table> {
         person,
         group: value(|kind| kind.is_string() || kind.is_integer() || *kind == DataType::Boolean),
         number: value(DataType::is_floating).or_else(|| value(DataType::is_numeric)),
+        day: value(|kind| matches!(kind, DataType::Date32 | DataType::Timestamp(..))),
     })
 }
 

@@ -54,13 +54,20 @@ pub(super) struct Analysis<'a> {
     pub(super) noise: Option<Noise>,
     /// which rules it meets
     pub(super) notes: Vec<Note>,
+    /// whether the statement, as it was written, has been through this before
+    pub(super) accepted: bool,
     next: u32,
     depth: usize,
 }
 
 impl<'a> Analysis<'a> {
     pub(super) fn new(roles: &'a dyn Roles, examples: Examples, noise: Option<Noise>) -> Self {
-        Self { roles, examples, noise, notes: Vec::new(), next: 0, depth: 0 }
+        Self { roles, examples, noise, notes: Vec::new(), accepted: false, next: 0, depth: 0 }
+    }
+
+    /// Of a statement that was rewritten after it had been found to be one that is answered.
+    pub(super) fn found_acceptable(self) -> Self {
+        Self { accepted: true, ..self }
     }
 
     /// A number that no other person, flag or hidden column of this statement has.

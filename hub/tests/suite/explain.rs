@@ -32,6 +32,20 @@ async fn explain_in_the_open_is_coarse_and_only_for_what_may_be_answered() {
     assert_eq!(two.sds.asked().len(), 1);
 }
 
+/// What the open zone computes with is computed at the spokes, and a limit on it is one on the column.
+#[tokio::test(flavor = "multi_thread")]
+async fn resolution_in_the_open_is_pushed_down_and_limits_are_on_columns() {
+    let two = two().await;
+    let sql = "SELECT volume, count(*) AS n FROM sds.lmdb WHERE volume > 5 AND atc = 'A10BA02' GROUP BY volume";
+    let open = two.house.client(ANNA, Zone::Open).await.shown(&format!("EXPLAIN {sql}")).await;
+    let spoke = open.lines().find(|l| l.starts_with("| sds")).unwrap();
+    assert!(spoke.contains("coarse(volume)") && spoke.contains("GROUP BY"), "{open}");
+    let condition = spoke.split("WHERE").nth(1).unwrap().split("GROUP BY").next().unwrap();
+    assert!(condition.contains("volume >=") && !condition.contains("coarse"), "{open}");
+    let inside = two.house.client(ANNA, Zone::Enclave).await.shown(&format!("EXPLAIN {sql}")).await;
+    assert!(inside.contains("volume >") && !inside.contains("coarse"), "{inside}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_says_why_something_stays_at_the_hub() {
     let two = two().await;

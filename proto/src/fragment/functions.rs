@@ -58,6 +58,7 @@ const ALLOWED: &[Function] = &[
     f("ceil", 1, 1),
     f("character_length", 1, 1),
     f("coalesce", 1, 64),
+    f("coarse", 1, 1),
     f("concat", 1, 64),
     f("contains", 2, 2),
     f("cos", 1, 1),

@@ -7,6 +7,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::expr::{Between, Case, Cast, InList, Like, ScalarFunction, TryCast};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
+use super::coarse;
 use super::constant::decode_literal;
 use super::keys::{Keys, in_keys};
 use super::types::decode_type;
@@ -79,7 +80,11 @@ impl Binder<'_> {
             Kind::Call(call) => {
                 functions::check(&call.function, &call.args)?;
                 let unknown = |_| FragmentError::Function(call.function.clone());
-                let function = self.functions.udf(&call.function).map_err(unknown)?;
+                let function = match call.function.as_str() {
+                    // Ours, which no session has.
+                    coarse::NAME => coarse::udf(),
+                    name => self.functions.udf(name).map_err(unknown)?,
+                };
                 let args = call.args.iter().map(|arg| self.expr(Some(arg)));
                 let args = args.collect::<Decoded<_>>()?;
                 Expr::ScalarFunction(ScalarFunction::new_udf(function, args))

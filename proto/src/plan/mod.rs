@@ -14,6 +14,7 @@ use datafusion::logical_expr::TableSource;
 use crate::fragment::FragmentError;
 
 pub mod bloom;
+pub mod coarse;
 mod constant;
 pub mod contributions;
 mod decode;

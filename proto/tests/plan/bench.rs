@@ -106,6 +106,8 @@ pub(crate) fn session() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(1);
     let session = SessionContext::new_with_config(config);
     session.register_table("t", Arc::clone(&TABLE) as _).unwrap();
+    // A hub puts it into statements itself.
+    session.register_udf(proto::plan::coarse::udf().as_ref().clone());
     session
 }
 

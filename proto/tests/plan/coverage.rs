@@ -170,6 +170,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("cbrt", &["cbrt(f)"]),
     ("ceil", &["ceil(f)", "ceil(dec)"]),
     ("character_length", &["length(s)", "char_length(v)"]),
+    ("coarse", &["coarse(i)", "coarse(f)", "coarse(dec)", "coarse(ts)"]),
     ("coalesce", &["coalesce(i, id)", "coalesce(s, v, 'none')"]),
     ("concat", &["concat(s, '-', v)", "concat(s, i)"]),
     ("contains", &["contains(s, '11')"]),

@@ -13,6 +13,7 @@ use datafusion::{
     common::{ColumnStatistics, DFSchema, JoinType, Statistics, stats::Precision},
     logical_expr::{Distinct, Expr, FetchType, LogicalPlan},
 };
+use proto::plan::coarse::coarsened;
 
 /// An aggregate of which nothing is known is taken to give one group for so many rows.
 const GROUPED: f64 = 10.0;
@@ -49,7 +50,11 @@ impl Estimate {
             Expr::Column(column) => column,
             Expr::Cast(cast) => return self.facts(&cast.expr, schema),
             Expr::Alias(alias) => return self.facts(&alias.expr, schema),
-            _ => return ColumnFacts::default(),
+            // Of codes and whole numbers it is the same, of others about as many.
+            other => match coarsened(other) {
+                Some(value) => return self.facts(value, schema),
+                None => return ColumnFacts::default(),
+            },
         };
         let place = schema.maybe_index_of_column(column);
         place.and_then(|place| self.columns.get(place)).copied().unwrap_or_default()

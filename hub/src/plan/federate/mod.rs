@@ -14,6 +14,7 @@ mod equal;
 mod estimate;
 mod keys;
 mod leaf;
+mod limits;
 mod mean;
 mod measure;
 mod moments;
@@ -26,6 +27,7 @@ mod split;
 pub use collect::KeySlot;
 pub(super) use estimate::of_table;
 pub(super) use keys::with_key_lists;
+pub(super) use limits::on_columns;
 
 use datafusion::{
     common::{

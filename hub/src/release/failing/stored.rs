@@ -5,6 +5,7 @@ use datafusion::{
     common::{Column, ScalarValue},
     logical_expr::{Distinct, Expr, ExprSchemable, JoinType, LogicalPlan, utils::merge_schema},
 };
+use proto::plan::coarse::coarsened;
 
 /// Months of a constant interval, either way: what a table holds can be moved by so much and stays a day and a time.
 const MONTHS: i32 = 1_200;
@@ -26,6 +27,8 @@ pub(super) fn stored(expr: &Expr, inputs: &[&LogicalPlan]) -> bool {
         Expr::Alias(alias) => stored(&alias.expr, inputs),
         Expr::Cast(cast) => is_temporal(&cast.expr, inputs) && stored(&cast.expr, inputs),
         Expr::TryCast(cast) => is_temporal(&cast.expr, inputs) && stored(&cast.expr, inputs),
+        // Its day, or three of its digits.
+        Expr::ScalarFunction(_) => coarsened(expr).is_some_and(|value| stored(value, inputs)),
         // The first and the last of a table's values are such.
         Expr::AggregateFunction(function) if ["min", "max"].contains(&function.func.name()) => {
             function.params.args.iter().all(|argument| stored(argument, inputs))

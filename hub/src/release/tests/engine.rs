@@ -44,7 +44,8 @@ async fn explain_release_names_rules_in_the_words_of_the_last_column() {
         ("SELECT avg(indkomst) AS m FROM bef", 4),
         ("SELECT kom, sum(indkomst) AS s FROM bef GROUP BY ROLLUP (kom)", 5),
     ] {
-        let (_, notes) = explain(&planned(&ctx, sql).await, &SchemaRoles);
+        let (_, mut notes) = explain(&planned(&ctx, sql).await, &SchemaRoles);
+        notes.retain(|note| note.rule != "resolution"); // which the last column doesn't name
         let rules_of: BTreeSet<&str> = notes.iter().map(|note| note.rule).collect();
         assert!(rules_of.iter().all(|rule| *rule == PERTURBED || words.contains(*rule)), "{sql}: {notes:?}");
         assert_eq!(rules_of.len(), rules, "{sql}: {notes:?}");

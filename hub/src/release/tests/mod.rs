@@ -8,6 +8,7 @@ mod noise;
 mod persons;
 mod property;
 mod refusals;
+mod resolution;
 mod shapes;
 mod status;
 mod totals;
@@ -60,8 +61,9 @@ pub(super) fn register(ctx: &SessionContext, name: &str, fields: Vec<Field>, col
     ctx.register_table(name, Arc::new(table)).unwrap();
 }
 
-/// The person that the attacks are after: alone in municipality 104, with this income.
-pub(super) const TARGET_INCOME: f64 = 987_654.0;
+/// The person that the attacks are after: alone in municipality 104, with this income. All values here are ones that the open zone
+/// computes with as they are.
+pub(super) const TARGET_INCOME: f64 = 988_000.0;
 
 /// Population `bef` (municipality 101: 12 people, 102: 5, 103: 4, 104: the target, 105: rows without a person number,
 /// 106: 7 people of whom 3 have an income, unknown: 3), laboratory `lab`, contacts `kontakt` with diagnoses `diag`,
@@ -80,7 +82,7 @@ pub(super) fn registers() -> SessionContext {
             income.push(match municipality {
                 Some(104) => Some(TARGET_INCOME),
                 Some(106) if i >= 3 => None,
-                _ => Some(f64::from(next) * 1000.0 + 0.5),
+                _ => Some(f64::from(next) * 1000.0),
             });
             born.push(i32::try_from(next % 5).unwrap() * 3650);
             next += 1;
@@ -318,6 +320,17 @@ pub(super) async fn same(ctx: &SessionContext, sql: &str, oracle: &str) -> Rows 
     rows.sort();
     let plan = planned(ctx, oracle).await;
     let (names, truth) = collect(ctx, plan).await;
-    assert_eq!(rows, expected(&names, truth), "{sql}");
+    assert_eq!(summed(&rows), summed(&expected(&names, truth)), "{sql}");
+    rows
+}
+
+/// The same rows in which the last digits, which depend on the order of adding up, are left out.
+fn summed(rows: &Rows) -> Rows {
+    let cell = |cell: &String| match cell.parse::<f64>() {
+        Ok(number) if cell.contains('.') => format!("{number:.11e}"),
+        _ => cell.clone(),
+    };
+    let mut rows: Rows = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+    rows.sort();
     rows
 }

@@ -160,13 +160,13 @@ This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indk
 
     median:
         "SELECT median(indkomst) FROM bef",
-        @r#"median() shows the value of a single person. Use avg() and stddev(), or count people in intervals: GROUP BY floor(value / 10).
-This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indkomst) AS n FROM bef"#;
+        @r#"median() shows the value of a single person. Ask in which interval it is: count people in intervals, add the counts up, and keep the interval in which half of them (or another part) is reached. Make intervals of many people.
+This works: WITH g AS (SELECT 10 * floor(indkomst / 10) AS low, count(DISTINCT pnr) AS n FROM bef WHERE indkomst IS NOT NULL GROUP BY 10 * floor(indkomst / 10)), c AS (SELECT low, n, sum(n) OVER (ORDER BY low) AS so_far, sum(n) OVER () AS total FROM g) SELECT low, low + 10 AS high, n FROM c WHERE so_far >= 0.5 * total AND so_far - n < 0.5 * total"#;
 
     percentile:
         "SELECT approx_percentile_cont(0.9) WITHIN GROUP (ORDER BY indkomst) FROM bef",
-        @r#"approx_percentile_cont() shows the value of a single person. Use avg() and stddev(), or count people in intervals: GROUP BY floor(value / 10).
-This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indkomst) AS n FROM bef"#;
+        @r#"approx_percentile_cont() shows the value of a single person. Ask in which interval it is: count people in intervals, add the counts up, and keep the interval in which half of them (or another part) is reached. Make intervals of many people.
+This works: WITH g AS (SELECT 10 * floor(indkomst / 10) AS low, count(DISTINCT pnr) AS n FROM bef WHERE indkomst IS NOT NULL GROUP BY 10 * floor(indkomst / 10)), c AS (SELECT low, n, sum(n) OVER (ORDER BY low) AS so_far, sum(n) OVER () AS total FROM g) SELECT low, low + 10 AS high, n FROM c WHERE so_far >= 0.5 * total AND so_far - n < 0.5 * total"#;
 
     list:
         "SELECT array_agg(kom) FROM bef",

@@ -58,7 +58,7 @@ async fn a_hidden_statistic_is_named() {
     assert_eq!(
         rows,
         [
-            ["101", "12", "78006.0", "6", "released"],
+            ["101", "12", "78000.0", "6", "released"],
             [
                 "102",
                 "5",

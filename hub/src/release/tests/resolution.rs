@@ -1,0 +1,218 @@
+//! What the open zone computes with: three digits of numbers, days of points in time; and that no key is a day.
+
+use super::{answer, plain, planned, pseudonyms, refusal, register, registers, released, role};
+use crate::release::{SchemaRoles, analyse, explain};
+use arrow::{
+    array::{ArrayRef, Decimal128Array, Float64Array, Int32Array, Int64Array, TimestampMicrosecondArray},
+    datatypes::{DataType, Field, TimeUnit},
+};
+use datafusion::prelude::SessionContext;
+use policies::zone::Zone;
+use std::{collections::HashMap, sync::Arc};
+
+/// 60 people with numbers of all kinds, a code of six digits, and a list of those codes.
+fn fine() -> SessionContext {
+    let ctx = SessionContext::new();
+    let people: Vec<u32> = (1..=60).collect();
+    let int = |of: fn(u32) -> i64| Int64Array::from_iter_values(people.iter().map(|n| of(*n)));
+    let codes: Vec<i32> = people.iter().map(|n| 620_100 + i32::try_from(n % 3).unwrap()).collect();
+    let declared = HashMap::from([("eger.codes".to_owned(), "DB07".to_owned())]);
+    let columns: Vec<ArrayRef> = vec![
+        pseudonyms(&people),
+        Arc::new(int(|n| 100_000 + i64::from(n) * 17)),
+        Arc::new(Float64Array::from_iter_values(people.iter().map(|n| 5.0 + f64::from(*n) / 1000.0))),
+        Arc::new(
+            Decimal128Array::from_iter_values(people.iter().map(|n| i128::from(*n) * 1_234_567 + 5_000_000))
+                .with_precision_and_scale(15, 2)
+                .unwrap(),
+        ),
+        Arc::new(Int32Array::from(codes)),
+        Arc::new(int(|n| i64::from(1_950 + n))),
+        Arc::new(TimestampMicrosecondArray::from_iter_values(people.iter().map(|n| i64::from(*n) * 7_777_777_777))),
+    ];
+    let value = |name: &str, kind| Field::new(name, kind, true);
+    let fields = vec![
+        role("pnr", "person"),
+        value("formue", DataType::Int64),
+        value("hba1c", DataType::Float64),
+        value("loen", DataType::Decimal128(15, 2)),
+        value("branche", DataType::Int32).with_metadata(declared),
+        value("aar", DataType::Int64),
+        value("tid", DataType::Timestamp(TimeUnit::Microsecond, None)),
+    ];
+    register(&ctx, "bef", fields, columns, false);
+    let names: Vec<ArrayRef> =
+        vec![Arc::new(Int32Array::from(vec![620_100, 620_101, 620_102])), Arc::new(Int64Array::from(vec![100_017; 3]))];
+    let fields = vec![value("kode", DataType::Int32), value("antal", DataType::Int64)];
+    register(&ctx, "brancher", fields, names, true);
+    ctx
+}
+
+#[tokio::test]
+async fn everything_is_computed_from_three_digits_and_codes_stay() {
+    let ctx = fine();
+    for (sql, oracle) in [
+        ("SELECT sum(formue) AS s FROM bef", "SELECT sum(CAST(round(formue / 1000.0) * 1000 AS bigint)) FROM bef"),
+        ("SELECT avg(hba1c) AS m FROM bef", "SELECT avg(round(hba1c * 100) / 100) FROM bef"),
+        ("SELECT sum(aar) AS s FROM bef", "SELECT sum(aar) FROM bef"),
+        (
+            "SELECT count(*) FILTER (WHERE loen > 400000) AS n FROM bef",
+            "SELECT count(*) FROM bef WHERE round(CAST(loen AS double) / 1000) * 1000 > 400000",
+        ),
+        (
+            "SELECT count(*) AS n FROM bef WHERE tid >= TIMESTAMP '1970-01-02 10:00:00'",
+            "SELECT count(*) FROM bef WHERE date_trunc('day', tid) >= TIMESTAMP '1970-01-02 10:00:00'",
+        ),
+    ] {
+        let truth = plain(&ctx, oracle).await[0][0].parse::<f64>().unwrap();
+        let shown = answer(&ctx, sql).await[0][0].parse::<f64>().unwrap();
+        assert!((shown - truth).abs() < 1e-9 * truth.abs(), "{sql}: {shown} {truth}");
+    }
+    let mut keys = answer(&ctx, "SELECT branche, count(*) AS n FROM bef GROUP BY branche").await;
+    keys.sort();
+    assert_eq!(keys, [["620100", "20", "released"], ["620101", "20", "released"], ["620102", "20", "released"]]);
+    let linked = "SELECT count(DISTINCT a.pnr) AS n FROM bef a JOIN bef b ON a.pnr = b.pnr JOIN brancher k ON k.kode = a.branche";
+    assert_eq!(answer(&ctx, linked).await[0][0], "60");
+    assert_eq!(answer(&ctx, "SELECT antal FROM brancher LIMIT 1").await[0][0], "100017", "no people in it");
+}
+
+#[tokio::test]
+async fn inside_the_secure_environment_nothing_is_coarser() {
+    let ctx = fine();
+    let sql = "SELECT formue, hba1c, tid FROM bef WHERE formue > 100500 AND tid > TIMESTAMP '1970-01-02 10:00:00'";
+    let plan = planned(&ctx, sql).await;
+    let same = analyse(plan.clone(), Zone::Enclave, &SchemaRoles, &Arc::default()).unwrap().into_inner();
+    assert_eq!(same, plan);
+}
+
+#[tokio::test]
+async fn explain_release_says_what_is_computed_with() {
+    let ctx = fine();
+    let told = async |sql: &str| {
+        let notes = explain(&planned(&ctx, sql).await, &SchemaRoles).1;
+        let told = notes.into_iter().filter(|note| note.rule == "resolution");
+        told.map(|note| format!("{}: {}", note.about, note.what)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("SELECT branche, avg(hba1c) AS m FROM bef WHERE formue > 5 AND tid IS NOT NULL GROUP BY branche").await,
+        [
+            "formue, hba1c: Computed with at three significant digits, in conditions too; whole numbers up to 9999 exactly.",
+            "tid: Computed with as days, in conditions too; the time of day isn't."
+        ]
+    );
+    assert!(told("SELECT branche, count(*) AS n FROM bef GROUP BY branche").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_column_without_a_rule_is_refused_by_name() {
+    let ctx = registers();
+    let span = Field::new("varighed", DataType::Duration(TimeUnit::Second), true);
+    let values: ArrayRef = Arc::new(arrow::array::DurationSecondArray::from(vec![1, 2]));
+    register(&ctx, "ophold", vec![role("pnr", "person"), span], vec![pseudonyms(&[1, 2]), values], false);
+    let refused = released(&ctx, "SELECT count(*) AS n FROM ophold").await.unwrap_err();
+    assert!(refused.reason.starts_with("Column ophold.varighed has a type"), "{refused}");
+}
+
+/// Learns: nothing of a day. Off (plain SQL): the days.
+#[tokio::test]
+async fn attack_days_as_keys_in_other_words_are_refused() {
+    let ctx = registers();
+    for (key, from) in [
+        ("dato", "lab"),
+        ("d", "(SELECT pnr, dato AS d FROM lab) x"),
+        ("d", "(SELECT pnr, min(dato) AS d FROM lab GROUP BY pnr) x"),
+        ("d", "(SELECT pnr, dato AS d FROM lab UNION ALL SELECT pnr, foed_dag FROM bef) x"),
+        ("CAST(dato AS text)", "lab"),
+        ("CAST(dato AS int)", "lab"),
+        ("CAST(dato AS timestamp)", "lab"),
+        ("dato + INTERVAL '1 day'", "lab"),
+        ("dato - DATE '2020-01-01'", "lab"),
+        ("to_char(dato, '%Y-%m-%d')", "lab"),
+        ("date_trunc('day', dato)", "lab"),
+        ("date_part('doy', dato)", "lab"),
+        ("date_part('day', dato)", "lab"),
+        ("date_part('epoch', dato)", "lab"),
+        ("CASE WHEN kode = 'A' THEN dato END", "lab"),
+        ("coalesce(dato, DATE '2020-01-01')", "lab"),
+        ("dato - date_trunc('year', dato)", "lab"),
+    ] {
+        let sql = format!("SELECT {key} AS k, count(*) AS n FROM {from} GROUP BY {key}");
+        assert!(plain(&ctx, &sql).await.len() > 20, "the attack works by itself: {sql}");
+        let refused = released(&ctx, &sql).await.unwrap_err();
+        assert!(refused.reason.contains("as fine as a day"), "{sql}\n{refused}");
+    }
+    for sql in ["SELECT DISTINCT dato FROM lab", "SELECT kode, dato, count(*) AS n FROM lab GROUP BY CUBE (kode, dato)"]
+    {
+        let refused = released(&ctx, sql).await.unwrap_err();
+        assert!(refused.reason.contains("as fine as a day"), "{sql}\n{refused}");
+    }
+    let text = refusal("SELECT foed_dag, count(*) AS n FROM bef GROUP BY foed_dag").await;
+    insta::assert_snapshot!(text, @r"
+    A key of the result is as fine as a day, and days are what people are recognised by. Group by date_trunc('week', ..), date_trunc('month', ..) or extract(year FROM ..).
+    This works: SELECT date_trunc('month', foed_dag) AS month, count(DISTINCT pnr) AS people FROM bef GROUP BY date_trunc('month', foed_dag)
+    ");
+}
+
+#[tokio::test]
+async fn weeks_months_years_and_how_long_something_took_are_keys() {
+    let ctx = registers();
+    for (key, from) in [
+        ("date_trunc('week', dato)", "lab"),
+        ("date_trunc('month', CAST(dato AS timestamp))", "lab"),
+        ("m", "(SELECT pnr, date_trunc('month', min(dato)) AS m FROM lab GROUP BY pnr) x"),
+        ("extract(year FROM dato)", "lab"),
+        ("extract(year FROM dato) - 2", "lab"),
+        ("CAST(extract(month FROM dato) AS text)", "lab"),
+        ("dato > DATE '1970-02-01'", "lab"),
+        ("CASE WHEN date_part('dow', dato) IN (0, 6) THEN 'weekend' ELSE 'week' END", "lab"),
+        ("dato IS NULL", "lab"),
+        ("CAST(l.dato AS int) - CAST(b.foed_dag AS int)", "lab l JOIN bef b ON l.pnr = b.pnr"),
+    ] {
+        let sql = format!("SELECT {key} AS k, count(*) AS n FROM {from} GROUP BY {key}");
+        assert!(!answer(&ctx, &sql).await.is_empty(), "{sql}");
+    }
+    assert!(!answer(&ctx, "SELECT kode, count(DISTINCT dato) AS days FROM lab GROUP BY kode").await.is_empty());
+}
+
+/// What is told to whoever asks for a median, with noise: the interval that holds it.
+#[tokio::test]
+async fn a_median_is_asked_for_as_an_interval() {
+    let ctx = super::noise::large(1);
+    let refused = released(&ctx, "SELECT median(alder) AS m FROM bef").await.unwrap_err();
+    let rows = super::noise::answer(&ctx, &refused.example).await;
+    let median: f64 = plain(&ctx, "SELECT median(alder) AS m FROM bef").await[0][0].parse().unwrap();
+    let [low, high, people] = [0, 1, 2].map(|column| rows[0][column].parse::<f64>().unwrap());
+    assert!(rows.len() == 1 && low <= median && median < high && people > 500.0, "{rows:?} {median}");
+}
+
+/// How far sums and means of 2,000 people are off because of their digits alone; printed for the page on decisions.
+#[tokio::test]
+async fn sums_and_means_are_off_by_little() {
+    let ctx = SessionContext::new();
+    let people: Vec<u32> = (1..=2_000).collect();
+    let draw = |n: u32| f64::from(n.wrapping_mul(2_654_435_761) >> 8) / f64::from(1_u32 << 24);
+    // incomes, skewed as they are; laboratory values with two decimals
+    let incomes = people.iter().map(|n| 180_000.0 * (0.2 + 1.6 * draw(*n)).exp());
+    let values = people.iter().map(|n| (draw(*n ^ 0x5555) * 9_000.0 + 3_000.0).round() / 100.0);
+    let columns: Vec<ArrayRef> = vec![
+        pseudonyms(&people),
+        Arc::new(Float64Array::from_iter_values(incomes)),
+        Arc::new(Float64Array::from_iter_values(values)),
+    ];
+    let value = |name: &str| Field::new(name, DataType::Float64, false);
+    register(&ctx, "bef", vec![role("pnr", "person"), value("indkomst"), value("vaerdi")], columns, false);
+    for (what, most) in [
+        ("sum(indkomst)", 1e-4),
+        ("avg(indkomst)", 1e-4),
+        ("stddev(indkomst)", 1e-4),
+        ("avg(vaerdi)", 3e-4),
+        ("stddev(vaerdi)", 1e-3),
+    ] {
+        let sql = format!("SELECT {what} AS x FROM bef");
+        let (shown, truth) = (answer(&ctx, &sql).await, plain(&ctx, &sql).await);
+        let [shown, truth] = [shown, truth].map(|rows| rows[0][0].parse::<f64>().unwrap());
+        let off = (shown / truth - 1.0).abs();
+        println!("{what}: off by {:.6} % because of three digits", off * 100.0);
+        assert!(off > 0.0 && off < most, "{what}: {off}");
+    }
+}
