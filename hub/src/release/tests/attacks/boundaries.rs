@@ -100,7 +100,7 @@ async fn attack_quantile_walk_in_the_middle_finds_the_tenth_person_from_an_earli
 }
 
 /// How many projects are attacked, each with its own pseudonyms, and with how many sets of others in each.
-const PROJECTS: u64 = 40;
+const PROJECTS: u64 = 20;
 const SETS: usize = 24;
 /// Whom the attacker is after: who is rich, and who isn't.
 const TARGETS: [(i32, bool); 2] = [(399, true), (1, false)];
