@@ -8,6 +8,9 @@ use demo::{
 };
 use policies::disclosure::{PERTURBED, STATUS_COLUMN, SUPPRESSED};
 
+/// Noise of five, in the answer of an earlier cell that is up to twelve people away.
+const FURTHEST: f64 = 17.0;
+
 /// A row that the open zone must show, and by how much its numbers may be off.
 struct Wanted {
     cells: Vec<String>,
@@ -35,8 +38,11 @@ async fn expected(oracle: &Oracle, question: &Question) -> Result<(Vec<Wanted>, 
         let behind = row[people].parse::<f64>()?;
         for (at, (cell, off)) in row.iter().zip(&mut off).enumerate().skip(question.keys) {
             let value: f64 = cell.parse().unwrap_or_default();
-            *off =
-                if at == people || schema.field(at).name() == "seen" { 5.0 } else { value.abs() * 20.0 / behind + 0.1 };
+            *off = if at == people || schema.field(at).name() == "seen" {
+                FURTHEST
+            } else {
+                value.abs() * 20.0 / behind + 0.1
+            };
         }
         for ((name, _, by), count) in question.behind.iter().zip(&counts) {
             let (at, count) = (schema.index_of(name)?, count.parse::<i64>()?);

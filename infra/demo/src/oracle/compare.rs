@@ -83,7 +83,7 @@ pub fn open(question: &Question, oracle: &RecordBatch) -> Result<Open, OracleErr
     Ok(Open { rows, folded: !small.is_empty() })
 }
 
-/// Whether the open zone's answer is what it must be, but for the noise in its numbers and for lots: people may be off by five; a
+/// Whether the open zone's answer is what it must be, but for the noise in its numbers and for lots: people may be off by five, or be those of an earlier cell that is up to twelve away; a
 /// statistic by five people of those who are behind it, who may be fewer than the cell's.
 ///
 /// # Errors
@@ -106,7 +106,8 @@ pub fn near(question: &Question, wanted: &Open, shown: &Cells, schema: &Schema) 
         let behind = cells.get(people).and_then(number).unwrap_or(1.0);
         for (at, (wanted, shown)) in cells.iter().zip(shown).enumerate() {
             let off = |value: f64| match schema.field(at).name() {
-                name if name == PEOPLE => 5.0,
+                // as in an earlier cell that is up to twelve people away
+                name if name == PEOPLE => 17.0,
                 // a share of those people
                 name if name.starts_with("percent") => (value + 100.0) * 10.0 / behind,
                 _ => 5.5 + value.abs() * 20.0 / behind,
