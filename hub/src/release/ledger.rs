@@ -3,7 +3,8 @@
 //! Of every cell whose people were shown, the ledger keeps how many there are, their key and their marks
 //! ([`proto::plan::persons::Summary`]). A cell whose people differ from those of an earlier one by one to nine is shown as
 //! the earlier one was: the two can't be told from the same people asked twice, where a refusal would tell that there
-//! is a difference. [`cells`] finds the earlier one.
+//! is a difference. From ten to twelve people apart the lot of those people decides (`policies::disclosure::lot`): with an answer of its own
+//! for each difference of ten, whoever knows nine would see the tenth. [`cells`] finds the earlier one.
 //!
 //! What was shown in place of another cell is not kept itself, so that steps of nine people don't lead from one cell to a far one.
 //!
@@ -24,7 +25,7 @@ use cells::Cells;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use file::File;
 use policies::disclosure::{
-    Threshold,
+    Threshold, lot,
     noise::{self, CellKey},
 };
 use proto::plan::persons::Summary;
@@ -37,6 +38,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Cells whose people differ by so many at most are shown alike.
 pub const NEAR: u64 = 9;
+/// Cells whose people differ by up to so many may be, by lot.
+pub const FAR: u64 = NEAR + lot::WIDTH;
 /// The most cells of one ledger: less than half a GiB in memory.
 pub const MOST: usize = 1_000_000;
 

@@ -40,7 +40,7 @@ mod walk;
 mod window;
 
 pub use explain::{Note, explain};
-pub use ledger::{Ledger, Ledgers, MOST, NEAR};
+pub use ledger::{FAR, Ledger, Ledgers, MOST, NEAR};
 pub use refusal::ReleaseRefusal;
 pub use roles::{ColumnRole, REFERENCE, Roles, SchemaRoles, TABLE_ROLE};
 

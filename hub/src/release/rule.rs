@@ -1,29 +1,31 @@
 //! Which rule hides a cell, as a number beside it: 0 where none does.
 //!
 //! The functions here take what `persons` and `contributions` say of a cell and ask the library
-//! (`policies::disclosure`). They are exact: what they are made of is never shown.
+//! (`policies::disclosure`), through [`boundaries`]. They are exact: what they are made of is never shown.
 //!
 //! Where a number is hidden for being about everybody of a group, all but one to four of them are hidden the same way, and so is a share of
 //! nobody or of one to four: the words would tell the ones from the others, which the noise of a shown count doesn't.
+
+mod boundaries;
+
+pub(super) use boundaries::Boundaries;
 
 use arrow::{
     array::{ArrayRef, AsArray, BinaryArray, StringArray, UInt8Array},
     compute::cast,
     datatypes::{DataType, Field, FieldRef, Float64Type, UInt8Type},
 };
+use boundaries::people;
 use datafusion::{
-    common::{Result, exec_datafusion_err, exec_err},
+    common::{DataFusionError, Result, exec_datafusion_err, exec_err},
     logical_expr::{
         ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
         expr::ScalarFunction,
     },
 };
-use policies::disclosure::{Rule, Status, Threshold, dominance, group};
-use proto::plan::{contributions::Contributions, persons::head};
+use policies::disclosure::{Rule, Status, Threshold};
+use proto::plan::{contributions::Contributions, persons::NoSummary};
 use std::{collections::HashMap, sync::Arc};
-
-/// A spread that is smaller than this part of the largest value is none.
-const NO_SPREAD: f64 = 1e-9;
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,8 +52,8 @@ pub(super) enum Looks {
 
 impl Looks {
     /// The call.
-    pub(super) fn at(self, args: Vec<Expr>) -> Expr {
-        let function = ScalarUDF::new_from_impl(Look { looks: self, signature: any(args.len()) });
+    pub(super) fn at(self, args: Vec<Expr>, boundaries: Boundaries) -> Expr {
+        let function = ScalarUDF::new_from_impl(Look { looks: self, boundaries, signature: any(args.len()) });
         Expr::ScalarFunction(ScalarFunction { func: Arc::new(function), args })
     }
 }
@@ -90,6 +92,7 @@ fn rule(code: u8) -> Option<Rule> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Look {
     looks: Looks,
+    boundaries: Boundaries,
     signature: Signature,
 }
 
@@ -123,6 +126,7 @@ impl ScalarUDFImpl for Look {
             array.ok_or_else(|| exec_datafusion_err!("{}: what is known of a cell is missing", self.name()))
         };
         let first = bytes(0)?;
+        let by = self.boundaries;
         let found: ArrayRef = match self.looks {
             Looks::Adding | Looks::All => {
                 let part = |said: Option<&[u8]>| -> Result<Option<Vec<u8>>> {
@@ -132,13 +136,16 @@ impl ScalarUDFImpl for Look {
                 };
                 Arc::new(BinaryArray::from_iter(first.iter().map(part).collect::<Result<Vec<_>>>()?))
             }
-            Looks::Few => codes(first.iter().map(|cell| Ok(people(cell)?.and_then(few))))?,
-            Looks::Part | Looks::Share => {
-                let rule = if self.looks == Looks::Part { of_part } else { of_share };
-                codes(first.iter().zip(bytes(1)?).map(|(part, whole)| Ok(rule(people(part)?, people(whole)?))))?
-            }
-            Looks::Sum => codes(first.iter().map(|said| said.map_or(Ok(None), |said| of_sum(&read(said)?))))?,
-            Looks::Mean => codes(first.iter().map(|said| said.map_or(Ok(None), |said| of_mean(&read(said)?))))?,
+            Looks::Few => codes(first.iter().map(|cell| match people(cell)? {
+                Some(cell) => by.few(cell),
+                None => Ok(None),
+            }))?,
+            Looks::Part | Looks::Share => codes(first.iter().zip(bytes(1)?).map(|(part, whole)| {
+                let (part, whole) = (people(part)?, people(whole)?);
+                if self.looks == Looks::Part { by.of_part(part, whole) } else { by.of_share(part, whole) }
+            }))?,
+            Looks::Sum => codes(first.iter().map(|said| said.map_or(Ok(None), |said| by.of_sum(&read(said)?))))?,
+            Looks::Mean => codes(first.iter().map(|said| said.map_or(Ok(None), |said| by.of_mean(&read(said)?))))?,
             Looks::Deviation | Looks::Variance => {
                 let Some(values) = arrays.get(1) else { return exec_err!("{}: a value is missing", self.name()) };
                 let values = cast(values, &DataType::Float64)?;
@@ -146,7 +153,7 @@ impl ScalarUDFImpl for Look {
                 codes(first.iter().zip(values).map(|(said, value)| {
                     let Some(said) = said else { return Ok(None) };
                     let value = value.map(|value| if self.looks == Looks::Variance { value.sqrt() } else { value });
-                    of_spread(&read(said)?, value)
+                    by.of_spread(&read(said)?, value)
                 }))?
             }
         };
@@ -155,70 +162,16 @@ impl ScalarUDFImpl for Look {
 }
 
 fn read(bytes: &[u8]) -> Result<Contributions<'_>> {
-    Contributions::read(bytes).map_err(|error| exec_datafusion_err!("{error}"))
+    Contributions::read(bytes).map_err(unread)
 }
 
-/// How many people a summary is of.
-fn people(summary: Option<&[u8]>) -> Result<Option<u64>> {
-    let found = summary.map(head).transpose().map_err(|error| exec_datafusion_err!("{error}"))?;
-    Ok(found.map(|(people, _)| people))
+fn unread(error: NoSummary) -> DataFusionError {
+    exec_datafusion_err!("{error}")
 }
 
 fn codes(rules: impl Iterator<Item = Result<Option<Rule>>>) -> Result<ArrayRef> {
     let codes = rules.map(|rule| Ok(Some(rule?.map_or(0, code))));
     Ok(Arc::new(codes.collect::<Result<UInt8Array>>()?))
-}
-
-const LEAST: Threshold = Threshold::DEFAULT;
-
-/// Rows, but of nobody or of few: no rows at all are no small group.
-fn few(people: u64) -> Option<Rule> {
-    (people < LEAST.least()).then_some(Rule::Few(LEAST.least()))
-}
-
-fn of_part(part: Option<u64>, whole: Option<u64>) -> Option<Rule> {
-    let part = part?;
-    few(part).or_else(|| group::count(part, whole?, LEAST)).map(alike)
-}
-
-fn of_share(adding: Option<u64>, all: Option<u64>) -> Option<Rule> {
-    let all = all?;
-    few(all).or_else(|| group::share(adding.unwrap_or(0), all, LEAST).map(|_| Rule::Group))
-}
-
-fn alike(rule: Rule) -> Rule {
-    if matches!(rule, Rule::Rest(_)) { Rule::Group } else { rule }
-}
-
-/// What hides a sum; nobody's is none.
-fn of_sum(said: &Contributions<'_>) -> Result<Option<Rule>> {
-    if let Some(rule) = people(Some(said.all))?.and_then(few) {
-        return Ok(Some(rule));
-    }
-    let Some(adding) = people(said.adding)? else { return Ok(None) };
-    if let Some(rule) = few(adding) {
-        return Ok(Some(rule));
-    }
-    let Some(sizes) = said.sizes else {
-        // of a blind total nobody sees what single people contribute
-        return Ok((adding < dominance::CONTRIBUTORS).then_some(Rule::Contributors));
-    };
-    let contributions =
-        dominance::Contributions { people: adding, total: sizes.total, largest: sizes.largest, second: sizes.second };
-    Ok(contributions.check())
-}
-
-/// A mean of zeros says that everybody has zero.
-fn of_mean(said: &Contributions<'_>) -> Result<Option<Rule>> {
-    let nobody = said.adding.is_none().then_some(Rule::Group);
-    Ok(of_sum(said)?.or(nobody))
-}
-
-/// Without a spread everybody has the same.
-fn of_spread(said: &Contributions<'_>, deviation: Option<f64>) -> Result<Option<Rule>> {
-    let largest = said.sizes.map_or(0.0, |sizes| sizes.largest);
-    let none = deviation.is_some_and(|deviation| deviation <= largest * NO_SPREAD).then_some(Rule::Group);
-    Ok(of_mean(said)?.or(none))
 }
 
 /// What is said of a row: `flags` are the columns with numbers of rules, `columns` those of the result, each with the flags that hide it;
@@ -299,7 +252,7 @@ impl ScalarUDFImpl for Words {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
+    use super::{boundaries::alike, *};
     use policies::disclosure::SUPPRESSED;
 
     #[test]
@@ -325,15 +278,5 @@ mod tests {
         );
         let only = Words { columns: vec![("s".to_owned(), vec![0, 1])], whole: "perturbed", signature: any(2) };
         assert_eq!(only.of(&[0, 3]), "suppressed: dominated by two people");
-    }
-
-    #[test]
-    fn parts_of_a_group_are_hidden_at_both_ends() {
-        let hidden: Vec<u64> =
-            (0..=40).filter(|part| of_part(Some(*part).filter(|n| *n > 0), Some(40)).is_some()).collect();
-        assert_eq!(hidden, [1, 2, 3, 4, 36, 37, 38, 39, 40]);
-        let hidden: Vec<u64> = (0..=40).filter(|part| of_share(Some(*part), Some(40)).is_some()).collect();
-        assert_eq!(hidden, [0, 1, 2, 3, 4, 36, 37, 38, 39, 40]);
-        assert_eq!((of_part(None, Some(3)), of_share(None, None)), (None, None));
     }
 }

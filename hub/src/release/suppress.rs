@@ -11,7 +11,7 @@ use crate::release::{
     people::{People, column_at},
     perturb,
     refusal::{Instead, ReleaseRefusal},
-    rule::Looks,
+    rule::{Boundaries, Looks},
     totals::{KEYS, rule_of_totals},
     walk::{Analysis, Part},
 };
@@ -56,9 +56,14 @@ struct Hidden {
     people: Vec<String>,
     /// what they contribute
     contributions: Vec<String>,
+    boundaries: Boundaries,
 }
 
 impl Hidden {
+    fn looks(&self, looks: Looks, args: Vec<Expr>) -> Expr {
+        looks.at(args, self.boundaries)
+    }
+
     fn people(&self, condition: usize) -> Expr {
         self.people.get(condition).map_or_else(|| lit(ScalarValue::Binary(None)), hidden_column)
     }
@@ -74,7 +79,7 @@ impl Hidden {
             Made::Share { adding, all } => (self.people(adding), self.people(all)),
             Made::Contributed(giving) => {
                 let said = self.contributions(giving);
-                (Looks::Adding.at(vec![said.clone()]), Looks::All.at(vec![said]))
+                (self.looks(Looks::Adding, vec![said.clone()]), self.looks(Looks::All, vec![said]))
             }
         }
     }
@@ -82,14 +87,14 @@ impl Hidden {
     /// The number of the rule that hides a statistic; `value`: the statistic, `squared`: it is a variance.
     fn rule(&self, cause: Cause, value: Expr, squared: bool) -> Expr {
         match cause {
-            Cause::Few(adding) => Looks::Few.at(vec![self.people(adding)]),
-            Cause::Part(adding) => Looks::Part.at(vec![self.people(adding), self.people(0)]),
-            Cause::Share(adding, all) => Looks::Share.at(vec![self.people(adding), self.people(all)]),
-            Cause::Sum(giving) => Looks::Sum.at(vec![self.contributions(giving)]),
-            Cause::Mean(giving) => Looks::Mean.at(vec![self.contributions(giving)]),
+            Cause::Few(adding) => self.looks(Looks::Few, vec![self.people(adding)]),
+            Cause::Part(adding) => self.looks(Looks::Part, vec![self.people(adding), self.people(0)]),
+            Cause::Share(adding, all) => self.looks(Looks::Share, vec![self.people(adding), self.people(all)]),
+            Cause::Sum(giving) => self.looks(Looks::Sum, vec![self.contributions(giving)]),
+            Cause::Mean(giving) => self.looks(Looks::Mean, vec![self.contributions(giving)]),
             Cause::Spread(giving, _) => {
                 let looks = if squared { Looks::Variance } else { Looks::Deviation };
-                looks.at(vec![self.contributions(giving), value])
+                self.looks(looks, vec![self.contributions(giving), value])
             }
         }
     }
@@ -103,6 +108,7 @@ impl Analysis<'_> {
         let hidden = Hidden {
             people: conditions.iter().map(|_| self.hidden("people")).collect(),
             contributions: givings.iter().map(|_| self.hidden("contributions")).collect(),
+            boundaries: if self.noise.is_some() { Boundaries::ByLot } else { Boundaries::Exact },
         };
         let mut measures = Vec::with_capacity(statistics.len() + conditions.len() + givings.len());
         // count(DISTINCT person) is what the hidden counts say anyway
@@ -140,7 +146,7 @@ impl Analysis<'_> {
         let cell_schema = Arc::clone(&aggregated.schema);
         let mut cells = LogicalPlan::Aggregate(aggregated);
 
-        let few_in_group = Looks::Few.at(vec![hidden.people(0)]);
+        let few_in_group = hidden.looks(Looks::Few, vec![hidden.people(0)]);
         // of sums that stand beside their totals, what hides one for the others' sake
         let mut totals: Vec<Expr> = Vec::new();
         if sets && !hidden.contributions.is_empty() {
@@ -150,7 +156,7 @@ impl Analysis<'_> {
                 return Err(self.too_many_keys());
             };
             let rules = names.iter().enumerate().map(|(giving, name)| {
-                let own = Looks::Sum.at(vec![hidden.contributions(giving)]);
+                let own = hidden.looks(Looks::Sum, vec![hidden.contributions(giving)]);
                 let own = choose(flagged(few_in_group.clone()), few_in_group.clone(), own);
                 let keys = (0..keys).map(|i| column_at(&cell_schema, i)).collect();
                 rule_of_totals(column_at(&cell_schema, key_count - 1), keys, hidden.contributions(giving), own)
@@ -255,7 +261,8 @@ const COMPLEMENT: &str = "suppressed: would tell a hidden cell";
 const TOTALS: &str =
     "So many more are hidden that a hidden one stays open over a fifth of its value. Counts have noise instead.";
 
-const FOLDED: &str = "Groups of one to four people come as one row together, without keys and numbers.";
+const FOLDED: &str =
+    "Groups of one to four people, and by lot of five to seven, come as one row together, without keys and numbers.";
 
 /// What a statistic will look like, and what hides it.
 fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
@@ -274,9 +281,9 @@ fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
     };
     let mut notes = Vec::new();
     let few = match need.made {
-        Made::Counted { adding: 0, .. } => "Hidden where 1 to 4 people are behind it.",
+        Made::Counted { adding: 0, .. } => "Hidden where 1 to 4 people are behind it, by lot up to 7.",
         _ => {
-            "Hidden where 1 to 4 people add something to it: who pass its FILTER and have a value, not zero for a sum or mean."
+            "Hidden where 1 to 4 people, by lot up to 7, add something to it: who pass its FILTER and have a value, not zero for a sum or mean."
         }
     };
     notes.push(Note::new(name, PERTURBED, format!("{shown} {few}")));
@@ -296,13 +303,13 @@ fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
 }
 
 const CONTRIBUTORS: &str = "suppressed: fewer than 10 contributors";
-const GIVERS: &str = "Contributors are people whose value isn't zero.";
+const GIVERS: &str = "Contributors are people whose value isn't zero; 10 to 12 of them are enough by lot.";
 const DOMINATED: &str = "suppressed: dominated by two people";
 const LARGEST: &str =
     "The two largest contributions are 90 % or more; one person's is the sum of their values, without its sign.";
 const GROUP: &str = "suppressed: everybody or nobody in the group";
-const PART: &str = "Of all people of the group, or all but 1 to 4.";
-const SHARE: &str = "Fewer than 5 have a one, or fewer than 5 have none.";
+const PART: &str = "Of all people of the group, or all but 1 to 4, by lot up to 7.";
+const SHARE: &str = "Fewer than 5 have a one, or fewer than 5 have none; by lot up to 7.";
 const ALIKE: &str = "Everybody has zero, or the values don't differ.";
 
 /// What becomes cells.

@@ -4,6 +4,8 @@
 //! averages over people; minima and maxima are taken per person only. Every answer has a column `people`, so that
 //! small cells can be told, and is ordered by its keys, so that two answers compare cell by cell.
 
+use policies::disclosure::{Threshold, dominance::CONTRIBUTORS, lot::WIDTH};
+
 /// A question.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
@@ -51,6 +53,19 @@ impl By {
             _ => None,
         }
     }
+
+    /// Whether it falls by lot if such a statistic is shown, or which of the rules is said to hide it.
+    #[must_use]
+    pub fn by_lot(self, behind: i64, people: i64) -> bool {
+        let at = |number: i64, least: u64| u64::try_from(number).is_ok_and(|n| (least..least + WIDTH).contains(&n));
+        let least = Threshold::DEFAULT.least();
+        at(behind, least)
+            || match self {
+                Self::Part | Self::Share => at(people - behind, least),
+                Self::Sum | Self::Mean => at(behind, CONTRIBUTORS),
+                Self::People => false,
+            }
+    }
 }
 
 impl Question {
@@ -61,6 +76,12 @@ impl Question {
             self.behind.iter().map(|(name, who, _)| format!(", COUNT(DISTINCT {who}) AS by_{name}")).collect();
         self.sql.replacen("\nFROM ", &format!("{counts}\nFROM "), 1)
     }
+}
+
+/// Whether it falls by lot if a cell of so many people is shown.
+#[must_use]
+pub fn cell_by_lot(people: i64) -> bool {
+    By::People.by_lot(people, people)
 }
 
 /// Name of the statistic that counts the people of a cell.

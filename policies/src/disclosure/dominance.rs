@@ -18,7 +18,7 @@
 //!
 //! INVARIANT: facts that can't be (negative, not a number, a largest below the second) hide the cell.
 
-use super::status::Rule;
+use super::{lot::Lot, status::Rule};
 
 /// The least people that a sum or mean is made of.
 pub const CONTRIBUTORS: u64 = 10;
@@ -72,6 +72,14 @@ impl Contributions {
             return Some(Rule::Dominated);
         }
         self.near().then_some(Rule::Near)
+    }
+
+    /// [`Self::check`], with as many more contributors as the lot of those people says: nine known ones would tell the tenth.
+    #[must_use]
+    pub fn check_by_lot(&self, lot: Lot) -> Option<Rule> {
+        let short = self.people > 0 && !lot.reaches(CONTRIBUTORS, self.people);
+        // named before the others, as too few always are
+        if short { Some(Rule::Contributors) } else { self.check() }
     }
 
     /// Fewer than [`CONTRIBUTORS`] people.

@@ -8,7 +8,7 @@
 //! In a breakdown into many values, zeros are what one expects, and are shown. They tell of everybody only when all people of
 //! the group are in one cell: then [`line()`] hides the whole line, the zeros too, since they would say which cell it is.
 
-use super::{status::Rule, threshold::Threshold};
+use super::{lot::Lot, status::Rule, threshold::Threshold};
 
 /// A count of people beside the count of the group that they are part of: hidden when it is all of them, or all but a few.
 #[must_use]
@@ -20,6 +20,12 @@ pub fn count(part: u64, whole: u64, threshold: Threshold) -> Option<Rule> {
         return Some(Rule::Group);
     }
     threshold.hides(whole - part).then_some(Rule::Rest(threshold.least()))
+}
+
+/// The same for those who are left over, by their lot: a rest that is hidden at four people and shown at five would tell the fifth.
+#[must_use]
+pub fn rest_by_lot(rest: u64, lot: Lot, threshold: Threshold) -> Option<Rule> {
+    threshold.check_by_lot(rest, lot).map(|_| Rule::Rest(threshold.least()))
 }
 
 /// A share, or the mean of a yes/no column: hidden when it is everybody or nobody, or nearly.
@@ -60,6 +66,13 @@ mod tests {
         let hidden: Vec<u64> = (0..=37).filter(|part| count(*part, 37, FIVE).is_some()).collect();
         assert_eq!(hidden, [33, 34, 35, 36, 37]);
         assert_eq!(count(33, 37, FIVE), Some(Rule::Rest(5)));
+    }
+
+    #[test]
+    fn a_rest_falls_by_its_own_lot() {
+        let hidden =
+            |rest| (0..=255).filter(|lot| rest_by_lot(rest, Lot::new(*lot), FIVE) == Some(Rule::Rest(5))).count();
+        assert_eq!([0, 1, 4, 5, 6, 7, 8].map(hidden), [0, 256, 256, 224, 128, 32, 0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! | module | decides |
 //! |---|---|
 //! | [`threshold`] | whether a number is about enough people |
+//! | [`lot`] | which of those who only just are, are taken for enough |
 //! | [`noise`] | how much a count is changed (cell-key method) |
 //! | [`statistic`] | what becomes of the statistics of people who are counted with noise |
 //! | [`dominance`] | whether a sum or mean tells what one person contributed |
@@ -21,6 +22,7 @@ mod coarse;
 pub mod complementary;
 pub mod dominance;
 pub mod group;
+pub mod lot;
 pub mod noise;
 pub mod statistic;
 pub mod status;
@@ -31,21 +33,24 @@ pub use status::{Outcome, PERTURBED, RELEASED, Rule, STATUS_COLUMN, SUPPRESSED, 
 pub use threshold::{THRESHOLD, Threshold};
 
 use dominance::Contributions;
+use lot::Lot;
 use noise::CellKey;
 
-/// How many people a cell is about, and their key.
+/// How many people a cell is about, their key and their lot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cell {
     /// Different people.
     pub people: u64,
     /// The sum of their keys.
     pub key: CellKey,
+    /// What falls by lot for them.
+    pub lot: Lot,
 }
 
-/// A count of people: hidden under the threshold, else shown with noise. Nobody stays nobody.
+/// A count of people: hidden under the threshold, and by lot a little above it; else shown with noise. Nobody stays nobody.
 #[must_use]
 pub fn count(cell: Cell, threshold: Threshold) -> Outcome<u64> {
-    if let Some(rule) = threshold.check(cell.people) {
+    if let Some(rule) = threshold.check_by_lot(cell.people, cell.lot) {
         return Outcome::suppressed(rule);
     }
     match noise::perturbed(cell.people, cell.key, threshold) {
@@ -85,14 +90,20 @@ mod tests {
 
     #[test]
     fn a_count_is_zero_hidden_or_perturbed() {
-        for key in 0..=255 {
-            let of = |people| count(Cell { people, key: CellKey::new(key) }, Threshold::DEFAULT);
+        for key in 0..=255_u8 {
+            let lot = Lot::new(key.wrapping_mul(37));
+            let of = |people| count(Cell { people, key: CellKey::new(key), lot }, Threshold::DEFAULT);
             assert_eq!(of(0), Outcome::released(0));
             for people in 1..5 {
                 assert_eq!(of(people), Outcome::suppressed(Rule::Few(5)));
             }
             for people in 5..100 {
                 let shown = of(people);
+                if !lot.reaches(5, people) {
+                    assert!(people < 8);
+                    assert_eq!(shown, Outcome::suppressed(Rule::Few(5)));
+                    continue;
+                }
                 assert_eq!(shown.status, Status::Perturbed);
                 assert!(
                     shown.value.is_some_and(|shown| shown >= 5 && shown.abs_diff(people) <= 5),

@@ -4,7 +4,7 @@
 //! UK's cohort discovery and ACRO use; with it comes rounding to tens, since a quick test is asked without a
 //! project, so that nobody looks at what is asked one after the other.
 
-use super::status::Rule;
+use super::{lot::Lot, status::Rule};
 
 /// The fewest distinct people that a released number may be about.
 pub const THRESHOLD: i64 = 5;
@@ -40,10 +40,17 @@ impl Threshold {
         people > 0 && people < self.0
     }
 
-    /// The rule that hides it, if one does.
+    /// The rule that hides it, if one does, where nobody's lot is known: a number that people look at before it leaves.
     #[must_use]
     pub fn check(self, people: u64) -> Option<Rule> {
         self.hides(people).then_some(Rule::Few(self.0))
+    }
+
+    /// The rule that hides it, if one does: under the threshold always, a little above it by the people's lot ([`super::lot`]). The rule
+    /// has one name for both, since telling them apart would tell that there are five or more.
+    #[must_use]
+    pub fn check_by_lot(self, people: u64, lot: Lot) -> Option<Rule> {
+        (people > 0 && !lot.reaches(self.0, people)).then_some(Rule::Few(self.0))
     }
 }
 
@@ -77,6 +84,22 @@ mod tests {
         assert_eq!(hidden, [1, 2, 3, 4]);
         assert_eq!(Threshold::DEFAULT.check(4), Some(Rule::Few(5)));
         assert_eq!(Threshold::DEFAULT.check(5), None);
+    }
+
+    #[test]
+    fn by_lot_more_are_hidden_and_never_fewer() {
+        for threshold in [Threshold::DEFAULT, Threshold::DEFAULT.raised_to(8)] {
+            let least = threshold.least();
+            for lot in (0..=255).map(Lot::new) {
+                assert_eq!(threshold.check_by_lot(0, lot), None);
+                for people in 1..least {
+                    assert_eq!(threshold.check_by_lot(people, lot), Some(Rule::Few(least)));
+                }
+                assert!((least + super::super::lot::WIDTH..100).all(|n| threshold.check_by_lot(n, lot).is_none()));
+            }
+            let hidden = |people| (0..=255).filter(|n| threshold.check_by_lot(people, Lot::new(*n)).is_some()).count();
+            assert_eq!([hidden(least), hidden(least + 1), hidden(least + 2)], [224, 128, 32]);
+        }
     }
 
     #[test]

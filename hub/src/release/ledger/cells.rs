@@ -1,16 +1,21 @@
 //! Released cells in memory, in a form in which those with nearly the same people are found without looking at all.
 //!
 //! Marks are looked at in pairs. Two cells that differ in nine marks at the most have pairs that the other hasn't, nine at the most on
-//! each side. So of the first ten pairs of a cell that aren't empty, the other has at least one, and has it among its own first ten: each cell
-//! is entered under its first ten pairs, and is looked for under them. Only cells with fewer pairs, which are about as many people, may
-//! have none in common: they are compared one by one, by which pairs aren't empty.
+//! each side. So of the first ten pairs of a cell that aren't empty, the other has at least one, and has it among its own first ten. Those that
+//! are near by lot differ in twelve at the most: each cell is entered under its first thirteen pairs, and is looked for under them. Only cells with
+//! fewer pairs than ten, which are about as many people, may have none in common and be near: they are compared one by one, by which pairs
+//! aren't empty. By lot near are only those that have a pair in common: small cells that share nobody differ in few people too, and say nothing of each
+//! other.
 
-use super::NEAR;
+use super::{FAR, NEAR};
+use policies::disclosure::{lot::Lot, noise::CellKey};
 use proto::plan::persons::{MARKS, Summary};
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 /// Pairs under which a cell is entered: one more than can differ.
-const ENTERED: usize = NEAR as usize + 1;
+const ENTERED: usize = FAR as usize + 1;
+/// Cells with fewer pairs may be near without one in common.
+const FEW: usize = NEAR as usize + 1;
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
 
@@ -26,7 +31,7 @@ pub(super) struct Cells {
     newest: HashMap<u32, u32>,
     /// a cell, and the entry before it under the same pair
     entries: Vec<(u32, u32)>,
-    /// cells with fewer than ten pairs: where those are, how many, and which cell
+    /// cells with fewer than [`FEW`] pairs: where those are, how many, and which cell
     small: Vec<(u128, u32, u32)>,
 }
 
@@ -64,7 +69,7 @@ impl Cells {
         for pair in pairs.entered() {
             let mut entry = self.newest.get(pair).copied().unwrap_or(NONE);
             while let Some((at, before)) = self.entries.get(entry as usize) {
-                if *at < first && self.near(cell, *at) {
+                if *at < first && self.near(cell, *at, FAR) {
                     first = *at;
                 }
                 entry = *before;
@@ -76,7 +81,7 @@ impl Cells {
                 if *at >= first {
                     break;
                 }
-                if may_be_near(pairs.places, *places, own + count) && self.near(cell, *at) {
+                if may_be_near(pairs.places, *places, own + count) && self.near(cell, *at, NEAR) {
                     first = *at;
                 }
             }
@@ -84,9 +89,16 @@ impl Cells {
         (first != NONE).then_some(first as usize)
     }
 
-    fn near(&self, cell: &Summary, at: u32) -> bool {
-        let Some((people, _)) = self.head(at as usize) else { return false };
-        people.abs_diff(cell.people) <= NEAR && self.marks.get(at as usize).is_some_and(|m| near(&cell.marks, m))
+    /// Whether they are near: up to [`NEAR`] people apart always, from there `to` as many by the lot of those who are in one of them only.
+    fn near(&self, cell: &Summary, at: u32, to: u64) -> bool {
+        let Some((people, key)) = self.head(at as usize) else { return false };
+        let Some(marks) = self.marks.get(at as usize) else { return false };
+        let more = people.abs_diff(cell.people);
+        if more > to {
+            return false;
+        }
+        let Some(apart) = apart(&cell.marks, marks, to) else { return false };
+        apart.max(more).checked_sub(NEAR + 1).is_none_or(|above| !lot(cell, people, key, marks).passes(above))
     }
 
     /// Bytes in memory.
@@ -127,7 +139,7 @@ impl Pairs {
     }
 
     fn few(&self) -> bool {
-        self.len < ENTERED
+        self.len < FEW
     }
 }
 
@@ -136,17 +148,31 @@ fn may_be_near(a: u128, b: u128, all: u32) -> bool {
     u64::from(all) <= NEAR || (a & b != 0 && u64::from((a ^ b).count_ones()) <= NEAR)
 }
 
-/// Whether they differ in so few marks that they are near.
-fn near(a: &Marks, b: &Marks) -> bool {
+/// In how many marks they differ, unless it is in more than `most`.
+fn apart(a: &Marks, b: &Marks, most: u64) -> Option<u64> {
     let mut apart = 0;
     // Others differ in nearly all marks: a piece is enough to see it.
     for (a, b) in a.as_chunks::<64>().0.iter().zip(b.as_chunks::<64>().0) {
         apart += u64::from(a.iter().zip(b).map(|(a, b)| u8::from(a != b)).sum::<u8>());
-        if apart > NEAR {
-            return false;
+        if apart > most {
+            return None;
         }
     }
-    true
+    Some(apart)
+}
+
+/// The lot of those who are in one of two cells only. It is theirs alone: the same few beside other people have the same one, and where
+/// one cell has all people of the other it is the one that they have as a cell.
+fn lot(cell: &Summary, people: u64, key: u8, marks: &Marks) -> Lot {
+    let mut apart = *marks;
+    apart.iter_mut().zip(cell.marks.iter()).for_each(|(apart, own)| *apart ^= own);
+    let (more, less) = (cell.key.wrapping_sub(key), key.wrapping_sub(cell.key));
+    let key = match cell.people.cmp(&people) {
+        Ordering::Greater => more,
+        Ordering::Less => less,
+        Ordering::Equal => more.min(less),
+    };
+    Lot::of_people(CellKey::new(key), &apart)
 }
 
 #[cfg(test)]
@@ -156,7 +182,13 @@ mod tests {
 
     /// Looks at all of them.
     fn plainly(cells: &[Summary], cell: &Summary) -> Option<usize> {
-        cells.iter().position(|known| known.people.abs_diff(cell.people) <= NEAR && known.differs(cell) as u64 <= NEAR)
+        let pairs = Pairs::of(&cell.marks);
+        cells.iter().position(|known| {
+            let apart = known.people.abs_diff(cell.people).max(known.differs(cell) as u64);
+            let shares = Pairs::of(&known.marks).entered().iter().any(|pair| pairs.entered().contains(pair));
+            let by_lot = || !lot(cell, known.people, known.key, &known.marks).passes(apart - NEAR - 1);
+            apart <= NEAR || (apart <= FAR && shares && by_lot())
+        })
     }
 
     /// A cell and how it is changed: marks set anew. Few places and values, so that cells meet by chance too.
@@ -168,6 +200,26 @@ mod tests {
             }
         }
         cell
+    }
+
+    #[test]
+    fn whose_lot_it_is_follows_from_those_who_are_in_one_of_two_cells_only() {
+        let of = |who: &[u8]| {
+            let mut cell = Summary::default();
+            who.iter().for_each(|n| cell.add(&[n.wrapping_mul(97).wrapping_add(3); 16]));
+            cell
+        };
+        let between = |a: &[u8], b: &[u8]| {
+            let (a, b) = (of(a), of(b));
+            let lots = [lot(&a, b.people, b.key, &b.marks), lot(&b, a.people, a.key, &a.marks)];
+            assert_eq!(lots[0], lots[1], "whichever came first");
+            lots[0]
+        };
+        let few = of(&[1, 2, 3]);
+        let own = Lot::of_people(CellKey::new(few.key), few.marks.as_slice());
+        assert_eq!(between(&[1, 2, 3, 10, 11, 12], &[10, 11, 12]), own);
+        assert_eq!(between(&[1, 2, 3, 20, 21], &[20, 21]), own);
+        assert_eq!(between(&[1, 2, 30, 31], &[3, 4, 30, 31]), between(&[1, 2, 40], &[3, 4, 40]), "in exchange");
     }
 
     proptest! {

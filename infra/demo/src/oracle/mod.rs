@@ -19,7 +19,7 @@ use datafusion::catalog::{MemTable, MemorySchemaProvider, SchemaProvider};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-pub use self::compare::{Cells, cells, enclave, near, open};
+pub use self::compare::{Cells, Open, Wanted, cells, enclave, near, open};
 pub use self::read::{Contents, ReadError, read};
 use crate::questions::PEOPLE;
 use crate::registers::{CONTROLLERS, TABLES, Table};

@@ -67,6 +67,15 @@ impl Summary {
         }
     }
 
+    /// Takes the people of a part away, all of whom are in it.
+    pub fn part_with(&mut self, part: &Self) {
+        self.people = self.people.saturating_sub(part.people);
+        self.key = self.key.wrapping_sub(part.key);
+        for (own, part) in self.marks.iter_mut().zip(part.marks.iter()) {
+            *own ^= part;
+        }
+    }
+
     /// In how many marks two cells differ.
     #[must_use]
     pub fn differs(&self, other: &Self) -> usize {
@@ -163,7 +172,9 @@ mod tests {
             };
             let mut merged = of(&a);
             merged.merge(&of(&b));
-            prop_assert_eq!(merged, whole);
+            prop_assert_eq!(&merged, &whole);
+            merged.part_with(&of(&a));
+            prop_assert_eq!(merged, of(&b));
         }
 
         #[test]
