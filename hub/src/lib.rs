@@ -30,7 +30,7 @@ pub mod plan;
 pub mod project;
 pub mod receive;
 pub mod registry;
-pub mod release;
+pub use ::release;
 pub mod request;
 pub mod serve;
 pub mod sql;

@@ -502,6 +502,12 @@ impl SpokeConfig {
         self.store.state.clone()
     }
 
+    /// Folder of what was released of each project, where permits let only checked cells out: beside the state, which `serve` may write.
+    #[must_use]
+    pub fn ledger_dir(&self) -> PathBuf {
+        self.store.state.parent().unwrap_or(&self.folder).join("ledger")
+    }
+
     /// Held by a running ingest.
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {

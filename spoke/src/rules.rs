@@ -16,8 +16,8 @@ use runtime::peer::{Peer, Role};
 use std::sync::Arc;
 
 /// Flight's calls and actions that a spoke answers, and what each asks of the golden matrix, in this order. In zone
-/// `open` a question asks [`Action::SpokeScanOpen`] instead of [`Action::SpokeScanEnclave`], and [`Action::SpokeScanBlind`]
-/// where the permit lets nothing out but blind totals, [`Action::SpokeScanQuick`] where it is one to count people without a project.
+/// `open` a question asks [`Action::SpokeScanOpen`] instead of [`Action::SpokeScanEnclave`], [`Action::SpokeScanChecked`] where the permit
+/// lets only cells out that the spoke has checked, [`Action::SpokeScanBlind`] where nothing but blind totals, [`Action::SpokeScanQuick`] where it is one to count people without a project.
 pub const ENDPOINTS: &[(&str, &[Action])] = &[
     ("do_get", &[Action::SpokeCall, Action::SpokeCatalogue, Action::SpokeScanEnclave]),
     (CATALOGUE_ACTION, &[Action::SpokeCall, Action::SpokeCatalogue]),
@@ -143,7 +143,13 @@ mod tests {
         let at_spokes =
             Action::ALL.iter().copied().filter(|action| action.party() == policies::authorize::Party::Spoke);
         let never: Vec<_> = at_spokes.filter(|action| !asked.contains(action)).collect();
-        let others = [Action::SpokeScanOpen, Action::SpokeScanBlind, Action::SpokeScanQuick, Action::SpokeKeyList];
+        let others = [
+            Action::SpokeScanOpen,
+            Action::SpokeScanChecked,
+            Action::SpokeScanBlind,
+            Action::SpokeScanQuick,
+            Action::SpokeKeyList,
+        ];
         assert_eq!(never, others);
     }
 }

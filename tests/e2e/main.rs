@@ -4,6 +4,7 @@ mod adbc;
 mod airlock;
 mod answers;
 mod blind;
+mod checked;
 mod clients;
 mod differential;
 mod faults;

@@ -30,6 +30,7 @@ pub struct Permitted<T> {
     held: bool,
     blind: Option<QueryId>,
     quick: Option<Arc<wire::QuickLeg>>,
+    cells: bool,
 }
 
 impl<T> Permitted<T> {
@@ -88,6 +89,19 @@ impl<T> Permitted<T> {
     #[must_use]
     pub fn blind(&self) -> Option<QueryId> {
         self.blind
+    }
+
+    /// The same question, whose answer is cells that the spoke itself has checked.
+    #[must_use]
+    pub fn of_cells(mut self) -> Self {
+        self.cells = true;
+        self
+    }
+
+    /// Whether its answer is cells that the spoke itself has checked.
+    #[must_use]
+    pub fn asks_cells(&self) -> bool {
+        self.cells
     }
 
     /// The leg of a quick test that it is; none: it is none.
@@ -173,6 +187,7 @@ pub fn fragment(
         held: false,
         blind: None,
         quick: None,
+        cells: false,
     })
 }
 
@@ -203,6 +218,7 @@ pub fn counting(
         held: false,
         blind: None,
         quick: Some(Arc::new(leg)),
+        cells: false,
     })
 }
 

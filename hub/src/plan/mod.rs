@@ -7,6 +7,7 @@
 
 mod blind;
 mod catalog;
+mod checked;
 mod disjoint;
 mod explain;
 mod federate;
@@ -188,9 +189,14 @@ impl Planner {
         let zone: Zone = context.caller.zone;
         let analysed = state.analyzer().execute_and_check(logical, state.config_options(), |_, _| {}).map_err(fail)?;
         let (plan, notes) = if manner == Manner::Release {
+            // What the rules refuse is told below.
+            if release::allowed(&analysed, &roles::SessionRoles).is_ok() {
+                checked::cut(analysed.clone(), zone, &state).map_err(fail)?;
+            }
             release::explain(&analysed, &roles::SessionRoles)
         } else {
             let ledger = self.ledgers.of(&context.project.project, step::epoch(&analysed));
+            let analysed = checked::cut(analysed, zone, &state).map_err(fail)?;
             let plan = release::analyse(analysed, zone, &roles::SessionRoles, &ledger);
             (plan.map_err(|refusal| Refusal::new(Kind::Denied, refusal.to_string()))?, Vec::new())
         };

@@ -1,8 +1,8 @@
 //! Which tables of a session are about people: all that come from spokes, by what the spokes say; the catalog's own
 //! description is not.
 
-use super::SpokeTable;
-use crate::release::{ColumnRole, Roles, SchemaRoles};
+use super::{SpokeTable, checked::CheckedCells};
+use crate::release::{ColumnRole, Layout, Roles, SchemaRoles};
 use datafusion::{
     catalog::{default_table_source::DefaultTableSource, streaming::StreamingTable},
     logical_expr::TableSource,
@@ -18,6 +18,11 @@ impl Roles for SessionRoles {
 
     fn has_people(&self, source: &dyn TableSource) -> bool {
         !describes_catalog(source) && SchemaRoles.has_people(source)
+    }
+
+    fn cells(&self, source: &dyn TableSource) -> Option<Layout> {
+        let source = (source as &dyn Any).downcast_ref::<DefaultTableSource>()?;
+        source.table_provider.downcast_ref::<CheckedCells>().map(|cells| cells.layout().clone())
     }
 }
 

@@ -3,8 +3,8 @@
 //! INVARIANT: only the released plan is run, and the answer has exactly the schema that was announced.
 
 use super::{
-    Manner, Planned, SpokeScanExec, disjoint, disjoint::Declared, explain, federate, federate::Federated, national,
-    partial::LeftOut, trouble,
+    Manner, Planned, SpokeScanExec, checked, disjoint, disjoint::Declared, explain, federate, federate::Federated,
+    national, partial::LeftOut, trouble,
 };
 use crate::{compute::ahead, dispatch};
 use arrow::{
@@ -113,7 +113,10 @@ impl Planned {
         steps.done("key lists");
         let mut scans = Vec::new();
         explain::collect(&physical, &mut scans);
-        scans.into_iter().try_for_each(|scan| federate::blind::check(scan.question()))?;
+        for scan in scans {
+            federate::blind::check(scan.question())?;
+            checked::check(scan.question())?;
+        }
         tracing::debug!(query_id = %context.query, %steps, "planned");
         Ok((physical, kept))
     }

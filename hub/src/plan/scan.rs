@@ -64,6 +64,9 @@ impl SpokeScanExec {
 
     /// The same question about rows whose column at `place` is in a list that another part of the statement makes.
     pub(super) fn looking_up(&self, place: usize, list: &Arc<KeySlot>, route: &MayLearn) -> Option<Self> {
+        if self.question.terms().checked.is_some() {
+            return None; // such a spoke takes none
+        }
         let number = u32::try_from(self.lists.len()).ok()?;
         let column = self.schema.fields().get(place)?.name();
         let mut scan = self.clone();

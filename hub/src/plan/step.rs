@@ -3,7 +3,7 @@
 //! INVARIANT: rows of two controllers meet only when both made their pseudonyms with one key; else nobody would match
 //! anybody, and the answer would be wrong without looking so.
 
-use super::{SpokeTable, national::NationalTable};
+use super::{SpokeTable, checked::CheckedCells, national::NationalTable};
 use crate::registry::TableOffer;
 use datafusion::{
     common::tree_node::TreeNodeRecursion,
@@ -66,6 +66,9 @@ pub(super) fn controllers(plan: &LogicalPlan) -> BTreeSet<ControllerId> {
         {
             if let Some(table) = provider.downcast_ref::<SpokeTable>() {
                 all.insert(table.offer().controller.clone());
+            }
+            if let Some(cells) = provider.downcast_ref::<CheckedCells>() {
+                all.insert(cells.controller().clone());
             }
             if let Some(national) = provider.downcast_ref::<NationalTable>() {
                 all.extend(national.members().map(|member| member.controller.clone()));

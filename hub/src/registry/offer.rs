@@ -42,6 +42,8 @@ pub struct Terms {
     pub compresses: Vec<wire::Compression>,
     /// nothing leaves but shares of totals over this set
     pub blind: Option<BlindSet>,
+    /// nothing leaves but cells that the spoke itself has checked, of this many people at least
+    pub checked: Option<u32>,
     /// people are counted here without a project, and nothing else is answered
     pub quick: Option<QuickSet>,
 }
@@ -194,6 +196,7 @@ fn terms(reply: &wire::CatalogueReply) -> Result<Terms, &'static str> {
         key_id: reply.key_id.clone(),
         client_signature: reply.client_signature,
         blind: reply.blind.as_ref().map(blind).transpose()?,
+        checked: reply.checked.as_ref().map(|cells| cells.threshold),
         quick: reply.quick.as_ref().map(|set| quick(set, &reply.controller)).transpose()?,
         compresses: reply.compresses().filter(|way| *way != wire::Compression::Unspecified).take(MAX_WAYS).collect(),
     })

@@ -5,6 +5,7 @@ mod airlock;
 mod audit;
 mod blind;
 mod catalog;
+mod checked;
 mod checkpoints;
 mod client;
 mod decided;

@@ -19,14 +19,16 @@ use datafusion::{
     datasource::{MemTable, provider_as_source},
     execution::context::SessionContext,
     logical_expr::TableSource,
+    prelude::SessionConfig,
 };
 use futures::{StreamExt, stream::BoxStream};
-use policies::application::Part;
+use hub::release::{Ledger, SchemaRoles};
+use policies::{application::Part, disclosure::Threshold};
 use prost::Message;
 use proto::{
     envelope::{CATALOGUE_ACTION, DECISIONS_ACTION, PART_ACTION, catalogue_request},
     fragment::{self, Limits, Literals},
-    plan::{Tables, decode_with, keys::Keys},
+    plan::{Tables, decode_plainly, decode_with, keys::Keys},
     refusal::{Kind, Refusal},
     schema, wire,
 };
@@ -121,6 +123,8 @@ pub struct Spoke {
     pub rows: usize,
     /// answers questions of blind totals with shares
     pub blind: Option<Arc<Sharing>>,
+    /// what it has released, when its terms say that only checked cells leave
+    pub released: Arc<Ledger>,
 }
 
 impl Spoke {
@@ -142,7 +146,13 @@ impl Spoke {
             // Small batches, so that there is something to stop in the middle.
             rows: 1000,
             blind: None,
+            released: Arc::default(),
         }
+    }
+
+    /// From now on only cells leave that it has checked itself, of so many people at least.
+    pub fn checks(&self, threshold: u32) {
+        self.terms.lock().unwrap().checked = Some(wire::CheckedCells { threshold });
     }
 
     pub fn offer(mut self, project: &str, name: &str, batches: Vec<RecordBatch>) -> Self {
@@ -257,10 +267,26 @@ impl Spoke {
             | Manner::StaleAfter(_)
             | Manner::Endless => {}
         }
-        let context = SessionContext::new();
+        let mut config = SessionConfig::new();
+        config.options_mut().execution.skip_physical_aggregate_schema_check = true;
+        let context = SessionContext::new_with_config(config);
         let keys: Vec<_> = request.keys.iter().map(|list| Arc::new(Keys::from_wire(list.clone()))).collect();
         let (fragment, limits) = (request.fragment.as_ref().unwrap(), Limits::default());
-        let plan = decode_with(fragment, &keys, &Offered(tables), &context.state(), &limits)?;
+        let checked = self.terms.lock().unwrap().checked.as_ref().map(|cells| cells.threshold);
+        let plan = match checked {
+            None => decode_with(fragment, &keys, &Offered(tables), &context.state(), &limits)?,
+            // As a spoke does it.
+            Some(threshold) => {
+                assert!(keys.is_empty(), "a spoke that checks its cells takes no key lists");
+                let state = context.state();
+                let asked = decode_plainly(fragment, &Offered(tables), &state, &limits)?;
+                let asked = state.analyzer().execute_and_check(asked, state.config_options(), |_, _| {}).unwrap();
+                let least = Threshold::DEFAULT.raised_to(threshold.into());
+                let checked = hub::release::checked(asked, &SchemaRoles, &self.released, least);
+                let checked = checked.map_err(|refusal| Refusal::new(Kind::Denied, refusal.to_string()))?;
+                checked.into_parts().0.into_inner()
+            }
+        };
         let frame = context.execute_logical_plan(plan).await.unwrap();
         let mut schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         let mut batches = frame.collect().await.map_err(|error| {

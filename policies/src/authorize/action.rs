@@ -93,6 +93,7 @@ actions! {
     SpokeCatalogue => "spoke.catalogue", Spoke, "be told the tables under a permit";
     SpokeScanOpen => "spoke.scan.open", Spoke, "have rows counted into released statistics";
     SpokeScanEnclave => "spoke.scan.enclave", Spoke, "have rows shown in the secure processing environment";
+    SpokeScanChecked => "spoke.scan.checked", Spoke, "have cells released that the spoke has checked itself";
     SpokeScanBlind => "spoke.scan.blind", Spoke, "have a share of a blind total made";
     SpokeScanQuick => "spoke.scan.quick", Spoke, "have people counted without a project (quick test)";
     SpokeKeyList => "spoke.keylist", Spoke, "have a cohort's key list sent to another controller";

@@ -247,7 +247,7 @@ impl Kinds {
         let circumstances = &request.circumstances;
         let unsaid = |what: &str| Untold(format!("'{}' is decided by the {what}, which wasn't stated", request.action));
         let fact = match request.action {
-            Action::SpokeScanOpen | Action::SpokeScanEnclave | Action::SpokeScanBlind => {
+            Action::SpokeScanOpen | Action::SpokeScanEnclave | Action::SpokeScanChecked | Action::SpokeScanBlind => {
                 Some(("signed", RestrictedExpression::new_bool(circumstances.signed)))
             }
             Action::SpokeKeyList => {

@@ -39,7 +39,19 @@ pub fn decode_with(
     limits: &Limits,
 ) -> Result<LogicalPlan, FragmentError> {
     fragment::check(f, limits)?; // bounds the recursion below
-    let decoder = Decoder { tables, functions, keys };
+    let decoder = Decoder { tables, functions, keys, counts: true };
+    decoder.rel(f.root.as_ref())
+}
+
+/// The same in the engine's own functions, for rules that know them by identity.
+pub fn decode_plainly(
+    f: &wire::Fragment,
+    tables: &dyn Tables,
+    functions: &dyn FunctionRegistry,
+    limits: &Limits,
+) -> Result<LogicalPlan, FragmentError> {
+    fragment::check(f, limits)?; // bounds the recursion below
+    let decoder = Decoder { tables, functions, keys: &[], counts: false };
     decoder.rel(f.root.as_ref())
 }
 
@@ -47,6 +59,8 @@ struct Decoder<'a> {
     tables: &'a dyn Tables,
     functions: &'a dyn FunctionRegistry,
     keys: &'a [Arc<Keys>],
+    /// different pseudonyms are counted by a function of ours
+    counts: bool,
 }
 
 impl Decoder<'_> {
@@ -167,7 +181,7 @@ impl Decoder<'_> {
             }
             // One alone the engine takes apart into two plain groupings.
             let width = argument.as_ref().filter(|_| aggregate.measures.len() > 1).map(|e| e.get_type(input.schema()));
-            let of_pseudonyms = matches!(width, Some(Ok(DataType::FixedSizeBinary(persons::WIDTH))));
+            let of_pseudonyms = self.counts && matches!(width, Some(Ok(DataType::FixedSizeBinary(persons::WIDTH))));
             let expr = decode_measure(measure, argument, value, filter, self.functions, of_pseudonyms)?;
             typed(&expr, &input, "Aggregate")?;
             measures.add(expr, &named.name);

@@ -32,7 +32,7 @@ mod types;
 pub use crate::fragment::build::{
     aggregate, filter, fragment, join, joined, limit, measure, named, project, read, sort, sort_limit,
 };
-pub use decode::{decode, decode_with};
+pub use decode::{decode, decode_plainly, decode_with};
 pub use encode::{Said, encode_plan, say};
 pub use encode_expr::encode_expr;
 pub(crate) use types::encode_type;

@@ -1,7 +1,7 @@
 //! Names become views: the fragment is bound to the permitted tables, each as it stands for this one request.
 
 use super::{
-    Admission,
+    Admission, checked,
     count::no_state,
     keys::ProjectKeys,
     quick,
@@ -57,7 +57,11 @@ impl Admission {
         check_fingerprint(&views, question)?;
         check_versions(&views, question)?;
         let (fragment, limits) = (&question.fragment, &self.fragment_limits);
-        let plan = proto::plan::decode_with(fragment, &question.keys, &views, &state, limits).map_err(Refusal::from)?;
+        let plan = if checked::only(permit) {
+            checked::plan(permit, keys, question, &views, &state, (&self.ledgers, limits))?
+        } else {
+            proto::plan::decode_with(fragment, &question.keys, &views, &state, limits).map_err(Refusal::from)?
+        };
         let hides = views.0.values().any(|view| view.hides_rows());
         // Nothing is asked twice under the key of a quick test's request.
         let key = self.results().filter(|_| permit.blind.is_none() && permit.quick.is_none());

@@ -3,13 +3,9 @@
 //! INVARIANT: members and custodian are the permit's. Of the hub's words only the total's id is taken, which nothing depends on
 //! but that no two are the same.
 
-use super::{Admission, under::Under};
+use super::{Admission, checked, under::Under};
 use crate::{config::SpokeConfig, pseudonym::identity::signing, receive::Question, scan::ShareOf};
-use policies::{
-    authorize::Action,
-    permit::{Output, Permit},
-    zone::Zone,
-};
+use policies::{authorize::Action, permit::Permit, zone::Zone};
 use proto::{
     blind::{MAX_WORDS, WORDS, fragment_digest, statistics},
     ids::TableName,
@@ -63,10 +59,7 @@ pub(super) fn action(under: &Under, question: &Question) -> Result<Action, Refus
              without GROUP BY, over the national table of them all",
         ),
         (None, Some(_)) => denied("this controller's permit for the project has no blind totals"),
-        (None, None) if under.permit.output == Output::SpokeAggregates => denied(
-            "this controller's permit lets only totals out that its spoke has checked itself, which this version can't \
-             make yet",
-        ),
+        (None, None) if checked::only(&under.permit) => checked::checkable(question).map(|()| Action::SpokeScanChecked),
         (None, None) => Ok(match under.zone() {
             Zone::Open => Action::SpokeScanOpen,
             Zone::Enclave => Action::SpokeScanEnclave,

@@ -1,7 +1,7 @@
 //! What a project is told about the tables that it may use.
 
 use super::{
-    Admission,
+    Admission, checked,
     told::{ToldColumn, told},
     too_late,
     under::Under,
@@ -14,7 +14,7 @@ use proto::{
     ids::TableName,
     refusal::Refusal,
     schema,
-    wire::{BlindSet, CatalogueReply, ColumnEntry, ColumnRole, QuickColumn, QuickSet, TableEntry, Text},
+    wire::{BlindSet, CatalogueReply, CheckedCells, ColumnEntry, ColumnRole, QuickColumn, QuickSet, TableEntry, Text},
 };
 
 impl Admission {
@@ -36,8 +36,9 @@ impl Admission {
             // A table that is permitted but not published yet is no error: it appears when it is there.
             if let Some(view) = self.view(&permit, granted, &keys, &left_out, &self.template).await? {
                 let mut told = entry(&view, self.keys.rounding());
-                // Of a member of blind totals not even rounded numbers are told; nor to everybody who is signed in.
-                if permit.blind.is_some() || permit.quick.is_some() {
+                // Of a member of blind totals, or where only checked cells leave, not even rounded numbers are told; nor to everybody
+                // who is signed in.
+                if permit.blind.is_some() || permit.quick.is_some() || checked::only(&permit) {
                     untold(&mut told);
                 }
                 tables.push(told);
@@ -70,6 +71,8 @@ impl Admission {
                 members: blind.members.iter().map(ToString::to_string).collect(),
                 custodian: blind.custodian.to_string(),
             }),
+            checked: checked::only(&permit)
+                .then(|| CheckedCells { threshold: checked::least(&permit).least().try_into().unwrap_or(u32::MAX) }),
             quick: permit.quick.as_ref().map(|quick| counted(&permit, quick)),
         })
     }

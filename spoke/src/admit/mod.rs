@@ -12,6 +12,7 @@ mod begun;
 mod bind;
 mod blind;
 mod catalogue;
+mod checked;
 mod count;
 mod filters;
 mod keys;
@@ -48,6 +49,7 @@ use proto::{
     ids::{ControllerId, ProjectId, QueryId},
     refusal::{Kind, Refusal},
 };
+use release::Ledgers;
 use runtime::{
     audit::AuditError,
     token::{Issuers, IssuersError},
@@ -157,6 +159,7 @@ pub struct Admission {
     meters: Meters,
     results: Option<Arc<Results>>,
     identity: blind::Identity,
+    ledgers: Ledgers,
 }
 
 impl Admission {
@@ -192,6 +195,7 @@ impl Admission {
             meters: Meters::default(),
             results: Results::new(config.serve.results.as_usize()),
             identity: blind::Identity::new(config),
+            ledgers: Ledgers::new(config.ledger_dir()),
         })
     }
 
@@ -217,11 +221,16 @@ impl Admission {
         &self.fragment_limits
     }
 
-    /// Drops a project's keys from memory, when its key was destroyed.
+    /// Drops a project's keys from memory, and what was remembered of its answers, when its key was destroyed.
     pub(crate) async fn forget(&self, project: &ProjectId) {
         self.keys.forget(project).await;
         if let Some(results) = &self.results {
             results.forget(project);
+        }
+        let (ledgers, of) = (self.ledgers.clone(), project.clone());
+        let removed = tokio::task::spawn_blocking(move || ledgers.end(&of)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::error!(%project, %error, "the memory of what was released can't be removed; remove its files by hand");
         }
     }
 

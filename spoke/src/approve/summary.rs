@@ -139,7 +139,9 @@ pub fn text(part: &Part, permit: &Permit, tables: &Tables, current: Option<&Perm
 
 fn output(output: Output) -> &'static str {
     match output {
-        Output::SpokeAggregates => "only totals that this spoke itself has checked (spoke_aggregates)",
+        Output::SpokeAggregates => {
+            "only cells that this spoke itself has checked: no small group, no row, no raw sum (spoke_aggregates)"
+        }
         Output::HubAggregates => {
             "pseudonymised rows reach the hub's memory; only released results leave it. You trust the hub with that \
              (hub_aggregates)"

@@ -4,6 +4,7 @@
 mod admission;
 mod audit;
 mod blind;
+mod checked;
 mod ending;
 mod filtering;
 mod fixture;

@@ -62,6 +62,8 @@ pub struct Options {
     pub live: bool,
     /// Tables that the project asks for beside the registers' own.
     pub also: Vec<AlsoAsked>,
+    /// What leaves the controllers, as the application says it; none: rows into the enclave, or blind totals.
+    pub output: Option<String>,
     /// Nothing leaves the members but blind totals; they are among the cast.
     pub blind: Option<BlindForm>,
     /// Further issuers that every party trusts, where the researcher signs in under the same name. They must run: their
@@ -87,6 +89,7 @@ impl Options {
             profile: None,
             live: false,
             also: Vec::new(),
+            output: None,
             blind: None,
             population: 0,
             issuers: Vec::new(),

@@ -184,7 +184,9 @@ impl Platform {
             pseudonymised_because: "The same person's prescriptions and test results are compared over time."
                 .to_owned(),
             population: "Everybody in the synthetic registers.".to_owned(),
-            output: if self.options.blind.is_some() { "spoke_aggregates" } else { "enclave_rows" }.to_owned(),
+            output: self.options.output.clone().unwrap_or_else(|| {
+                if self.options.blind.is_some() { "spoke_aggregates" } else { "enclave_rows" }.to_owned()
+            }),
             prohibited_uses_acknowledged: true,
             client_signature: false,
             blind: self.options.blind.clone(),

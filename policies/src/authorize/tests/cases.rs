@@ -206,7 +206,7 @@ impl World {
                 }
                 all
             }
-            A::SpokeScanOpen | A::SpokeScanEnclave | A::SpokeScanBlind => {
+            A::SpokeScanOpen | A::SpokeScanEnclave | A::SpokeScanChecked | A::SpokeScanBlind => {
                 let signed = Circumstances { signed: true, ..machine };
                 let mut all = self.outputs(&[("", machine)]);
                 let output = Output::EnclaveRows;

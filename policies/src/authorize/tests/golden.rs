@@ -171,6 +171,7 @@ fn lines_that_no_policy_may_cross() {
             action,
             Action::SpokeScanOpen
                 | Action::SpokeScanEnclave
+                | Action::SpokeScanChecked
                 | Action::SpokeScanBlind
                 | Action::SpokeCatalogue
                 | Action::SpokeKeyList

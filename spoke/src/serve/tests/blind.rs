@@ -247,11 +247,11 @@ async fn a_permit_without_blind_totals_gives_no_share_and_one_with_them_tells_no
     let question = crate::receive::Question::from_ticket(&asked.encode_to_vec(), admission.fragment_limits()).unwrap();
     let refusal = admission.admit(question.clone()).await.err().unwrap();
     assert!(refusal.kind == Kind::Denied && refusal.message.contains("has no blind totals"), "{refusal}");
-    // Only totals that were checked here, and none are: as before.
+    // Only cells that are checked here, and a summary of people to be merged elsewhere is none.
     (plain.id, plain.output, plain.decided_at) = (PermitId::new(), Output::SpokeAggregates, chrono::Utc::now());
     place.spoke.sign(plain);
     let admission = place.spoke.admission().await;
     let question = crate::receive::Question { blind: None, ..question };
     let refusal = admission.admit(question).await.err().unwrap();
-    assert!(refusal.message.contains("can't make yet"), "{refusal}");
+    assert!(refusal.message.contains("only cells out that its spoke has checked"), "{refusal}");
 }

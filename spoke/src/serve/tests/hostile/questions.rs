@@ -173,6 +173,6 @@ async fn hostile_hub_asks_for_rows_under_a_permit_for_the_spokes_own_totals() {
     asked.envelope.as_mut().unwrap().zone = Zone::Open.into();
     let refusal = hub.ask(&asked).await.unwrap_err();
     assert_eq!(refusal.kind, Kind::Denied);
-    assert!(refusal.message.contains("only totals"), "{refusal}");
+    assert!(refusal.message.contains("only cells out that its spoke has checked"), "{refusal}");
     denied(&mut hub).await;
 }

@@ -1,4 +1,5 @@
-//! The last step of a query: what may leave.
+//! The last step of a query: what may leave. The hub decides so about what it computes, a spoke about what it is asked under a
+//! permit of checked cells.
 //!
 //! Inside the secure environment (`enclave`) a statement runs as it is. Outside (`open`) it must end in an aggregate
 //! over people, and a cell is shown only when at least five different people stand behind it. The rule is applied by
@@ -15,8 +16,12 @@
 //! Not covered yet, and stated in `docs/release.md`: differences between two released sums, cells of several keys that equal their
 //! margin, and that a group of one to four people exists at all.
 
+// The modules name each other by the crate's own name.
+extern crate self as release;
+
 mod aggregate;
 mod cells;
+mod checked;
 mod day;
 mod explain;
 mod expr;
@@ -27,6 +32,7 @@ mod need;
 mod origin;
 mod people;
 mod perturb;
+mod raised;
 mod refusal;
 mod resolution;
 mod roles;
@@ -39,6 +45,7 @@ mod union;
 mod walk;
 mod window;
 
+pub use checked::{Checked, Layout, allowed, checked, makes_cells};
 pub use explain::{Note, explain};
 pub use ledger::{FAR, Ledger, Ledgers, MOST, NEAR};
 pub use refusal::ReleaseRefusal;
@@ -53,7 +60,10 @@ use datafusion::{
     logical_expr::{Explain, LogicalPlan},
 };
 use perturb::Noise;
-use policies::{disclosure::STATUS_COLUMN, zone::Zone};
+use policies::{
+    disclosure::{STATUS_COLUMN, Threshold},
+    zone::Zone,
+};
 use refusal::{Examples, Instead};
 use std::sync::Arc;
 use walk::{Analysis, At, Part};
@@ -113,19 +123,31 @@ fn open(plan: LogicalPlan, roles: &dyn Roles, noise: Option<Noise>) -> Result<Lo
         let stringified_plans = vec![inner.to_stringified(PlanType::InitialLogicalPlan)];
         return Ok(LogicalPlan::Explain(Explain { plan: Arc::new(inner), stringified_plans, ..explain.clone() }));
     }
+    let (analysis, part) = decided(plan, roles, noise, Threshold::DEFAULT)?;
+    let released = match part {
+        Part::Reference(plan) => cells::finish_reference(plan),
+        Part::Cells(cells) => cells.finish(),
+        Part::People(_) => return Err(analysis.rows()),
+    };
+    analysis.built(released)
+}
+
+/// What a statement's rows are, with the rules in it.
+fn decided<'r>(
+    plan: LogicalPlan,
+    roles: &'r dyn Roles,
+    noise: Option<Noise>,
+    least: Threshold,
+) -> Result<(Analysis<'r>, Part), ReleaseRefusal> {
     let examples = Examples::of(&plan, roles).unwrap_or_default();
     reserved_names(&plan, &examples)?;
     // What is refused is refused as it was written.
     Analysis::new(roles, examples.clone(), None).visit(&plan, At::default())?;
     let plan = resolution::coarsened(plan, roles, &examples)?;
     let plan = failing::without_failures(plan, &examples)?;
-    let mut analysis = Analysis::new(roles, examples, noise).found_acceptable();
-    let released = match analysis.visit(&plan, At::default())? {
-        Part::Reference(plan) => cells::finish_reference(plan),
-        Part::Cells(cells) => cells.finish(),
-        Part::People(_) => return Err(analysis.rows()),
-    };
-    analysis.built(released)
+    let mut analysis = Analysis::new(roles, examples, noise).with_least(least).found_acceptable();
+    let part = analysis.visit(&plan, At::default())?;
+    Ok((analysis, part))
 }
 
 /// The names that release adds must not be in the statement.

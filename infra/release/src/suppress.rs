@@ -10,6 +10,7 @@ use crate::release::{
     need::{Asked, Giving, Kind, Made, Need, counts_people, deviation},
     people::{People, column_at},
     perturb,
+    raised::raised,
     refusal::{Instead, ReleaseRefusal},
     rule::{Boundaries, Looks},
     totals::{KEYS, rule_of_totals},
@@ -84,6 +85,15 @@ impl Hidden {
         }
     }
 
+    /// Of whom they are a part, when who is left over must not be few either.
+    fn beside(&self, made: Made) -> Option<Expr> {
+        match made {
+            Made::Counted { part: true, .. } => Some(self.people(0)),
+            Made::Share { all, .. } => Some(self.people(all)),
+            Made::Counted { part: false, .. } | Made::Contributed(_) => None,
+        }
+    }
+
     /// The number of the rule that hides a statistic; `value`: the statistic, `squared`: it is a variance.
     fn rule(&self, cause: Cause, value: Expr, squared: bool) -> Expr {
         match cause {
@@ -147,6 +157,7 @@ impl Analysis<'_> {
         let mut cells = LogicalPlan::Aggregate(aggregated);
 
         let few_in_group = hidden.looks(Looks::Few, vec![hidden.people(0)]);
+        let few_in_group = raised(self.least, few_in_group, hidden.people(0), None);
         // of sums that stand beside their totals, what hides one for the others' sake
         let mut totals: Vec<Expr> = Vec::new();
         if sets && !hidden.contributions.is_empty() {
@@ -180,6 +191,9 @@ impl Analysis<'_> {
             }
             let flag = Flag(self.fresh());
             let mut rule = hidden.rule(cause, column_at(&shape, key_count + place), need.squared);
+            let (adding, all) = hidden.made_of(need.made);
+            rule = raised(self.least, rule, all, None);
+            rule = raised(self.least, rule, adding, hidden.beside(need.made));
             if let (Made::Contributed(giving), false) = (need.made, totals.is_empty()) {
                 let Some(beside) = totals.get(giving) else {
                     return Err(self.unsupported("totals of this statistic"));

@@ -15,6 +15,7 @@ use datafusion::{
     common::DFSchema,
     logical_expr::{Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, Sort, SubqueryAlias},
 };
+use policies::disclosure::Threshold;
 use std::sync::Arc;
 
 /// Deeper statements are refused; a worker's stack has room for a multiple of it.
@@ -52,6 +53,8 @@ pub(super) struct Analysis<'a> {
     pub(super) examples: Examples,
     /// noise in shown numbers: always, but in tests of the other rules
     pub(super) noise: Option<Noise>,
+    /// the least people that a number may be about
+    pub(super) least: Threshold,
     /// which rules it meets
     pub(super) notes: Vec<Note>,
     /// whether the statement, as it was written, has been through this before
@@ -62,12 +65,26 @@ pub(super) struct Analysis<'a> {
 
 impl<'a> Analysis<'a> {
     pub(super) fn new(roles: &'a dyn Roles, examples: Examples, noise: Option<Noise>) -> Self {
-        Self { roles, examples, noise, notes: Vec::new(), accepted: false, next: 0, depth: 0 }
+        Self {
+            roles,
+            examples,
+            noise,
+            least: Threshold::DEFAULT,
+            notes: Vec::new(),
+            accepted: false,
+            next: 0,
+            depth: 0,
+        }
     }
 
     /// Of a statement that was rewritten after it had been found to be one that is answered.
     pub(super) fn found_acceptable(self) -> Self {
         Self { accepted: true, ..self }
+    }
+
+    /// The same under a threshold that is perhaps raised.
+    pub(super) fn with_least(self, least: Threshold) -> Self {
+        Self { least, ..self }
     }
 
     /// A number that no other person, flag or hidden column of this statement has.

@@ -75,6 +75,17 @@ pub(super) fn code(rule: Rule) -> u8 {
     }
 }
 
+/// Numbers above it are a threshold that a permit has raised, so much larger.
+const RAISED: u8 = 100;
+
+/// The number of [`Rule::Few`] under a raised threshold; one above 155 is told as 155.
+pub(super) fn code_of_few(least: u64) -> u8 {
+    if least <= Threshold::DEFAULT.least() {
+        return code(Rule::Few(least));
+    }
+    RAISED.saturating_add(u8::try_from(least).unwrap_or(u8::MAX))
+}
+
 /// The rule of a number.
 fn rule(code: u8) -> Option<Rule> {
     Some(match code {
@@ -85,6 +96,7 @@ fn rule(code: u8) -> Option<Rule> {
         5 => Rule::Group,
         6 => Rule::Complement,
         7 => Rule::Withheld,
+        raised if raised > RAISED => Rule::Few(u64::from(raised - RAISED)),
         _ => return None,
     })
 }

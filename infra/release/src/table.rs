@@ -12,6 +12,12 @@ use std::collections::BTreeSet;
 impl Analysis<'_> {
     pub(super) fn table(&mut self, scan: &TableScan, plan: &LogicalPlan, at: At<'_>) -> Result<Part, ReleaseRefusal> {
         let source = scan.source.as_ref();
+        if let Some(layout) = self.roles.cells(source) {
+            if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
+                return Err(self.unsupported("a part of checked cells"));
+            }
+            return Ok(Part::Cells(layout.cells(plan.clone(), || self.fresh())));
+        }
         let roles: Vec<ColumnRole> =
             source.schema().fields().iter().map(|field| self.roles.role(source, field.name())).collect();
         let people = self.roles.has_people(source) || roles.iter().any(|role| *role != ColumnRole::Value);

@@ -26,7 +26,7 @@ impl Flag {
 
 /// A column of [`Cells`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum CellColumn {
+pub(super) enum CellColumn {
     /// of the statement; NULL where one of the flags isn't 0
     Shown(BTreeSet<Flag>),
     Hidden(Flag),
@@ -37,11 +37,11 @@ enum CellColumn {
 pub(super) struct Cells {
     pub(super) plan: LogicalPlan,
     /// as the columns of the plan
-    columns: Vec<CellColumn>,
+    pub(super) columns: Vec<CellColumn>,
     /// flags of whole rows: groups that were folded
-    rows: BTreeSet<Flag>,
+    pub(super) rows: BTreeSet<Flag>,
     /// whether there are numbers with noise
-    perturbed: bool,
+    pub(super) perturbed: bool,
 }
 
 impl Cells {

@@ -113,8 +113,12 @@ pub(super) fn notes(plan: &LogicalPlan, roles: &dyn Roles) -> Vec<Note> {
     notes
 }
 
+/// Cells that a spoke has released are numbers as they are shown.
 fn people(scan: &TableScan, roles: &dyn Roles) -> bool {
     let source = scan.source.as_ref();
+    if roles.cells(source).is_some() {
+        return false;
+    }
     roles.has_people(source)
         || source.schema().fields().iter().any(|field| roles.role(source, field.name()) != ColumnRole::Value)
 }

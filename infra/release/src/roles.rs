@@ -3,6 +3,7 @@
 //! INVARIANT: what is not said to be harmless counts as people. A table that doesn't say that it is a reference
 //! table holds people.
 
+use crate::release::Layout;
 use datafusion::logical_expr::TableSource;
 use proto::schema;
 
@@ -25,6 +26,12 @@ pub trait Roles {
     /// Whether rows of this table are about people. `false` only for reference tables (code lists, calendars).
     /// A table whose person column the project may not see still holds people.
     fn has_people(&self, source: &dyn TableSource) -> bool;
+
+    /// What its columns are, if it isn't a table but cells that their spoke has released.
+    fn cells(&self, source: &dyn TableSource) -> Option<Layout> {
+        let _ = source;
+        None
+    }
 }
 
 pub use proto::schema::{REFERENCE, TABLE_ROLE};
