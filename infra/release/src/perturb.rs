@@ -38,6 +38,8 @@ enum Makes {
     Shown,
     /// `shown(value, summary)`: of a statistic that grows with its people
     Statistic,
+    /// `shown_count(value, summary)`: of one that says nothing but who they are: rows, or a constant for each
+    Counted,
     /// `shown_mean(value, adding, all, deviation)`: of a mean of all, to which some add
     Mean,
     /// `shown_spread(value, all)`: of a variance or standard deviation
@@ -69,7 +71,7 @@ fn function(makes: Makes, ledger: &Arc<Ledger>) -> Arc<ScalarUDF> {
     let signature = Signature::any(
         match makes {
             Makes::People | Makes::Shown => 1,
-            Makes::Statistic | Makes::Spread => 2,
+            Makes::Statistic | Makes::Counted | Makes::Spread => 2,
             Makes::Mean => 4,
         },
         Volatility::Immutable,
@@ -99,6 +101,7 @@ pub(super) fn people_udf() -> Arc<ScalarUDF> {
 pub(super) struct Noise {
     shown: Arc<ScalarUDF>,
     statistic: Arc<ScalarUDF>,
+    counted: Arc<ScalarUDF>,
     mean: Arc<ScalarUDF>,
     spread: Arc<ScalarUDF>,
 }
@@ -109,6 +112,7 @@ impl Noise {
         Self {
             shown: of(Makes::Shown),
             statistic: of(Makes::Statistic),
+            counted: of(Makes::Counted),
             mean: of(Makes::Mean),
             spread: of(Makes::Spread),
         }
@@ -122,6 +126,11 @@ impl Noise {
     /// What is shown of `value`, which `summary`'s people add up to.
     pub(super) fn sum(&self, value: Expr, summary: Expr) -> Expr {
         call(&self.statistic, vec![value, summary])
+    }
+
+    /// The same of a count, in whatever words: as exact as the people's, and remembered with them.
+    pub(super) fn counted(&self, value: Expr, summary: Expr) -> Expr {
+        call(&self.counted, vec![value, summary])
     }
 
     /// What is shown of a mean over `all`, to which the people of `adding` add, with its standard deviation.
@@ -141,6 +150,7 @@ impl ScalarUDFImpl for Perturb {
             Makes::People => "people",
             Makes::Shown => "shown_people",
             Makes::Statistic => "shown",
+            Makes::Counted => "shown_count",
             Makes::Mean => "shown_mean",
             Makes::Spread => "shown_spread",
         }
@@ -152,7 +162,7 @@ impl ScalarUDFImpl for Perturb {
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         match (self.makes, arguments.first()) {
-            (Makes::Statistic | Makes::Mean | Makes::Spread, Some(value)) => Ok(value.clone()),
+            (Makes::Statistic | Makes::Counted | Makes::Mean | Makes::Spread, Some(value)) => Ok(value.clone()),
             _ => Ok(DataType::Int64),
         }
     }
@@ -172,8 +182,12 @@ impl ScalarUDFImpl for Perturb {
                 let people = self.released(summaries(0)?)?;
                 Arc::new(people.into_iter().map(|cell| Some(cell?.shown)).map(count).collect::<Result<Int64Array>>()?)
             }
-            (Makes::Statistic, [value, _]) => {
-                let (exact, released) = (cells(summaries(1)?, Cell::exact)?, self.ones(value, summaries(1)?)?);
+            (Makes::Statistic | Makes::Counted, [value, _]) => {
+                let exact = cells(summaries(1)?, Cell::exact)?;
+                let released = match self.makes {
+                    Makes::Counted => self.released(summaries(1)?)?,
+                    _ => self.ones(value, summaries(1)?)?,
+                };
                 numbers(value, |row, value| {
                     let Some(own) = cell(&exact, row) else { return Some(value) };
                     let share = cell(&released, row).unwrap_or(own).share();

@@ -232,6 +232,9 @@ impl Analysis<'_> {
                             (None, ..) => exact,
                             (Some(noise), Kind::Mean, Some(deviation)) => noise.mean(exact, adding, all, deviation),
                             (Some(noise), Kind::Spread, _) => noise.spread(exact, all),
+                            (Some(noise), Kind::Count | Kind::Sum, _) if matches!(need.made, Made::Counted { .. }) => {
+                                noise.counted(exact, adding)
+                            }
                             (Some(noise), ..) => noise.sum(exact, adding),
                         }
                     }

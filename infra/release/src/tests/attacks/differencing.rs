@@ -70,6 +70,26 @@ async fn attack_individual_tracker_gives_no_person() {
     assert_eq!(after(&ctx, &ledger, &with).await[0][0], after(&ctx, &ledger, &whole).await[0][0]);
 }
 
+/// Counts in other words are in the ledger too. Learns: nothing. Off (plain SQL): the person.
+#[tokio::test]
+async fn attack_counts_in_other_words_are_answered_alike_with_and_without_a_person() {
+    let ctx = large(1);
+    let (with, without) = ("k = 18", "k = 18 AND NOT (d = 0 AND a = 36)");
+    for (what, of) in [
+        ("sum(2 * CASE WHEN {} THEN 1 ELSE 0 END)", EACH.to_owned()),
+        ("-3 * sum(CASE WHEN {} THEN 1 ELSE 0 END)", EACH.to_owned()),
+        ("count(*) FILTER (WHERE {})", format!("(SELECT * FROM {EACH} UNION ALL SELECT * FROM {EACH}) y")),
+        ("count(d) FILTER (WHERE {})", format!("(SELECT * FROM {EACH} UNION ALL SELECT * FROM {EACH}) y")),
+    ] {
+        let ledger = Arc::default();
+        let [with, without] =
+            [with, without].map(|condition| format!("SELECT {} AS n FROM {of}", what.replace("{}", condition)));
+        let plainly = [exact(&ctx, &with).await, exact(&ctx, &without).await];
+        assert_ne!(plainly[0], plainly[1], "the attack doesn't work by itself");
+        assert_eq!(after(&ctx, &ledger, &with).await, after(&ctx, &ledger, &without).await, "{what}");
+    }
+}
+
 /// Sums are not in the ledger: their differences have noise, which goes away in the mean of many sets that differ by the same person.
 /// Learns: a person's value to half of what an average person adds, after as many statements as it prints. Off (plain SQL): exactly, after two.
 #[tokio::test]
