@@ -51,7 +51,12 @@ impl Columns {
     fn register(mut self, session: &SessionContext) -> Result<()> {
         let role = HashMap::from([(proto::schema::ROLE.to_owned(), proto::schema::PERSON.to_owned())]);
         let mut fields = vec![Field::new("pnr", DataType::FixedSizeBinary(16), true).with_metadata(role)];
-        fields.extend(HOME.iter().chain(self.own).map(|name| Field::new(*name, DataType::Int32, false)));
+        // Codes, as a declaration says it of such columns: larger numbers would be taken for measures, and made coarser.
+        let code = |name: &&str| {
+            let codes = HashMap::from([(proto::schema::CODES.to_owned(), (*name).to_owned())]);
+            Field::new(*name, DataType::Int32, false).with_metadata(codes)
+        };
+        fields.extend(HOME.iter().chain(self.own).map(code));
         let mut columns: Vec<ArrayRef> = vec![Arc::new(self.people.finish())];
         columns.extend(self.values.into_iter().map(|values| Arc::new(Int32Array::from(values)) as ArrayRef));
         let schema = Arc::new(Schema::new(fields));
