@@ -1,7 +1,8 @@
 //! The functions that make shown numbers of exact ones: which people a cell has goes in, as `persons` says it, and no exact number
 //! of people comes out.
 //!
-//! INVARIANT: they run at the hub, after the last aggregate; a fragment can't say them, so that no spoke is asked for noise.
+//! INVARIANT: they run after the last aggregate, at the hub or at a spoke that checks its own cells; a fragment can't say them, so that nobody
+//! chooses where noise comes in.
 
 use super::ledger::Ledger;
 use arrow::{
