@@ -37,7 +37,7 @@ struct Raised {
 }
 
 impl Raised {
-    /// Where there are no rows, there is nothing to be hidden; rows of nobody are a small group.
+    /// Nobody is few.
     fn of(&self, people: Option<&[u8]>, whole: Option<&[u8]>) -> Result<u8> {
         let count = |summary: Option<&[u8]>| -> Result<Option<u64>> {
             let found = summary.map(head).transpose().map_err(|error| exec_datafusion_err!("{error}"))?;
@@ -45,7 +45,7 @@ impl Raised {
         };
         let (people, whole) = (count(people)?, count(whole)?);
         let rest = whole.unwrap_or(0).saturating_sub(people.unwrap_or(0));
-        let hidden = people.is_some_and(|people| people < self.least) || (rest > 0 && rest < self.least);
+        let hidden = people.is_none_or(|people| people < self.least) || (rest > 0 && rest < self.least);
         Ok(if hidden { code_of_few(self.least) } else { 0 })
     }
 }

@@ -4,7 +4,8 @@
 //! (`policies::disclosure`), through [`boundaries`]. They are exact: what they are made of is never shown.
 //!
 //! Where a number is hidden for being about everybody of a group, all but one to four of them are hidden the same way, and so is a share of
-//! nobody or of one to four: the words would tell the ones from the others, which the noise of a shown count doesn't.
+//! nobody or of one to four: the words would tell the ones from the others, which the noise of a shown count doesn't. So nobody has the words
+//! of few people everywhere.
 
 mod boundaries;
 
@@ -38,9 +39,7 @@ pub(super) enum Looks {
     Share,
     /// `(contributions)`: a sum
     Sum,
-    /// `(contributions)`: a mean
-    Mean,
-    /// `(contributions, value)`: a standard deviation
+    /// `(contributions, value)`: a standard deviation, or a mean, of which the value is the deviation
     Deviation,
     /// `(contributions, value)`: a variance
     Variance,
@@ -115,7 +114,6 @@ impl ScalarUDFImpl for Look {
             Looks::Part => "rule_of_part",
             Looks::Share => "rule_of_share",
             Looks::Sum => "rule_of_sum",
-            Looks::Mean => "rule_of_mean",
             Looks::Deviation => "rule_of_deviation",
             Looks::Variance => "rule_of_variance",
             Looks::Adding => "adding",
@@ -148,24 +146,19 @@ impl ScalarUDFImpl for Look {
                 };
                 Arc::new(BinaryArray::from_iter(first.iter().map(part).collect::<Result<Vec<_>>>()?))
             }
-            Looks::Few => codes(first.iter().map(|cell| match people(cell)? {
-                Some(cell) => by.few(cell),
-                None => Ok(None),
-            }))?,
+            Looks::Few => codes(first.iter().map(|cell| by.few(people(cell)?)))?,
             Looks::Part | Looks::Share => codes(first.iter().zip(bytes(1)?).map(|(part, whole)| {
                 let (part, whole) = (people(part)?, people(whole)?);
                 if self.looks == Looks::Part { by.of_part(part, whole) } else { by.of_share(part, whole) }
             }))?,
-            Looks::Sum => codes(first.iter().map(|said| said.map_or(Ok(None), |said| by.of_sum(&read(said)?))))?,
-            Looks::Mean => codes(first.iter().map(|said| said.map_or(Ok(None), |said| by.of_mean(&read(said)?))))?,
+            Looks::Sum => codes(first.iter().map(|said| by.of_sum(said.map(read).transpose()?.as_ref())))?,
             Looks::Deviation | Looks::Variance => {
                 let Some(values) = arrays.get(1) else { return exec_err!("{}: a value is missing", self.name()) };
                 let values = cast(values, &DataType::Float64)?;
                 let values = values.as_primitive::<Float64Type>();
                 codes(first.iter().zip(values).map(|(said, value)| {
-                    let Some(said) = said else { return Ok(None) };
                     let value = value.map(|value| if self.looks == Looks::Variance { value.sqrt() } else { value });
-                    by.of_spread(&read(said)?, value)
+                    by.of_spread(said.map(read).transpose()?.as_ref(), value)
                 }))?
             }
         };

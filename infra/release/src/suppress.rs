@@ -5,6 +5,7 @@
 //! none of the rules on what people contribute or on everybody of a group hides it (`rule`).
 
 use crate::release::{
+    RESERVED,
     cells::{Cells, Flag, choose, flagged},
     explain::Note,
     need::{Asked, Giving, Kind, Made, Need, counts_people, deviation},
@@ -12,13 +13,15 @@ use crate::release::{
     perturb,
     raised::raised,
     refusal::{Instead, ReleaseRefusal},
-    rule::{Boundaries, Looks},
+    rule::{Boundaries, Looks, code_of_few},
     totals::{KEYS, rule_of_totals},
     walk::{Analysis, Part},
 };
 use datafusion::{
-    common::{Column, ScalarValue},
-    logical_expr::{Aggregate, Case, Distinct, Expr, LogicalPlan, Operator, Projection, Window, binary_expr, lit},
+    common::{Column, DFSchema, ScalarValue, metadata::FieldMetadata},
+    logical_expr::{
+        Aggregate, Case, Expr, Filter, LogicalPlan, Operator, Projection, Union, Values, Window, binary_expr, lit,
+    },
 };
 use policies::disclosure::{PERTURBED, SUPPRESSED};
 use proto::plan::{contributions::contributions, persons::persons};
@@ -31,8 +34,8 @@ enum Cause {
     Part(usize),
     Share(usize, usize),
     Sum(usize),
-    Mean(usize),
-    /// with the place of the statistic
+    /// with the place of the statistic, as the next
+    Mean(usize, usize),
     Spread(usize, usize),
 }
 
@@ -44,7 +47,7 @@ impl Cause {
             (Made::Counted { adding, part: true }, _) => Some(Self::Part(adding)),
             (Made::Counted { adding, part: false }, _) => Some(Self::Few(adding)),
             (Made::Share { adding, all }, _) => Some(Self::Share(adding, all)),
-            (Made::Contributed(giving), Kind::Mean) => Some(Self::Mean(giving)),
+            (Made::Contributed(giving), Kind::Mean) => Some(Self::Mean(giving, place)),
             (Made::Contributed(giving), Kind::Spread) => Some(Self::Spread(giving, place)),
             (Made::Contributed(giving), Kind::Sum | Kind::Count) => Some(Self::Sum(giving)),
         }
@@ -94,15 +97,15 @@ impl Hidden {
         }
     }
 
-    /// The number of the rule that hides a statistic; `value`: the statistic, `squared`: it is a variance.
+    /// The number of the rule that hides a statistic; `value`: the statistic, or of a mean how far its values are apart; `squared`: it is
+    /// a variance.
     fn rule(&self, cause: Cause, value: Expr, squared: bool) -> Expr {
         match cause {
             Cause::Few(adding) => self.looks(Looks::Few, vec![self.people(adding)]),
             Cause::Part(adding) => self.looks(Looks::Part, vec![self.people(adding), self.people(0)]),
             Cause::Share(adding, all) => self.looks(Looks::Share, vec![self.people(adding), self.people(all)]),
             Cause::Sum(giving) => self.looks(Looks::Sum, vec![self.contributions(giving)]),
-            Cause::Mean(giving) => self.looks(Looks::Mean, vec![self.contributions(giving)]),
-            Cause::Spread(giving, _) => {
+            Cause::Mean(giving, _) | Cause::Spread(giving, _) => {
                 let looks = if squared { Looks::Variance } else { Looks::Deviation };
                 self.looks(looks, vec![self.contributions(giving), value])
             }
@@ -111,7 +114,8 @@ impl Hidden {
 }
 
 impl Analysis<'_> {
-    /// Aggregate with hidden counts, then a projection that shows only what may be shown, then one row for all the rest.
+    /// Aggregate with hidden counts, then a projection that shows only what may be shown, then one row for all the rest,
+    /// if there is any or not.
     pub(super) fn suppressed(&mut self, people: &People, person: Expr, groups: Groups) -> Result<Part, ReleaseRefusal> {
         let Groups { keys, statistics, asked: Asked { conditions, givings, needs } } = groups;
         let input = Arc::new(people.plan.clone());
@@ -135,7 +139,7 @@ impl Analysis<'_> {
             .iter()
             .zip(&needs)
             .map(|(statistic, need)| {
-                let spread = (need.kind == Kind::Mean && self.noise.is_some()).then(|| deviation(statistic))??;
+                let spread = (need.kind == Kind::Mean).then(|| deviation(statistic))??;
                 let name = self.hidden("deviation");
                 measures.push(spread.alias(&name));
                 Some(name)
@@ -190,7 +194,12 @@ impl Analysis<'_> {
                 continue;
             }
             let flag = Flag(self.fresh());
-            let mut rule = hidden.rule(cause, column_at(&shape, key_count + place), need.squared);
+            let value = match deviations.get(place).and_then(Option::as_ref) {
+                Some(deviation) => hidden_column(deviation),
+                None if need.kind == Kind::Mean => return Err(self.unsupported("a mean in this form")),
+                None => column_at(&shape, key_count + place),
+            };
+            let mut rule = hidden.rule(cause, value, need.squared);
             let (adding, all) = hidden.made_of(need.made);
             rule = raised(self.least, rule, all, None);
             rule = raised(self.least, rule, adding, hidden.beside(need.made));
@@ -251,7 +260,7 @@ impl Analysis<'_> {
         let projected = Projection::try_new(exprs, Arc::new(cells));
         let mut plan = LogicalPlan::Projection(self.built(projected)?);
         if grouped {
-            plan = LogicalPlan::Distinct(Distinct::All(Arc::new(plan)));
+            plan = self.folded(plan, key_count + statistics.len(), row)?;
             let keys: Vec<&str> = shape.fields().iter().take(key_count).map(|field| field.name().as_str()).collect();
             self.notes.push(Note::new(keys.join(", "), SUPPRESSED, FOLDED));
         }
@@ -265,6 +274,39 @@ impl Analysis<'_> {
 }
 
 impl Analysis<'_> {
+    /// The rows of `groups` and the one that stands for all small groups, which is there whether there are any or not: else a result
+    /// without it would say that all people are in the groups that it shows.
+    fn folded(&self, groups: LogicalPlan, shown: usize, row: Flag) -> Result<LogicalPlan, ReleaseRefusal> {
+        let schema = Arc::clone(groups.schema());
+        let mut small = Vec::with_capacity(schema.fields().len());
+        let mut fields = Vec::with_capacity(schema.fields().len());
+        let mut cells = Vec::with_capacity(schema.fields().len());
+        for (i, field) in schema.fields().iter().enumerate() {
+            // a union loses what tables columns are of, and what isn't known of all its parts
+            let name = format!("{RESERVED}cell_{i}");
+            let known = FieldMetadata::from(field.metadata().clone());
+            cells.push(column_at(&schema, i).alias_with_metadata(&name, Some(known)));
+            fields.push((None, Arc::new(field.as_ref().clone().with_name(name).with_nullable(true))));
+            small.push(lit(match i < shown {
+                true => self.built(ScalarValue::try_from(field.data_type()))?,
+                false if *field.name() == row.name() => ScalarValue::UInt8(Some(code_of_few(self.least.least()))),
+                false => ScalarValue::UInt8(Some(0)),
+            }));
+        }
+        let of_small = self.built(DFSchema::new_with_metadata(fields, schema.metadata().clone()))?;
+        let small = LogicalPlan::Values(Values { schema: Arc::new(of_small), values: vec![small] });
+        let large = binary_expr(Expr::Column(Column::new_unqualified(row.name())), Operator::Eq, lit(0_u8));
+        let groups = LogicalPlan::Filter(self.built(Filter::try_new(large, Arc::new(groups)))?);
+        let groups = LogicalPlan::Projection(self.built(Projection::try_new(cells, Arc::new(groups)))?);
+        let united = self.built(Union::try_new(vec![Arc::new(groups), Arc::new(small)]))?;
+        let rows = LogicalPlan::Union(united);
+        let columns = schema.iter().enumerate().map(|(i, (qualifier, field))| {
+            column_at(rows.schema(), i).alias_qualified(qualifier.cloned(), field.name())
+        });
+        let projected = Projection::try_new(columns.collect(), Arc::new(rows.clone()));
+        self.built(projected).map(LogicalPlan::Projection)
+    }
+
     fn too_many_keys(&self) -> ReleaseRefusal {
         let reason = format!(
             "Sums and means beside their totals are checked against each other, which works for up to {KEYS} keys in GROUPING \
@@ -278,8 +320,7 @@ const COMPLEMENT: &str = "suppressed: would tell a hidden cell";
 const TOTALS: &str =
     "So many more are hidden that a hidden one stays open over a fifth of its value. Counts have noise instead.";
 
-const FOLDED: &str =
-    "Groups of one to four people, and by lot of five to seven, come as one row together, without keys and numbers.";
+const FOLDED: &str = "Groups of one to four people, and by lot of five to seven, come as one row together, without keys and numbers. It is there if there are none, too.";
 
 /// What a statistic will look like, and what hides it.
 fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
@@ -298,9 +339,9 @@ fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
     };
     let mut notes = Vec::new();
     let few = match need.made {
-        Made::Counted { adding: 0, .. } => "Hidden where 1 to 4 people are behind it, by lot up to 7.",
+        Made::Counted { adding: 0, .. } => "Hidden where 0 to 4 people are behind it, by lot up to 7.",
         _ => {
-            "Hidden where 1 to 4 people, by lot up to 7, add something to it: who pass its FILTER and have a value, not zero for a sum or mean."
+            "Hidden where 0 to 4 people, by lot up to 7, add something to it: who pass its FILTER and have a value, not zero for a sum or mean."
         }
     };
     notes.push(Note::new(name, PERTURBED, format!("{shown} {few}")));
@@ -327,7 +368,7 @@ const LARGEST: &str =
 const GROUP: &str = "suppressed: everybody or nobody in the group";
 const PART: &str = "Of all people of the group, or all but 1 to 4, by lot up to 7.";
 const SHARE: &str = "Fewer than 5 have a one, or fewer than 5 have none; by lot up to 7.";
-const ALIKE: &str = "Everybody has zero, or the values don't differ.";
+const ALIKE: &str = "The values don't differ.";
 
 /// What becomes cells.
 pub(super) struct Groups {

@@ -85,8 +85,10 @@ impl PartitionEvaluator for Whole {
         };
         let codes = keys.iter().map(numbered).collect::<Result<Vec<_>>>()?;
         let mut totals = Vec::with_capacity(rows);
+        let mut nobody = Vec::with_capacity(rows);
         for said in contributions {
             let said = said.map(Contributions::read).transpose().map_err(|error| exec_datafusion_err!("{error}"))?;
+            nobody.push(said.as_ref().is_none_or(|said| said.adding.is_none()));
             totals.push(said.and_then(|said| said.sizes).map_or(0.0, |sizes| sizes.total));
         }
         let place = |row: usize| {
@@ -96,7 +98,10 @@ impl PartitionEvaluator for Whole {
             });
             key.collect()
         };
-        let hidden: Vec<bool> = (0..rows).map(|row| rules.is_null(row) || rules.value(row) > 0).collect();
+        // a sum of nobody is hidden, but no other for its sake: it is nothing that anybody has
+        let hidden = nobody.iter().enumerate();
+        let hidden: Vec<bool> =
+            hidden.map(|(row, nobody)| !nobody && (rules.is_null(row) || rules.value(row) > 0)).collect();
         let found = hiding((0..rows).map(place).collect(), &totals, &hidden);
         Ok(Arc::new(found.into_iter().map(|rule| Some(rule.map_or(0, code))).collect::<UInt8Array>()))
     }

@@ -4,6 +4,8 @@
 //! (`policies::disclosure::lot`): of the group, of who is in a statistic, of who is left over, of the contributors to a sum.
 //!
 //! INVARIANT: fewer than the threshold are hidden whatever the lot.
+//! INVARIANT: nobody is hidden as one to four people are. Else a number of nobody would say of everybody else in its group that they are
+//! the others: a count of those without a diagnosis, which is 0, tells of all that they have it.
 
 use super::unread;
 use datafusion::common::Result;
@@ -64,11 +66,11 @@ impl Boundaries {
         self == Self::ByLot && people >= least && people < least + WIDTH
     }
 
-    /// Rows, but of nobody or of few: no rows at all are no small group.
-    pub(super) fn few(self, people: People<'_>) -> Result<Option<Rule>> {
-        if people.number < LEAST.least() {
+    /// Few, or nobody.
+    pub(super) fn few(self, people: Option<People<'_>>) -> Result<Option<Rule>> {
+        let Some(people) = people.filter(|people| people.number >= LEAST.least()) else {
             return Ok(Some(Rule::Few(LEAST.least())));
-        }
+        };
         if self.asks(people.number, LEAST.least()) {
             return Ok(LEAST.check_by_lot(people.number, people.lot()?));
         }
@@ -85,38 +87,35 @@ impl Boundaries {
     }
 
     pub(super) fn of_part(self, part: Option<People<'_>>, whole: Option<People<'_>>) -> Result<Option<Rule>> {
-        let Some(part) = part else { return Ok(None) };
-        let rule = match (self.few(part)?, whole) {
-            (None, Some(whole)) => self.nearly_all(part, whole)?,
+        let rule = match (self.few(part)?, part.zip(whole)) {
+            (None, Some((part, whole))) => self.nearly_all(part, whole)?,
             (few, _) => few,
         };
         Ok(rule.map(alike))
     }
 
     pub(super) fn of_share(self, adding: Option<People<'_>>, all: Option<People<'_>>) -> Result<Option<Rule>> {
-        let Some(all) = all else { return Ok(None) };
         if let Some(few) = self.few(all)? {
             return Ok(Some(few));
         }
-        let Some(adding) = adding else { return Ok(Some(Rule::Group)) };
-        let ends = match self.few(adding)? {
-            None => self.nearly_all(adding, all)?,
-            few => few,
+        let ends = match (self.few(adding)?, adding.zip(all)) {
+            (None, Some((adding, all))) => self.nearly_all(adding, all)?,
+            (few, _) => few,
         };
         Ok(ends.map(|_| Rule::Group))
     }
 
-    /// What hides a sum; nobody's is none.
-    pub(super) fn of_sum(self, said: &Contributions<'_>) -> Result<Option<Rule>> {
-        if let Some(all) = people(Some(said.all))?
-            && let Some(rule) = self.few(all)?
-        {
+    /// What hides a sum.
+    pub(super) fn of_sum(self, said: Option<&Contributions<'_>>) -> Result<Option<Rule>> {
+        let all = people(said.map(|said| said.all))?;
+        if let Some(rule) = self.few(all)? {
             return Ok(Some(rule));
         }
-        let Some(adding) = people(said.adding)? else { return Ok(None) };
+        let adding = people(said.and_then(|said| said.adding))?;
         if let Some(rule) = self.few(adding)? {
             return Ok(Some(rule));
         }
+        let (Some(said), Some(adding)) = (said, adding) else { return Ok(None) };
         let lot = self.asks(adding.number, dominance::CONTRIBUTORS).then(|| adding.lot()).transpose()?;
         let Some(sizes) = said.sizes else {
             // of a blind total nobody sees what single people contribute
@@ -136,17 +135,11 @@ impl Boundaries {
         })
     }
 
-    /// A mean of zeros says that everybody has zero.
-    pub(super) fn of_mean(self, said: &Contributions<'_>) -> Result<Option<Rule>> {
-        let nobody = said.adding.is_none().then_some(Rule::Group);
-        Ok(self.of_sum(said)?.or(nobody))
-    }
-
-    /// Without a spread everybody has the same.
-    pub(super) fn of_spread(self, said: &Contributions<'_>, deviation: Option<f64>) -> Result<Option<Rule>> {
-        let largest = said.sizes.map_or(0.0, |sizes| sizes.largest);
+    /// What hides a mean or a spread: where the values don't differ, either says that everybody has the same.
+    pub(super) fn of_spread(self, said: Option<&Contributions<'_>>, deviation: Option<f64>) -> Result<Option<Rule>> {
+        let largest = said.and_then(|said| said.sizes).map_or(0.0, |sizes| sizes.largest);
         let none = deviation.is_some_and(|deviation| deviation <= largest * NO_SPREAD).then_some(Rule::Group);
-        Ok(self.of_mean(said)?.or(none))
+        Ok(self.of_sum(said)?.or(none))
     }
 }
 
@@ -183,17 +176,29 @@ mod tests {
             };
             (0..=40).filter(|part| rule(*part).is_some()).collect()
         };
-        assert_eq!(hidden(Boundaries::Exact, false), [1, 2, 3, 4, 36, 37, 38, 39, 40]);
+        assert_eq!(hidden(Boundaries::Exact, false), [0, 1, 2, 3, 4, 36, 37, 38, 39, 40]);
         assert_eq!(hidden(Boundaries::Exact, true), [0, 1, 2, 3, 4, 36, 37, 38, 39, 40]);
         for share in [false, true] {
             let (exact, by_lot) = (hidden(Boundaries::Exact, share), hidden(Boundaries::ByLot, share));
             assert!(exact.iter().all(|part| by_lot.contains(part)), "by lot more, never less: {by_lot:?}");
             assert!(by_lot.iter().all(|part| exact.contains(part) || (5..8).contains(part) || (33..36).contains(part)));
         }
-        let one = of(0..3);
-        let three = people(Some(&one)).unwrap();
-        assert_eq!(Boundaries::ByLot.of_part(None, three).unwrap(), None);
-        assert_eq!(Boundaries::ByLot.of_share(None, None).unwrap(), None);
+        let forty = people(Some(&all)).unwrap();
+        let few = of(0..3);
+        let three = people(Some(&few)).unwrap();
+        for by in [Boundaries::Exact, Boundaries::ByLot] {
+            let one_name = |nobody: Option<Rule>, three: Option<Rule>| {
+                assert!(three.is_some() && nobody == three, "{nobody:?} is told from {three:?}");
+            };
+            one_name(by.few(None).unwrap(), by.few(three).unwrap());
+            one_name(by.of_part(None, forty).unwrap(), by.of_part(three, forty).unwrap());
+            one_name(by.of_share(None, forty).unwrap(), by.of_share(three, forty).unwrap());
+            one_name(by.of_share(None, None).unwrap(), by.of_share(three, three).unwrap());
+            let said = |adding| Contributions { all: &all, adding, sizes: None };
+            let of_nobody = by.of_sum(Some(&said(None))).unwrap();
+            one_name(of_nobody, by.of_sum(Some(&said(Some(&few)))).unwrap());
+            one_name(of_nobody, by.of_sum(None).unwrap());
+        }
     }
 
     /// Of how many of 400 groups of so many people the rules hide something.
@@ -205,12 +210,12 @@ mod tests {
     fn boundaries_fall_by_lot_wherever_people_are_counted() {
         let by = Boundaries::ByLot;
         for (above, shares) in [(0, 320..380), (1, 160..240), (2, 25..80), (3, 0..1)] {
-            let few = hidden_of(|from| by.few(people(Some(&of(from..from + 5 + above))).unwrap().unwrap()).unwrap());
+            let few = hidden_of(|from| by.few(people(Some(&of(from..from + 5 + above))).unwrap()).unwrap());
             assert!(shares.contains(&few), "{few} of 400 cells of {}", 5 + above);
             let sums = hidden_of(|from| {
                 let who = of(from..from + 10 + above);
                 let sizes = Some(proto::plan::contributions::Sizes { total: 10.0, largest: 1.0, second: 1.0 });
-                by.of_sum(&Contributions { all: &who, adding: Some(&who), sizes }).unwrap()
+                by.of_sum(Some(&Contributions { all: &who, adding: Some(&who), sizes })).unwrap()
             });
             assert!(shares.contains(&sums), "{sums} of 400 sums of {}", 10 + above);
             let rests = hidden_of(|from| {
@@ -227,7 +232,7 @@ mod tests {
         for from in (0..100).map(|group| group * 1_000) {
             let (all, part, rest) = (of(from..from + 40), of(from..from + 34), of(from + 34..from + 40));
             let [all, part, rest] = [&all, &part, &rest].map(|who| people(Some(who)).unwrap());
-            let cell = Boundaries::ByLot.few(rest.unwrap()).unwrap().is_some();
+            let cell = Boundaries::ByLot.few(rest).unwrap().is_some();
             assert_eq!(Boundaries::ByLot.of_part(part, all).unwrap().is_some(), cell);
         }
     }

@@ -82,8 +82,10 @@ async fn counts_of_people_have_bounded_noise_that_is_no_shift() {
     let ctx = large(1);
     let sql = "SELECT kom, count(DISTINCT pnr) AS n FROM bef GROUP BY kom";
     let (mut shown, mut truth) = (answer(&ctx, sql).await, exact(&ctx, sql).await);
-    shown.sort();
-    truth.sort();
+    for rows in [&mut shown, &mut truth] {
+        rows.retain(|row| row[0] != "NULL");
+        rows.sort();
+    }
     assert_eq!(shown.len(), truth.len());
     let mut off = Vec::new();
     for (shown, truth) in shown.iter().zip(&truth) {
@@ -130,7 +132,8 @@ async fn attack_averaging_over_partitions_takes_many_of_them() {
     let (mut all, mut needed) = (Vec::new(), None);
     for parts in 2..=40 {
         let sql = format!("SELECT del % {parts} AS k, count(DISTINCT pnr) AS n FROM bef GROUP BY del % {parts}");
-        all.push(answer(&ctx, &sql).await.iter().map(|row| row[1].parse::<f64>().unwrap()).sum::<f64>());
+        let rows = answer(&ctx, &sql).await;
+        all.push(rows.iter().filter(|row| row[1] != "NULL").map(|row| row[1].parse::<f64>().unwrap()).sum::<f64>());
         let mean = all.iter().sum::<f64>() / all.len() as f64;
         let spread = all.iter().map(|n| (n - mean).powi(2)).sum::<f64>() / all.len() as f64;
         // A mean that is known to within half a person, at twice its own uncertainty.
@@ -238,10 +241,10 @@ async fn attack_difference_of_statistics_is_off_by_more_than_a_person() {
 }
 
 #[tokio::test]
-async fn nobody_is_shown_as_nobody_and_few_stay_hidden() {
+async fn nobody_and_few_stay_hidden_alike() {
     let ctx = registers();
     let rows = answer(&ctx, "SELECT count(*) AS n, sum(indkomst) AS s FROM bef WHERE kom = 999").await;
-    assert_eq!(rows, [["0", "NULL", PERTURBED]]);
+    assert_eq!(rows, [["NULL", "NULL", "suppressed: fewer than 5 people"]]);
     let rows = answer(&ctx, "SELECT kom, count(*) AS n FROM bef WHERE kom IN (103, 104) GROUP BY kom").await;
     assert_eq!(rows, [["NULL", "NULL", "suppressed: fewer than 5 people"]]);
     // No shown number is one that would be hidden.

@@ -148,18 +148,24 @@ impl Question {
                 Share(ones, all) => {
                     select.push(format!("{} AS a{i}, {} AS b{i}", people(ones), people(all)));
                     outer.push(format!(
-                        "CASE WHEN b{i} = -1 THEN NULL WHEN b{i} < 5 THEN 'fewer than 5 people' \
+                        "CASE WHEN b{i} < 5 THEN 'fewer than 5 people' \
                          WHEN a{i} < 5 OR b{i} - a{i} < 5 THEN 'everybody or nobody in the group' END AS rule_m{i}"
                     ));
                 }
                 Sum(value, rows) | Mean(value, rows) | Spread(value, rows) => {
                     joins.push_str(&self.contributions(i, value, rows));
-                    let nobody = if matches!(by, Sum(..)) { "NULL" } else { "'everybody or nobody in the group'" };
-                    let alike =
-                        if matches!(by, Spread(..)) { format!("abs(m{i}) < 1e-12") } else { "false".to_owned() };
+                    let alike = match by {
+                        Sum(..) => "false".to_owned(),
+                        Spread(..) => format!("abs(m{i}) < 1e-12"),
+                        _ => {
+                            let floats = format!("CAST({value} AS DOUBLE)");
+                            select.push(format!("stddev_pop({floats}) FILTER (WHERE {rows}) AS apart{i}"));
+                            format!("apart{i} < 1e-12")
+                        }
+                    };
                     outer.push(format!(
-                        "CASE WHEN c{i}.k IS NULL THEN NULL WHEN c{i}.persons < 5 THEN 'fewer than 5 people' \
-                         WHEN c{i}.sizes IS NULL THEN {nobody} WHEN c{i}.adding < 5 THEN 'fewer than 5 people' \
+                        "CASE WHEN c{i}.k IS NULL OR c{i}.persons < 5 THEN 'fewer than 5 people' \
+                         WHEN c{i}.sizes IS NULL OR c{i}.adding < 5 THEN 'fewer than 5 people' \
                          WHEN c{i}.adding < 10 THEN 'fewer than 10 contributors' \
                          WHEN c{i}.total > 0 AND (c{i}.sizes[1] + coalesce(c{i}.sizes[2], 0)) / c{i}.total >= 0.9 THEN 'dominated by two people' \
                          WHEN c{i}.sizes[1] = 0 OR (c{i}.total - c{i}.sizes[1] - coalesce(c{i}.sizes[2], 0)) / c{i}.sizes[1] < 0.1 \

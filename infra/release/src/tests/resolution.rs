@@ -70,7 +70,8 @@ async fn everything_is_computed_from_three_digits_and_codes_stay() {
     }
     let mut keys = answer(&ctx, "SELECT branche, count(*) AS n FROM bef GROUP BY branche").await;
     keys.sort();
-    assert_eq!(keys, [["620100", "20", "released"], ["620101", "20", "released"], ["620102", "20", "released"]]);
+    assert_eq!(keys[..3], [["620100", "20", "released"], ["620101", "20", "released"], ["620102", "20", "released"]]);
+    assert_eq!(keys[3..], [["NULL", "NULL", "suppressed: fewer than 5 people"]]);
     let linked = "SELECT count(DISTINCT a.pnr) AS n FROM bef a JOIN bef b ON a.pnr = b.pnr JOIN brancher k ON k.kode = a.branche";
     assert_eq!(answer(&ctx, linked).await[0][0], "60");
     assert_eq!(answer(&ctx, "SELECT antal FROM brancher LIMIT 1").await[0][0], "100017", "no people in it");

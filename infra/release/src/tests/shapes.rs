@@ -80,7 +80,7 @@ shapes! {
         "SELECT count(*) AS n, count(DISTINCT pnr) AS p, avg(indkomst) AS m FROM bef",
         "SELECT count(*) AS n, count(DISTINCT pnr) AS p, avg(indkomst) AS m, count(DISTINCT pnr) AS people_ FROM bef";
 
-    nobody_is_a_true_zero:
+    nobody_is_hidden_as_few_are:
         "SELECT count(*) AS n, sum(indkomst) AS s FROM bef WHERE kom = 777",
         "SELECT count(*) AS n, sum(indkomst) AS s, -1 AS people_ FROM bef WHERE kom = 777";
 

@@ -67,6 +67,7 @@ async fn a_hidden_statistic_is_named() {
                 "suppressed: fewer than 10 contributors in s; suppressed: fewer than 5 people in maend"
             ],
             ["106", "7", "NULL", "NULL", "suppressed: fewer than 5 people in s, maend"],
+            ["NULL", "NULL", "NULL", "NULL", "suppressed: fewer than 5 people"],
         ]
     );
 }

@@ -83,8 +83,9 @@ async fn tables_without_hidden_sums_keep_all_of_them() {
     let ctx = wards();
     let sql = "SELECT region, sum(pris) AS s FROM ophold WHERE region = 3 OR afsnit = 3 GROUP BY ROLLUP (region)";
     let rows = answer(&ctx, sql).await;
-    assert_eq!(rows.len(), 4);
-    assert!(rows.iter().all(|row| row[2] == "released"), "{rows:?}");
+    let (small, groups): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row[2] == "suppressed: fewer than 5 people");
+    assert_eq!((small.len(), groups.len()), (1, 4), "{rows:?}");
+    assert!(groups.iter().all(|row| row[2] == "released"), "{rows:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::super::{
     answer as exact,
     noise::{after, large},
 };
+use policies::disclosure::{PERTURBED, SUPPRESSED};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// One row a person, of the large register.
@@ -127,16 +128,29 @@ async fn attack_difference_of_sums_over_many_sets_takes_many_statements() {
     assert!(needed > 40.0, "after {needed:.0} statements");
 }
 
-/// Everybody of a group in one cell. Learns: of each of them, that they have it, as today's rules show such a cell (with noise). Off: the
-/// same without noise.
+/// Everybody of a group in one cell. Learns: that they have it, or all but few of each other value: an answer always has the row that
+/// stands for small groups, whether there is one or none. Off (plain SQL): that everybody has it.
 #[tokio::test]
 async fn attack_a_cell_that_equals_its_margin() {
     let ctx = large(1);
-    let shown = after(&ctx, &Arc::default(), "SELECT s, count(*) AS n FROM (SELECT min(syg) AS s, pnr FROM bef WHERE del = 5 AND kom > 9 GROUP BY pnr) x GROUP BY s").await;
-    let plain = exact(&ctx, "SELECT s, count(*) AS n FROM (SELECT min(syg) AS s, pnr FROM bef WHERE del = 5 AND kom > 9 GROUP BY pnr) x GROUP BY s").await;
+    let of = |people: &str| format!("SELECT s, count(*) AS n FROM ({people}) x GROUP BY s");
+    let who = "SELECT syg AS s, pnr FROM bef WHERE del = 5 AND kom > 9";
+    let everybody = of(who);
+    let plain = super::plain(&ctx, &everybody).await;
     assert_eq!((plain.len(), plain[0][0].as_str()), (1, "1"), "the attack doesn't work by itself: {plain:?}");
-    // Today: shown. A rule of groups hides the line.
-    assert_eq!(shown[0][0], "1", "{shown:?}");
+    // The same cell with few people beside it, of another value.
+    let but_few = of(&format!("{who} UNION ALL SELECT 0 AS s, pnr FROM bef WHERE del = 6 AND kom = 11"));
+    let plain = super::plain(&ctx, &but_few).await;
+    assert!(plain.iter().any(|row| row[0] == "0" && (1..5).contains(&row[1].parse::<i64>().unwrap())), "{plain:?}");
+    let mut told: Vec<Vec<(String, String)>> = Vec::new();
+    for sql in [everybody, but_few] {
+        let rows = after(&ctx, &Arc::default(), &sql).await;
+        let mut rows: Vec<_> = rows.into_iter().map(|row| (row[0].clone(), row[2].clone())).collect();
+        rows.sort();
+        told.push(rows);
+    }
+    assert_eq!(told[0], [("1".to_owned(), PERTURBED.to_owned()), ("NULL".to_owned(), SUPPRESSED.to_owned())]);
+    assert_eq!(told[0], told[1], "whether there is anybody else");
 }
 
 /// A sum over one person beside many who add nothing. Learns: nothing. Off (plain SQL): the value.
