@@ -67,6 +67,19 @@ impl Share {
         rounded(value * factor + noise as f64 * step, unit / FINER as f64)
     }
 
+    /// A standard deviation of zeros and ones over these people, of whom those of `adding` have a one; `squared`: a variance. It follows from the
+    /// share of ones, and is the one that goes with the shown share.
+    #[must_use]
+    pub fn spread_of_share(self, adding: Self, value: f64, squared: bool) -> f64 {
+        let variance = |ones: u64, all: u64| {
+            let share = (ones as f64 / all as f64).clamp(0.0, 1.0);
+            share * (1.0 - share)
+        };
+        let (there, shown) = (variance(adding.people, self.people), variance(adding.shown, self.shown));
+        let ratio = if there > 0.0 { shown / there } else { 1.0 };
+        self.spread(value * if squared { ratio } else { ratio.sqrt() }, 0)
+    }
+
     /// A variance or a standard deviation, with its noise.
     #[must_use]
     pub fn spread(self, value: f64, noise: i64) -> f64 {
@@ -169,6 +182,16 @@ mod tests {
         assert_eq!(all.mean(all, 54.0, 0.0, 3), 54.0);
         assert_eq!(all.spread(15.0, 3), 15.46);
         assert_eq!(all.spread(0.0, 3), 0.0);
+    }
+
+    #[test]
+    fn the_spread_of_a_share_goes_with_the_shown_share() {
+        // 20 of 100, shown as 22 of 97
+        let (ones, all) = (share(22, 20), share(97, 100));
+        let p: f64 = 22.0 / 97.0;
+        assert!((all.spread_of_share(ones, 0.4, false) - (p * (1.0 - p)).sqrt()).abs() < 0.0004);
+        assert!((all.spread_of_share(ones, 0.16, true) - p * (1.0 - p)).abs() < 0.0002);
+        assert_eq!(all.spread_of_share(share(97, 100), 0.0, false), 0.0);
     }
 
     proptest! {

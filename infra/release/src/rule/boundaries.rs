@@ -210,7 +210,7 @@ mod tests {
             let sums = hidden_of(|from| {
                 let who = of(from..from + 10 + above);
                 let sizes = Some(proto::plan::contributions::Sizes { total: 10.0, largest: 1.0, second: 1.0 });
-                by.of_sum(&Contributions { all: &who, adding: Some(&who), sizes }).unwrap()
+                by.of_sum(&Contributions { all: &who, adding: Some(&who), sizes, amounts: [None; 3] }).unwrap()
             });
             assert!(shares.contains(&sums), "{sums} of 400 sums of {}", 10 + above);
             let rests = hidden_of(|from| {
