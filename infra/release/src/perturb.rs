@@ -24,7 +24,7 @@ use numbers::{Number, floats, numbers};
 use policies::disclosure::{
     Threshold,
     noise::{self, CellKey},
-    statistic::Share,
+    statistic::{Share, noise_of},
 };
 use proto::plan::persons::{NoSummary, Summary, head};
 use remembered::Kind;
@@ -205,17 +205,27 @@ impl ScalarUDFImpl for Perturb {
                 let people = self.released(summaries(0)?)?;
                 Arc::new(people.into_iter().map(|cell| Some(cell?.shown)).map(count).collect::<Result<Int64Array>>()?)
             }
-            (Makes::Counted, [value, _]) => times(value, &self.released(summaries(1)?)?)?,
+            (Makes::Counted, [value, _]) => {
+                let people = self.released(summaries(1)?)?;
+                times(value, &people, |row, value| cell(&people, row).map_or(0.0, |cell| cell.noise_of_rows(value)))?
+            }
             (Makes::Statistic, [value, _, _]) => {
                 let ones = self.ones(value, summaries(1)?)?;
-                let own = cells(summaries(1)?, Cell::exact)?;
-                let own = own.into_iter().zip(&ones).map(|(own, ones)| ones.or(own)).collect::<Vec<_>>();
                 // A count in other words is remembered as one.
                 let counts = |row| cell(&ones, row).is_some();
-                remembered::shown(&self.ledger, Kind::Sum, &times(value, &own)?, summaries(2)?, counts)?
+                let contributed = remembered::amounts(Kind::Sum, summaries(2)?)?;
+                let exact = cells(summaries(1)?, Cell::exact)?;
+                let own: Vec<_> = exact.iter().zip(&ones).map(|(own, ones)| ones.or(own.map(Cell::plain))).collect();
+                let noise = |row| cell(&exact, row).map_or(0.0, |cell| cell.noise(0, contributed.get(row)));
+                let own = times(value, &own, |row, _| if counts(row) { 0.0 } else { noise(row) })?;
+                remembered::shown(&self.ledger, Kind::Sum, &own, &contributed, counts)?
             }
             (Makes::Mean, [value, _, _, deviation, rest @ ..]) => {
                 let (adding, all) = (self.released(summaries(1)?)?, self.released(summaries(2)?)?);
+                let contributed = match rest {
+                    [] => Vec::new(),
+                    _ => remembered::amounts(Kind::Mean, summaries(4)?)?,
+                };
                 let Some(deviation) = deviation.as_primitive_opt::<Float64Type>() else {
                     return internal_err!("{}: a standard deviation is missing", self.name());
                 };
@@ -223,20 +233,19 @@ impl ScalarUDFImpl for Perturb {
                     let (Some(adding), Some(all)) = (cell(&adding, row), cell(&all, row)) else { return value };
                     let (Some(adds), Some(of)) = (adding.share(), all.share()) else { return value };
                     let deviation = if deviation.is_valid(row) { deviation.value(row) } else { 0.0 };
-                    adds.mean(of, value, deviation, all.noise(OF_MEANS))
+                    adds.mean(of, value, deviation, all.noise(OF_MEANS, contributed.get(row)))
                 })?;
-                match rest {
-                    [] => own,
-                    _ => remembered::shown(&self.ledger, Kind::Mean, &own, summaries(4)?, |_| false)?,
-                }
+                remembered::shown(&self.ledger, Kind::Mean, &own, &contributed, |_| false)?
             }
             (Makes::Spread(of), [value, _, _]) => {
                 let all = cells(summaries(1)?, Cell::exact)?;
+                let contributed = remembered::amounts(Kind::Spread(of), summaries(2)?)?;
                 let own = floats(value, |row, value| {
                     let Some(cell) = cell(&all, row) else { return value };
-                    cell.share().map_or(value, |of| of.spread(value, cell.noise(OF_SPREADS)))
+                    let noise = cell.noise(OF_SPREADS, contributed.get(row));
+                    cell.share().map_or(value, |of| of.spread(value, noise))
                 })?;
-                remembered::shown(&self.ledger, Kind::Spread(of), &own, summaries(2)?, |_| false)?
+                remembered::shown(&self.ledger, Kind::Spread(of), &own, &contributed, |_| false)?
             }
             (Makes::SpreadOfShare(of), [value, _, _]) => {
                 let (adding, all) = (self.released(summaries(1)?)?, self.released(summaries(2)?)?);
@@ -255,6 +264,7 @@ impl ScalarUDFImpl for Perturb {
 /// What other noise than the count's is looked up under: the key, turned so.
 const OF_MEANS: u8 = 0x55;
 const OF_SPREADS: u8 = 0xaa;
+const OF_ROWS: u8 = 0x33;
 
 impl Perturb {
     /// Cells as they are shown, which the ledger knows from now on.
@@ -309,16 +319,42 @@ impl Cell {
         Share::new(self.shown, self.people)
     }
 
-    fn noise(self, turned: u8) -> i64 {
-        let above = self.people.saturating_sub(Threshold::DEFAULT.least());
-        noise::noise(above, CellKey::new(self.key ^ turned))
+    /// All of them, without noise.
+    fn plain(self) -> Self {
+        Self { shown: self.people, ..self }
+    }
+
+    /// The noise of a statistic of these people: theirs, and that of who adds how much, where it is known.
+    fn noise(self, turned: u8, contributed: Option<&Option<Summary>>) -> f64 {
+        let of = |key: u8| {
+            let above = self.people.saturating_sub(Threshold::DEFAULT.least());
+            noise::noise(above, CellKey::new(key ^ turned))
+        };
+        let people = of(self.key);
+        match contributed.and_then(Option::as_ref) {
+            // All marks together change when anybody adds something else.
+            Some(amounts) => noise_of(people, of(amounts.marks.iter().fold(0, |key, mark| key ^ mark))),
+            None => people as f64,
+        }
+    }
+
+    /// What is added to the people of a count of their `rows`. Where all have equally many it says nothing but who they are; else two
+    /// counts that are shown as of the same people would tell how many rows those have who are in one of them only.
+    fn noise_of_rows(self, rows: Number) -> f64 {
+        let people = i128::from(self.people.max(1));
+        let alike = match rows {
+            Number::Whole(rows) => rows % people == 0,
+            Number::Float(rows) => (rows % people as f64).abs() < f64::EPSILON,
+        };
+        if alike { 0.0 } else { self.noise(OF_ROWS, None) }
     }
 }
 
-/// Statistics that grow with their people: times those shown over those there are.
-fn times(values: &ArrayRef, people: &[Option<Cell>]) -> Result<ArrayRef> {
+/// Statistics that grow with their people: times those shown, and so many `more`, over those there are.
+fn times(values: &ArrayRef, people: &[Option<Cell>], more: impl Fn(usize, Number) -> f64) -> Result<ArrayRef> {
     numbers(values, |row, value| {
         let Some(share) = cell(people, row).and_then(Cell::share) else { return Some(value) };
+        let share = share.moved(more(row, value));
         match value {
             Number::Whole(value) => share.whole(value).map(Number::Whole),
             Number::Float(value) => Some(Number::Float(share.number(value))),

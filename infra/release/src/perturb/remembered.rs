@@ -5,7 +5,7 @@
 
 use super::{Spread, numbers, unread};
 use crate::release::ledger::{Ledger, Of, Record, Shown};
-use arrow::array::{Array, ArrayRef, BinaryArray};
+use arrow::array::{ArrayRef, BinaryArray};
 use datafusion::common::Result;
 use policies::disclosure::statistic::Share;
 use proto::plan::{
@@ -48,7 +48,7 @@ impl Kind {
             Self::Spread(of) => {
                 let squared = number * number * if of.sample { sampled(people) } else { 1.0 };
                 let spread = if of.squared { squared } else { squared.sqrt() };
-                Share::new(people, people).map_or(spread, |all| all.spread(spread, 0))
+                Share::new(people, people).map_or(spread, |all| all.spread(spread, 0.0))
             }
         }
     }
@@ -60,28 +60,36 @@ fn sampled(people: u64) -> f64 {
     people / (people - 1.0)
 }
 
-/// What is shown in place of `own`, which have noise of their own; `contributions`: to each of them. Rows for which `apart` says so
-/// are remembered elsewhere and stay, and so do blind totals, of which nobody sees what people contribute.
+/// Who adds how much to each statistic; nothing of blind totals, of which nobody sees it.
+pub(super) fn amounts(kind: Kind, contributions: &BinaryArray) -> Result<Vec<Option<Summary>>> {
+    let (_, tells) = kind.of();
+    let of = |said: Option<&[u8]>| -> Result<Option<Summary>> {
+        let said = said.map(Contributions::read).transpose().map_err(unread)?;
+        let amounts = said.and_then(|said| said.amounts.get(tells.numbers() - 1).copied().flatten());
+        amounts.map(Summary::read).transpose().map_err(unread)
+    };
+    contributions.iter().map(of).collect()
+}
+
+/// What is shown in place of `own`, which have noise of their own; `amounts`: who adds how much to each of them. Rows of which that isn't
+/// known stay, and so do those for which `apart` says that they are remembered elsewhere.
 pub(super) fn shown(
     ledger: &Ledger,
     kind: Kind,
     own: &ArrayRef,
-    contributions: &BinaryArray,
+    amounts: &[Option<Summary>],
     apart: impl Fn(usize) -> bool,
 ) -> Result<ArrayRef> {
-    let (of, tells) = kind.of();
+    let (of, _) = kind.of();
     let mut asked = Vec::with_capacity(own.len());
     for (row, number) in numbers::read(own)?.into_iter().enumerate() {
-        let said = contributions.is_valid(row).then(|| Contributions::read(contributions.value(row)));
-        let said = said.transpose().map_err(unread)?;
-        let amounts = said.and_then(|said| said.amounts.get(tells.numbers() - 1).copied().flatten());
-        let (Some(number), Some(amounts), false) = (number.filter(|n| n.is_finite()), amounts, apart(row)) else {
+        // Nobody's sum is no sum.
+        let marks = amounts.get(row).and_then(Option::as_ref).filter(|marks| marks.people > 0 && !apart(row));
+        let (Some(number), Some(marks)) = (number.filter(|number| number.is_finite()), marks) else {
             asked.push(None);
             continue;
         };
-        let marks = Summary::read(amounts).map_err(unread)?;
-        // Nobody's sum is no sum.
-        asked.push((marks.people > 0).then(|| Record { of, shown: kind.kept(number, marks.people), marks }));
+        asked.push(Some(Record { of, marks: marks.clone(), shown: kind.kept(number, marks.people) }));
     }
     let shown = ledger.statistics(&asked)?;
     let shown: Vec<Option<f64>> = shown.into_iter().map(|shown| Some(kind.shown(shown?))).collect();
