@@ -29,7 +29,7 @@ use datafusion::{
 };
 use proto::{
     ids::{ControllerId, PermitId, ProjectId, TableName},
-    plan::{contributions::contributions_udaf, persons::persons_udaf},
+    plan::{contributions, persons::persons_udaf},
     schema,
 };
 use std::{
@@ -150,7 +150,7 @@ fn people(measure: &Expr) -> bool {
         Expr::Alias(alias) => people(&alias.expr),
         Expr::AggregateFunction(function) => {
             function.func == persons_udaf()
-                || function.func == contributions_udaf()
+                || contributions::tells(&function.func).is_some()
                 || (function.func == count_udaf() && function.params.distinct)
         }
         _ => false,

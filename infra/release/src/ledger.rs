@@ -3,7 +3,9 @@
 //! Of every cell whose people were shown, the ledger keeps how many there are, their key and their marks
 //! ([`proto::plan::persons::Summary`]). A cell whose people differ from those of an earlier one by one to nine is shown as
 //! the earlier one was: the two can't be told from the same people asked twice, where a refusal would tell that there
-//! is a difference. From ten to twelve people apart the lot of those people decides (`policies::disclosure::lot`): with an answer of its own
+//! is a difference. Of every sum, mean and spread it keeps who adds how much (`proto::plan::contributions::amounts`) and what was shown: one
+//! of which all but one to nine people add the same is shown as that one was. The same people with other values are another statistic, and so
+//! is another function of the same. From ten to twelve people apart the lot of those people decides (`policies::disclosure::lot`): with an answer of its own
 //! for each difference of ten, whoever knows nine would see the tenth. [`cells`] finds the earlier one.
 //!
 //! What was shown in place of another cell is not kept itself, so that steps of nine people don't lead from one cell to a far one.
@@ -11,19 +13,21 @@
 //! Statements of one project decide one after another, in memory, and wait for the disk beside each other: one of them writes for all
 //! who wait ([`Ledger::settle`]). Whoever is answered with what is on disk already doesn't wait.
 //!
-//! INVARIANT: no count leaves before the cell is on disk; what can't be written is not shown.
+//! INVARIANT: no number leaves before its record is on disk; what can't be written is not shown.
 //! INVARIANT: the same people are shown the same for as long as the project's key lives. A new key epoch has other pseudonyms, so it has
 //! a ledger of its own and other noise; only controllers can start one.
 
 mod all;
 mod cells;
 mod file;
+mod known;
 
 pub use all::Ledgers;
 
-use cells::Cells;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
-use file::File;
+use file::{File, written};
+pub(super) use known::{Of, Record};
+use known::{Found, Known, Lens};
 use policies::disclosure::{
     Threshold, lot,
     noise::{self, CellKey},
@@ -40,7 +44,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 pub const NEAR: u64 = 9;
 /// Cells whose people differ by up to so many may be, by lot.
 pub const FAR: u64 = NEAR + lot::WIDTH;
-/// The most cells of one ledger: less than half a GiB in memory.
+/// The most cells and statistics of one ledger: less than half a GiB in memory.
 pub const MOST: usize = 1_000_000;
 
 /// What was released of one project under one key.
@@ -48,7 +52,7 @@ pub const MOST: usize = 1_000_000;
 pub struct Ledger {
     /// none: nothing outlives the process
     path: Option<PathBuf>,
-    /// so many cells at most
+    /// so many cells and statistics at most
     most: usize,
     state: Mutex<State>,
     /// held while it is read or written, and never waited for with `state` in hand
@@ -64,10 +68,10 @@ impl Default for Ledger {
 #[derive(Debug, Default)]
 struct State {
     /// none: not read yet
-    cells: Option<Cells>,
-    /// so many of them are on disk
-    written: usize,
-    /// the bytes of the others
+    known: Option<Known>,
+    /// so much of it is on disk
+    written: Lens,
+    /// the bytes of the rest
     unwritten: Vec<u8>,
     /// how often it was begun anew, after a write that failed
     begun: u64,
@@ -76,17 +80,30 @@ struct State {
 }
 
 /// Answers, and what has to be on disk before they leave.
-struct Decided {
-    shown: Vec<Option<u64>>,
-    /// so many cells
-    needed: usize,
+struct Decided<T> {
+    shown: Vec<Option<T>>,
+    needed: Lens,
     begun: u64,
     full: bool,
 }
 
+/// What is asked of the ledger.
+enum Asks<T> {
+    /// nothing: this is shown
+    As(Option<T>),
+    Of(Record),
+}
+
+/// A number that was shown, of so many people.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Shown {
+    pub(super) number: f64,
+    pub(super) people: u64,
+}
+
 impl Ledger {
     fn new(path: Option<PathBuf>) -> Self {
-        let state = State { cells: path.is_none().then(Cells::default), ..State::default() };
+        let state = State { known: path.is_none().then(Known::default), ..State::default() };
         Self { path, most: MOST, state: Mutex::new(state), file: Mutex::default() }
     }
 
@@ -106,9 +123,38 @@ impl Ledger {
     /// # Errors
     /// When the ledger can't be read or written, is full, or belongs to a project that has ended.
     pub fn shown(&self, cells: &[Option<Summary>]) -> Result<Vec<Option<u64>>> {
+        self.answered(|| self.decide_people(cells))
+    }
+
+    /// What is shown of sums, means or spreads, and takes note of it: of nearly the same contributions to one of the same kind, what was shown
+    /// then, else what the record says. `None` of what isn't remembered.
+    ///
+    /// Waits for the disk when there is something new.
+    ///
+    /// # Errors
+    /// As [`Self::shown`].
+    pub(super) fn statistics(&self, asked: &[Option<Record>]) -> Result<Vec<Option<Shown>>> {
+        self.answered(|| {
+            let asked = asked.iter().map(|record| record.clone().map_or(Asks::As(None), Asks::Of));
+            self.decide(asked, |found| Shown { number: found.shown, people: found.people })
+        })
+    }
+
+    fn decide_people(&self, cells: &[Option<Summary>]) -> Result<Option<Decided<u64>>> {
+        let asked = cells.iter().map(|cell| match cell {
+            Some(cell) if cell.people >= Threshold::DEFAULT.least() => {
+                Asks::Of(Record { of: Of::People, marks: cell.clone(), shown: 0.0 })
+            }
+            // Hidden, or nobody: neither has noise.
+            few => Asks::As(few.as_ref().map(|cell| cell.people)),
+        });
+        self.decide(asked, |found| own(found.people, found.key))
+    }
+
+    fn answered<T>(&self, decide: impl Fn() -> Result<Option<Decided<T>>>) -> Result<Vec<Option<T>>> {
         let failed = |error: io::Error| unusable(&error.to_string());
         let decided = loop {
-            if let Some(decided) = self.decide(cells)? {
+            if let Some(decided) = decide()? {
                 break decided;
             }
             aside(|| self.load()).map_err(failed)?;
@@ -127,21 +173,27 @@ impl Ledger {
     }
 
     /// `None` as long as it isn't read.
-    fn decide(&self, cells: &[Option<Summary>]) -> Result<Option<Decided>> {
+    fn decide<T>(
+        &self,
+        asked: impl Iterator<Item = Asks<T>>,
+        shown: impl Fn(Found) -> T,
+    ) -> Result<Option<Decided<T>>> {
         let mut state = self.state();
         if state.over {
             return Err(over());
         }
-        let State { cells: Some(known), unwritten, begun, .. } = &mut *state else { return Ok(None) };
-        let mut decided = Decided { shown: Vec::with_capacity(cells.len()), needed: 0, begun: *begun, full: false };
-        for cell in cells {
-            // Hidden, or nobody: neither has noise.
-            let Some(cell) = cell.as_ref().filter(|cell| cell.people >= Threshold::DEFAULT.least()) else {
-                decided.shown.push(cell.as_ref().map(|cell| cell.people));
-                continue;
+        let State { known: Some(known), unwritten, begun, .. } = &mut *state else { return Ok(None) };
+        let mut decided = Decided { shown: Vec::new(), needed: Lens::default(), begun: *begun, full: false };
+        for asks in asked {
+            let record = match asks {
+                Asks::As(plainly) => {
+                    decided.shown.push(plainly);
+                    continue;
+                }
+                Asks::Of(record) => record,
             };
-            let at = match known.find(cell) {
-                Some(at) => at,
+            let found = match known.find(record.of, &record.marks) {
+                Some(found) => Some(found),
                 // What was released before is answered all the same.
                 None if known.len() >= self.most => {
                     decided.full = true;
@@ -149,14 +201,14 @@ impl Ledger {
                 }
                 None => {
                     if self.path.is_some() {
-                        unwritten.extend(cell.write().map_err(|error| exec_datafusion_err!("{error}"))?);
+                        unwritten.extend(written(&record).map_err(|error| exec_datafusion_err!("{error}"))?);
                     }
-                    known.add(cell);
-                    known.len() - 1
+                    known.add(&record);
+                    known.last(record.of)
                 }
             };
-            decided.needed = decided.needed.max(at + 1);
-            decided.shown.push(known.head(at).map(|(people, key)| own(people, key)));
+            decided.needed.raise(record.of, found.map_or(0, |found| found.needs));
+            decided.shown.push(found.map(&shown));
         }
         Ok(Some(decided))
     }
@@ -167,37 +219,38 @@ impl Ledger {
         let mut file = self.file();
         {
             let state = self.state();
-            if state.cells.is_some() || state.over {
+            if state.known.is_some() || state.over {
                 return Ok(());
             }
         }
         *file = None;
-        let mut cells = Cells::default();
-        *file = Some(File::open(path, |summary| cells.add(&summary))?);
+        let mut known = Known::default();
+        *file = Some(File::open(path, |record| known.add(&record))?);
         let mut state = self.state();
-        state.written = cells.len();
-        state.cells = Some(cells);
+        state.written = known.lens();
+        state.known = Some(known);
         Ok(())
     }
 
     /// Whether all that an answer needs is on disk already.
-    fn settled(&self, decided: &Decided) -> bool {
+    fn settled<T>(&self, decided: &Decided<T>) -> bool {
         let state = self.state();
-        self.path.is_none() || (state.begun == decided.begun && state.written >= decided.needed)
+        self.path.is_none() || (state.begun == decided.begun && state.written.reach(&decided.needed))
     }
 
-    /// Returns when the cells that were needed for an answer are on disk, with all that wait there.
-    fn settle(&self, decided: &Decided) -> io::Result<()> {
+    /// Returns when what was needed for an answer is on disk, with all that wait there.
+    fn settle<T>(&self, decided: &Decided<T>) -> io::Result<()> {
         let mut file = self.file();
-        let (bytes, len) = {
+        let (bytes, lens) = {
             let mut state = self.state();
             if state.begun != decided.begun || state.over {
                 return Err(io::Error::other("what was decided could not be written"));
             }
-            if state.written >= decided.needed {
+            if state.written.reach(&decided.needed) {
                 return Ok(());
             }
-            (std::mem::take(&mut state.unwritten), state.cells.as_ref().map_or(0, Cells::len))
+            let lens = state.known.as_ref().map(Known::lens).unwrap_or_default();
+            (std::mem::take(&mut state.unwritten), lens)
         };
         let written = match file.as_mut() {
             Some(file) => file.append(&bytes),
@@ -205,7 +258,7 @@ impl Ledger {
         };
         let mut state = self.state();
         match written {
-            Ok(()) => state.written = len,
+            Ok(()) => state.written = lens,
             Err(_) => {
                 // What isn't on disk must not be taken for released: everything is read again.
                 *state = State { begun: state.begun + 1, ..State::default() };
@@ -222,10 +275,10 @@ impl Ledger {
         *file = None;
     }
 
-    /// Cells, and bytes that they take in memory.
+    /// Cells and statistics, and bytes that they take in memory.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
-        self.state().cells.as_ref().map_or((0, 0), |cells| (cells.len(), cells.bytes()))
+        self.state().known.as_ref().map_or((0, 0), |known| (known.len(), known.bytes()))
     }
 }
 

@@ -11,6 +11,7 @@ use datafusion::{
     functions_aggregate::{count, stddev, variance},
     logical_expr::{Cast, Expr, ExprSchemable, Operator, binary_expr, expr::AggregateFunction, lit},
 };
+use proto::plan::contributions::Tells;
 
 /// How a statistic depends on its argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(super) struct Need {
     pub(super) kind: Kind,
     /// a variance, not its root
     pub(super) squared: bool,
+    /// of a sample, not of all
+    pub(super) sample: bool,
 }
 
 /// What somebody contributes to: the value as Float64, and the statistic's FILTER.
@@ -50,6 +53,8 @@ pub(super) struct Need {
 pub(super) struct Giving {
     pub(super) value: Expr,
     pub(super) filter: Option<Expr>,
+    /// the statistics of it, by which they are known again
+    pub(super) tells: Tells,
 }
 
 /// What is asked of each cell beside the statistics.
@@ -92,11 +97,28 @@ impl Asked {
             Kind::Sum | Kind::Mean | Kind::Spread => {
                 let value = argument.map_or_else(|| lit(ScalarValue::Float64(None)), |a| number(a, schema));
                 let filter = function.params.filter.as_deref().cloned();
-                Made::Contributed(place(&mut self.givings, Giving { value, filter }))
+                let tells = match kind {
+                    Kind::Mean => Tells::Mean,
+                    Kind::Spread => Tells::Spread,
+                    Kind::Count | Kind::Sum => Tells::Sum,
+                };
+                Made::Contributed(self.giving(Giving { value, filter, tells }))
             }
         };
         let squared = function.func == variance::var_samp_udaf() || function.func == variance::var_pop_udaf();
-        self.needs.push(Need { made, kind, squared });
+        let sample = function.func == variance::var_samp_udaf() || function.func == stddev::stddev_udaf();
+        self.needs.push(Need { made, kind, squared, sample });
+    }
+
+    /// Where a contribution is among those that are known: one for all statistics of the same values.
+    fn giving(&mut self, wanted: Giving) -> usize {
+        let same = |known: &Giving| known.value == wanted.value && known.filter == wanted.filter;
+        let at = self.givings.iter().position(same).unwrap_or(self.givings.len());
+        match self.givings.get_mut(at) {
+            Some(known) => known.tells = known.tells.max(wanted.tells),
+            None => self.givings.push(wanted),
+        }
+        at
     }
 }
 

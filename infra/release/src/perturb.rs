@@ -4,27 +4,30 @@
 //! INVARIANT: they run after the last aggregate, at the hub or at a spoke that checks its own cells; a fragment can't say them, so that nobody
 //! chooses where noise comes in.
 
+mod numbers;
+mod remembered;
+
 use super::ledger::Ledger;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, PrimitiveArray},
+    array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array},
     compute::cast,
-    datatypes::{
-        ArrowNativeTypeOp, ArrowPrimitiveType, DataType, Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type,
-        Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-    },
+    datatypes::{DataType, Float64Type},
 };
 use datafusion::{
-    common::{DataFusionError, Result, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err},
+    common::{DataFusionError, Result, exec_datafusion_err, internal_err},
     logical_expr::{
-        ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
+        ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+        expr::ScalarFunction,
     },
 };
+use numbers::{Number, floats, numbers};
 use policies::disclosure::{
     Threshold,
     noise::{self, CellKey},
-    statistic::Share,
+    statistic::{Share, noise_of},
 };
 use proto::plan::persons::{NoSummary, Summary, head};
+use remembered::Kind;
 use std::{
     hash::{Hash, Hasher},
     sync::{Arc, LazyLock},
@@ -37,14 +40,25 @@ enum Makes {
     People,
     /// `shown_people(summary)`: how many are shown; 0 where there are no rows
     Shown,
-    /// `shown(value, summary)`: of a statistic that grows with its people
+    /// `shown(value, adding, contributions)`: of a sum
     Statistic,
     /// `shown_count(value, summary)`: of one that says nothing but who they are: rows, or a constant for each
     Counted,
-    /// `shown_mean(value, adding, all, deviation)`: of a mean of all, to which some add
+    /// `shown_mean(value, adding, all, deviation)`: of a mean of all, to which some add; with their `contributions`, unless it is a share
     Mean,
-    /// `shown_spread(value, all)`: of a variance or standard deviation
-    Spread,
+    /// `shown_spread(value, all, contributions)`: of a variance or standard deviation
+    Spread(Spread),
+    /// `shown_spread_of_share(value, adding, all)`: the same of zeros and ones, of whom some add
+    SpreadOfShare(Spread),
+}
+
+/// Which of the four statistics that say how far values are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Spread {
+    /// a variance, not its root
+    pub(super) squared: bool,
+    /// of a sample, not of all
+    pub(super) sample: bool,
 }
 
 #[derive(Debug)]
@@ -69,14 +83,15 @@ impl Hash for Perturb {
 }
 
 fn function(makes: Makes, ledger: &Arc<Ledger>) -> Arc<ScalarUDF> {
-    let signature = Signature::any(
-        match makes {
-            Makes::People | Makes::Shown => 1,
-            Makes::Statistic | Makes::Counted | Makes::Spread => 2,
-            Makes::Mean => 4,
-        },
-        Volatility::Immutable,
-    );
+    let any = |arguments| Signature::any(arguments, Volatility::Immutable);
+    let signature = match makes {
+        Makes::People | Makes::Shown => any(1),
+        Makes::Counted => any(2),
+        Makes::Statistic | Makes::Spread(_) | Makes::SpreadOfShare(_) => any(3),
+        Makes::Mean => {
+            Signature::one_of(vec![TypeSignature::Any(4), TypeSignature::Any(5)], Volatility::Immutable)
+        }
+    };
     Arc::new(ScalarUDF::new_from_impl(Perturb { makes, signature, ledger: Arc::clone(ledger) }))
 }
 
@@ -104,7 +119,7 @@ pub(super) struct Noise {
     statistic: Arc<ScalarUDF>,
     counted: Arc<ScalarUDF>,
     mean: Arc<ScalarUDF>,
-    spread: Arc<ScalarUDF>,
+    ledger: Arc<Ledger>,
 }
 
 impl Noise {
@@ -115,7 +130,7 @@ impl Noise {
             statistic: of(Makes::Statistic),
             counted: of(Makes::Counted),
             mean: of(Makes::Mean),
-            spread: of(Makes::Spread),
+            ledger: Arc::clone(ledger),
         }
     }
 
@@ -124,9 +139,9 @@ impl Noise {
         call(&self.shown, vec![summary])
     }
 
-    /// What is shown of `value`, which `summary`'s people add up to.
-    pub(super) fn sum(&self, value: Expr, summary: Expr) -> Expr {
-        call(&self.statistic, vec![value, summary])
+    /// What is shown of `value`, which the people of `adding` add up to, as `contributions` says.
+    pub(super) fn sum(&self, value: Expr, adding: Expr, contributions: Expr) -> Expr {
+        call(&self.statistic, vec![value, adding, contributions])
     }
 
     /// The same of a count, in whatever words: as exact as the people's, and remembered with them.
@@ -134,14 +149,20 @@ impl Noise {
         call(&self.counted, vec![value, summary])
     }
 
-    /// What is shown of a mean over `all`, to which the people of `adding` add, with its standard deviation.
-    pub(super) fn mean(&self, value: Expr, adding: Expr, all: Expr, deviation: Expr) -> Expr {
-        call(&self.mean, vec![value, adding, all, deviation])
+    /// What is shown of a mean over `all`, to which the people of `adding` add, with its standard deviation; `contributions`: unless it is
+    /// of zeros and ones.
+    pub(super) fn mean(&self, value: Expr, (adding, all): (Expr, Expr), deviation: Expr, contributions: Option<Expr>) -> Expr {
+        call(&self.mean, [value, adding, all, deviation].into_iter().chain(contributions).collect())
     }
 
     /// What is shown of a variance or standard deviation over `all`.
-    pub(super) fn spread(&self, value: Expr, all: Expr) -> Expr {
-        call(&self.spread, vec![value, all])
+    pub(super) fn spread(&self, value: Expr, all: Expr, contributions: Expr, of: Spread) -> Expr {
+        call(&function(Makes::Spread(of), &self.ledger), vec![value, all, contributions])
+    }
+
+    /// The same of zeros and ones over `all`, of whom those of `adding` have a one.
+    pub(super) fn spread_of_share(&self, value: Expr, (adding, all): (Expr, Expr), of: Spread) -> Expr {
+        call(&function(Makes::SpreadOfShare(of), &self.ledger), vec![value, adding, all])
     }
 }
 
@@ -153,7 +174,8 @@ impl ScalarUDFImpl for Perturb {
             Makes::Statistic => "shown",
             Makes::Counted => "shown_count",
             Makes::Mean => "shown_mean",
-            Makes::Spread => "shown_spread",
+            Makes::Spread(_) => "shown_spread",
+            Makes::SpreadOfShare(_) => "shown_spread_of_share",
         }
     }
 
@@ -163,8 +185,8 @@ impl ScalarUDFImpl for Perturb {
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         match (self.makes, arguments.first()) {
-            (Makes::Statistic | Makes::Counted | Makes::Mean | Makes::Spread, Some(value)) => Ok(value.clone()),
-            _ => Ok(DataType::Int64),
+            (Makes::People | Makes::Shown, _) | (_, None) => Ok(DataType::Int64),
+            (_, Some(value)) => Ok(value.clone()),
         }
     }
 
@@ -183,39 +205,54 @@ impl ScalarUDFImpl for Perturb {
                 let people = self.released(summaries(0)?)?;
                 Arc::new(people.into_iter().map(|cell| Some(cell?.shown)).map(count).collect::<Result<Int64Array>>()?)
             }
-            (Makes::Statistic | Makes::Counted, [value, _]) => {
-                let exact = cells(summaries(1)?, Cell::exact)?;
-                let released = match self.makes {
-                    Makes::Counted => self.released(summaries(1)?)?,
-                    _ => self.ones(value, summaries(1)?)?,
-                };
-                numbers(value, |row, value| {
-                    let Some(own) = cell(&exact, row) else { return Some(value) };
-                    let share = cell(&released, row).unwrap_or(own).share();
-                    let Some(share) = share else { return Some(value) };
-                    match value {
-                        Number::Whole(value) => share.whole(value).map(Number::Whole),
-                        Number::Float(value) => Some(Number::Float(share.number(value))),
-                    }
-                })?
+            (Makes::Counted, [value, _]) => {
+                let people = self.released(summaries(1)?)?;
+                times(value, &people, |row, value| cell(&people, row).map_or(0.0, |cell| cell.noise_of_rows(value)))?
             }
-            (Makes::Mean, [value, _, _, deviation]) => {
+            (Makes::Statistic, [value, _, _]) => {
+                let ones = self.ones(value, summaries(1)?)?;
+                // A count in other words is remembered as one.
+                let counts = |row| cell(&ones, row).is_some();
+                let contributed = remembered::amounts(Kind::Sum, summaries(2)?)?;
+                let exact = cells(summaries(1)?, Cell::exact)?;
+                let own: Vec<_> = exact.iter().zip(&ones).map(|(own, ones)| ones.or(own.map(Cell::plain))).collect();
+                let noise = |row| cell(&exact, row).map_or(0.0, |cell| cell.noise(0, contributed.get(row)));
+                let own = times(value, &own, |row, _| if counts(row) { 0.0 } else { noise(row) })?;
+                remembered::shown(&self.ledger, Kind::Sum, &own, &contributed, counts)?
+            }
+            (Makes::Mean, [value, _, _, deviation, rest @ ..]) => {
                 let (adding, all) = (self.released(summaries(1)?)?, self.released(summaries(2)?)?);
+                let contributed = match rest {
+                    [] => Vec::new(),
+                    _ => remembered::amounts(Kind::Mean, summaries(4)?)?,
+                };
                 let Some(deviation) = deviation.as_primitive_opt::<Float64Type>() else {
                     return internal_err!("{}: a standard deviation is missing", self.name());
                 };
-                floats(value, |row, value| {
+                let own = floats(value, |row, value| {
                     let (Some(adding), Some(all)) = (cell(&adding, row), cell(&all, row)) else { return value };
                     let (Some(adds), Some(of)) = (adding.share(), all.share()) else { return value };
                     let deviation = if deviation.is_valid(row) { deviation.value(row) } else { 0.0 };
-                    adds.mean(of, value, deviation, all.noise(OF_MEANS))
-                })?
+                    adds.mean(of, value, deviation, all.noise(OF_MEANS, contributed.get(row)))
+                })?;
+                remembered::shown(&self.ledger, Kind::Mean, &own, &contributed, |_| false)?
             }
-            (Makes::Spread, [value, _]) => {
+            (Makes::Spread(of), [value, _, _]) => {
                 let all = cells(summaries(1)?, Cell::exact)?;
-                floats(value, |row, value| {
+                let contributed = remembered::amounts(Kind::Spread(of), summaries(2)?)?;
+                let own = floats(value, |row, value| {
                     let Some(cell) = cell(&all, row) else { return value };
-                    cell.share().map_or(value, |of| of.spread(value, cell.noise(OF_SPREADS)))
+                    let noise = cell.noise(OF_SPREADS, contributed.get(row));
+                    cell.share().map_or(value, |of| of.spread(value, noise))
+                })?;
+                remembered::shown(&self.ledger, Kind::Spread(of), &own, &contributed, |_| false)?
+            }
+            (Makes::SpreadOfShare(of), [value, _, _]) => {
+                let (adding, all) = (self.released(summaries(1)?)?, self.released(summaries(2)?)?);
+                floats(value, |row, value| {
+                    let (Some(adding), Some(all)) = (cell(&adding, row), cell(&all, row)) else { return value };
+                    let (Some(adds), Some(all)) = (adding.share(), all.share()) else { return value };
+                    all.spread_of_share(adds, value, of.squared)
                 })?
             }
             _ => return internal_err!("{}: arguments are missing", self.name()),
@@ -227,6 +264,7 @@ impl ScalarUDFImpl for Perturb {
 /// What other noise than the count's is looked up under: the key, turned so.
 const OF_MEANS: u8 = 0x55;
 const OF_SPREADS: u8 = 0xaa;
+const OF_ROWS: u8 = 0x33;
 
 impl Perturb {
     /// Cells as they are shown, which the ledger knows from now on.
@@ -281,10 +319,47 @@ impl Cell {
         Share::new(self.shown, self.people)
     }
 
-    fn noise(self, turned: u8) -> i64 {
-        let above = self.people.saturating_sub(Threshold::DEFAULT.least());
-        noise::noise(above, CellKey::new(self.key ^ turned))
+    /// All of them, without noise.
+    fn plain(self) -> Self {
+        Self { shown: self.people, ..self }
     }
+
+    /// The noise of a statistic of these people: theirs, and that of who adds how much, where it is known.
+    fn noise(self, turned: u8, contributed: Option<&Option<Summary>>) -> f64 {
+        let of = |key: u8| {
+            let above = self.people.saturating_sub(Threshold::DEFAULT.least());
+            noise::noise(above, CellKey::new(key ^ turned))
+        };
+        let people = of(self.key);
+        match contributed.and_then(Option::as_ref) {
+            // All marks together change when anybody adds something else.
+            Some(amounts) => noise_of(people, of(amounts.marks.iter().fold(0, |key, mark| key ^ mark))),
+            None => people as f64,
+        }
+    }
+
+    /// What is added to the people of a count of their `rows`. Where all have equally many it says nothing but who they are; else two
+    /// counts that are shown as of the same people would tell how many rows those have who are in one of them only.
+    fn noise_of_rows(self, rows: Number) -> f64 {
+        let people = i128::from(self.people.max(1));
+        let alike = match rows {
+            Number::Whole(rows) => rows % people == 0,
+            Number::Float(rows) => (rows % people as f64).abs() < f64::EPSILON,
+        };
+        if alike { 0.0 } else { self.noise(OF_ROWS, None) }
+    }
+}
+
+/// Statistics that grow with their people: times those shown, and so many `more`, over those there are.
+fn times(values: &ArrayRef, people: &[Option<Cell>], more: impl Fn(usize, Number) -> f64) -> Result<ArrayRef> {
+    numbers(values, |row, value| {
+        let Some(share) = cell(people, row).and_then(Cell::share) else { return Some(value) };
+        let share = share.moved(more(row, value));
+        match value {
+            Number::Whole(value) => share.whole(value).map(Number::Whole),
+            Number::Float(value) => Some(Number::Float(share.number(value))),
+        }
+    })
 }
 
 fn unread(error: NoSummary) -> DataFusionError {
@@ -302,80 +377,4 @@ fn cells(summaries: &BinaryArray, of: impl Fn(&[u8]) -> Result<Cell>) -> Result<
 
 fn cell(cells: &[Option<Cell>], row: usize) -> Option<Cell> {
     cells.get(row).copied().flatten()
-}
-
-/// One value of a statistic; a decimal in its smallest units.
-#[derive(Debug, Clone, Copy)]
-enum Number {
-    Whole(i128),
-    Float(f64),
-}
-
-/// The same kind of numbers, each changed; one that doesn't fit any more is the largest or smallest that does: an error would tell of
-/// the noise and of whoever makes the number so large.
-fn numbers(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) -> Result<ArrayRef> {
-    Ok(match values.data_type() {
-        DataType::Int8 => whole::<Int8Type>(values, change)?,
-        DataType::Int16 => whole::<Int16Type>(values, change)?,
-        DataType::Int32 => whole::<Int32Type>(values, change)?,
-        DataType::Int64 => whole::<Int64Type>(values, change)?,
-        DataType::UInt8 => whole::<UInt8Type>(values, change)?,
-        DataType::UInt16 => whole::<UInt16Type>(values, change)?,
-        DataType::UInt32 => whole::<UInt32Type>(values, change)?,
-        DataType::UInt64 => whole::<UInt64Type>(values, change)?,
-        DataType::Decimal128(..) => whole::<Decimal128Type>(values, change)?,
-        DataType::Float64 => {
-            let shown = values.as_primitive::<Float64Type>().iter().enumerate().map(|(row, value)| {
-                let Some(value) = value else { return Ok(None) };
-                match change(row, Number::Float(value)) {
-                    Some(Number::Float(value)) => Ok(Some(value)),
-                    _ => internal_err!("a statistic of another type"),
-                }
-            });
-            Arc::new(shown.collect::<Result<Float64Array>>()?)
-        }
-        DataType::Null => Arc::clone(values),
-        other => return exec_err!("a statistic of type {other} can't be released"),
-    })
-}
-
-fn whole<T: ArrowPrimitiveType>(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) -> Result<ArrayRef>
-where
-    T::Native: Into<i128> + TryFrom<i128>,
-{
-    let (least, most): (i128, i128) = match values.data_type() {
-        DataType::Decimal128(digits, _) => {
-            let most = 10_i128.pow(u32::from(*digits)) - 1;
-            (-most, most)
-        }
-        _ => (T::Native::MIN_TOTAL_ORDER.into(), T::Native::MAX_TOTAL_ORDER.into()),
-    };
-    let values = values.as_primitive::<T>();
-    let shown = values.iter().enumerate().map(|(row, value)| {
-        let Some(value) = value else { return Ok(None) };
-        match change(row, Number::Whole(value.into())) {
-            Some(Number::Whole(shown)) => {
-                let fits = T::Native::try_from(shown.clamp(least, most));
-                fits.map(Some).map_err(|_| internal_datafusion_err!("a statistic that doesn't fit its type"))
-            }
-            _ => internal_err!("a statistic of another type"),
-        }
-    });
-    let shown = shown.collect::<Result<PrimitiveArray<T>>>()?;
-    Ok(Arc::new(shown.with_data_type(values.data_type().clone())))
-}
-
-/// The same for statistics that aren't whole numbers; a decimal keeps its digits.
-fn floats(values: &ArrayRef, change: impl Fn(usize, f64) -> f64) -> Result<ArrayRef> {
-    let scale = match values.data_type() {
-        DataType::Decimal128(_, scale) => 10_f64.powi(i32::from(*scale)),
-        _ => 1.0,
-    };
-    numbers(values, |row, value| match value {
-        Number::Float(value) => Some(Number::Float(change(row, value))),
-        Number::Whole(value) => {
-            // what is larger than any whole number becomes the largest
-            Some(Number::Whole((change(row, value as f64 / scale) * scale).round() as i128))
-        }
-    })
 }

@@ -10,7 +10,7 @@ use crate::release::{
     explain::Note,
     need::{Asked, Giving, Kind, Made, Need, counts_people, deviation},
     people::{People, column_at},
-    perturb,
+    perturb::{self, Spread},
     raised::raised,
     refusal::{Instead, ReleaseRefusal},
     rule::{Boundaries, Looks, code_of_few},
@@ -24,7 +24,10 @@ use datafusion::{
     },
 };
 use policies::disclosure::{PERTURBED, SUPPRESSED};
-use proto::plan::{contributions::contributions, persons::persons};
+use proto::plan::{
+    contributions::{Tells, contributions},
+    persons::persons,
+};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What may hide a statistic beside the size of its group.
@@ -131,8 +134,10 @@ impl Analysis<'_> {
         for (condition, name) in conditions.iter().zip(&hidden.people) {
             measures.push(persons(person.clone(), condition.clone()).alias(name));
         }
-        for (Giving { value, filter }, name) in givings.into_iter().zip(&hidden.contributions) {
-            measures.push(contributions(person.clone(), value, filter).alias(name));
+        for (Giving { value, filter, tells }, name) in givings.into_iter().zip(&hidden.contributions) {
+            // Tests of the other rules remember nothing.
+            let tells = if self.noise.is_some() { tells } else { Tells::Sum };
+            measures.push(contributions(tells, person.clone(), value, filter).alias(name));
         }
         // how far a mean is moved depends on how far its values are apart
         let deviations: Vec<Option<String>> = statistics
@@ -237,14 +242,25 @@ impl Analysis<'_> {
                     } else {
                         let exact = column_at(&shape, i);
                         let deviation = deviations.get(place).and_then(Option::as_ref).map(hidden_column);
-                        match (&self.noise, need.kind, deviation) {
+                        let said = match need.made {
+                            Made::Contributed(giving) => Some(hidden.contributions(giving)),
+                            Made::Counted { .. } | Made::Share { .. } => None,
+                        };
+                        let spread = Spread { squared: need.squared, sample: need.sample };
+                        match (&self.noise, need.kind, deviation, said) {
                             (None, ..) => exact,
-                            (Some(noise), Kind::Mean, Some(deviation)) => noise.mean(exact, adding, all, deviation),
-                            (Some(noise), Kind::Spread, _) => noise.spread(exact, all),
-                            (Some(noise), Kind::Count | Kind::Sum, _) if matches!(need.made, Made::Counted { .. }) => {
-                                noise.counted(exact, adding)
+                            (Some(noise), Kind::Mean, Some(deviation), said) => {
+                                noise.mean(exact, (adding, all), deviation, said)
                             }
-                            (Some(noise), ..) => noise.sum(exact, adding),
+                            (Some(noise), Kind::Spread, _, Some(said)) => noise.spread(exact, all, said, spread),
+                            (Some(noise), Kind::Spread, _, None) => {
+                                noise.spread_of_share(exact, (adding, all), spread)
+                            }
+                            (Some(noise), Kind::Count | Kind::Sum, _, Some(said)) => noise.sum(exact, adding, said),
+                            (Some(noise), Kind::Count | Kind::Sum, _, None) => noise.counted(exact, adding),
+                            (Some(_), Kind::Mean, None, _) => {
+                                return Err(self.unsupported("a mean without a spread"));
+                            }
                         }
                     }
                 }

@@ -5,11 +5,14 @@
 //!
 //! | statistic | shown |
 //! |---|---|
-//! | count of rows, sum | times shown people over people, of those who add something: `sum(CASE WHEN .. THEN 1 ELSE 0 END)` is the count that it is |
+//! | count of rows | times shown people over people, of those who add something: `sum(CASE WHEN .. THEN 1 ELSE 0 END)` is the count that it is. Where they don't have equally many rows, moved by `w` average people's besides |
+//! | sum | times `1 + w / people`, of those who add something |
 //! | mean | times the same of those who add something, over the same of all who have a value; a share of ones and zeros is one shown count over the other, any other mean is moved by `w * standard deviation / people` |
 //! | variance, standard deviation | times `1 + w / people` |
 //!
-//! `w` is looked up as a count's noise is (mean 0, variance 3), under other keys than the count's. One person moves a mean by about a standard
+//! `w` is looked up as a count's noise is (mean 0, variance 3). Half of it is the people's, so that the same people asked for in other words have no new
+//! noise; half of it is that of who adds how much ([`noise_of`]): with the people's alone, a sum of values that an attacker knows would
+//! tell the noise of every other sum over the same people. One person moves a mean by about a standard
 //! deviation over the number of people: so a difference of two means is off by some 2.4 of such steps, as a difference of two
 //! counts is off by 2.4 people, and what is lost is small beside the uncertainty of the mean itself, which is the standard deviation over
 //! the *square root* of the people.
@@ -26,19 +29,52 @@ const FINER: u64 = 10;
 pub struct Share {
     shown: u64,
     people: u64,
+    /// more people shown, in parts of [`PARTS`]
+    more: i64,
+}
+
+/// Parts of a person in which noise is added.
+const PARTS: i64 = 1_000;
+
+/// The noise of a statistic of which it is known who adds how much: of the people's and of their contributions', as uncertain as either.
+#[must_use]
+pub fn noise_of(people: i64, contributions: i64) -> f64 {
+    (people + contributions) as f64 * std::f64::consts::FRAC_1_SQRT_2
 }
 
 impl Share {
     /// `None` of nobody: there is nothing to be hidden.
     #[must_use]
     pub const fn new(shown: u64, people: u64) -> Option<Self> {
-        if people == 0 { None } else { Some(Self { shown, people }) }
+        if people == 0 { None } else { Some(Self { shown, people, more: 0 }) }
+    }
+
+    /// As if so many more people were shown, or fewer.
+    #[must_use]
+    pub fn moved(self, noise: f64) -> Self {
+        Self { more: (noise * PARTS as f64).round() as i64, ..self }
+    }
+
+    /// Shown people and all, in parts.
+    fn parts(self) -> (i128, i128) {
+        let parts = |people: u64| i128::from(people) * i128::from(PARTS);
+        ((parts(self.shown) + i128::from(self.more)).max(0), parts(self.people))
+    }
+
+    fn factor(self) -> f64 {
+        let (shown, people) = self.parts();
+        shown as f64 / people as f64
     }
 
     /// A whole number, for example a count of rows or a decimal in its smallest units; `None` when it doesn't fit.
     #[must_use]
     pub fn whole(self, value: i128) -> Option<i128> {
-        let scaled = divided(value.checked_mul(i128::from(self.shown))?, i128::from(self.people))?;
+        let (shown, people) = self.parts();
+        let scaled = match value.checked_mul(shown) {
+            Some(product) => divided(product, people)?,
+            // so many digits that the last ones don't matter
+            None => divided(value, people)?.checked_mul(shown)?,
+        };
         let unit = value.unsigned_abs().div_ceil(u128::from(self.people.saturating_mul(FINER)));
         let step = i128::try_from(nice_whole(unit)).ok()?;
         divided(scaled, step)?.checked_mul(step)
@@ -47,12 +83,12 @@ impl Share {
     /// A number with digits behind the point.
     #[must_use]
     pub fn number(self, value: f64) -> f64 {
-        rounded(value * self.shown as f64 / self.people as f64, value.abs() / (self.people as f64 * FINER as f64))
+        rounded(value * self.factor(), value.abs() / (self.people as f64 * FINER as f64))
     }
 
     /// A mean over the people of `of`, of whom those of `self` add something, with its standard deviation and noise.
     #[must_use]
-    pub fn mean(self, of: Self, value: f64, deviation: f64, noise: i64) -> f64 {
+    pub fn mean(self, of: Self, value: f64, deviation: f64, noise: f64) -> f64 {
         let factor = if self == of {
             1.0
         } else {
@@ -60,18 +96,31 @@ impl Share {
         };
         // Of ones and zeros it is a share, which has the noise of both counts already.
         let ones = (value * of.people as f64 - self.people as f64).abs() <= self.people as f64 * 1e-9;
-        let noise = if ones { 0 } else { noise };
+        let noise = if ones { 0.0 } else { noise };
         let step = deviation / of.people as f64;
         // Without a spread everybody has the mean.
         let unit = if step.is_normal() { step } else { value.abs() / of.people as f64 };
-        rounded(value * factor + noise as f64 * step, unit / FINER as f64)
+        rounded(value * factor + noise * step, unit / FINER as f64)
+    }
+
+    /// A standard deviation of zeros and ones over these people, of whom those of `adding` have a one; `squared`: a variance. It follows from the
+    /// share of ones, and is the one that goes with the shown share.
+    #[must_use]
+    pub fn spread_of_share(self, adding: Self, value: f64, squared: bool) -> f64 {
+        let variance = |ones: u64, all: u64| {
+            let share = (ones as f64 / all as f64).clamp(0.0, 1.0);
+            share * (1.0 - share)
+        };
+        let (there, shown) = (variance(adding.people, self.people), variance(adding.shown, self.shown));
+        let ratio = if there > 0.0 { shown / there } else { 1.0 };
+        self.spread(value * if squared { ratio } else { ratio.sqrt() }, 0.0)
     }
 
     /// A variance or a standard deviation, with its noise.
     #[must_use]
-    pub fn spread(self, value: f64, noise: i64) -> f64 {
+    pub fn spread(self, value: f64, noise: f64) -> f64 {
         let step = value / self.people as f64;
-        rounded(value + noise as f64 * step, step.abs() / FINER as f64)
+        rounded(value + noise * step, step.abs() / FINER as f64)
     }
 }
 
@@ -157,18 +206,39 @@ mod tests {
     #[test]
     fn a_share_is_one_shown_count_over_the_other() {
         // 20 of 100, shown as 22 of 97
-        assert_eq!(share(22, 20).mean(share(97, 100), 0.2, 0.4, 0), 0.227);
+        assert_eq!(share(22, 20).mean(share(97, 100), 0.2, 0.4, 0.0), 0.227);
     }
 
     #[test]
     fn a_mean_moves_by_persons_steps() {
         // a standard deviation of 15 over 100 people: steps of 0.15, shown to 0.02
         let all = share(103, 100);
-        assert_eq!(all.mean(all, 54.317, 15.0, 0), 54.32);
-        assert_eq!(all.mean(all, 54.317, 15.0, -2), 54.02);
-        assert_eq!(all.mean(all, 54.0, 0.0, 3), 54.0);
-        assert_eq!(all.spread(15.0, 3), 15.46);
-        assert_eq!(all.spread(0.0, 3), 0.0);
+        assert_eq!(all.mean(all, 54.317, 15.0, 0.0), 54.32);
+        assert_eq!(all.mean(all, 54.317, 15.0, -2.0), 54.02);
+        assert_eq!(all.mean(all, 54.0, 0.0, 3.0), 54.0);
+        assert_eq!(all.spread(15.0, 3.0), 15.46);
+        assert_eq!(all.spread(0.0, 3.0), 0.0);
+    }
+
+    #[test]
+    fn noise_moves_a_statistic_by_parts_of_a_person() {
+        // 5,000 of 100 people, one of whom adds 50 and a half 25
+        assert_eq!(share(100, 100).moved(0.5).whole(5_000), Some(5_025));
+        assert_eq!(share(100, 100).moved(-0.5).number(5_000.0), 4_975.0);
+        assert_eq!(share(103, 100).moved(0.0), share(103, 100));
+        assert_eq!(share(1, 1).moved(-7.0).whole(10), Some(0));
+        let halves: f64 = noise_of(3, 3).powi(2);
+        assert!((halves - 18.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_spread_of_a_share_goes_with_the_shown_share() {
+        // 20 of 100, shown as 22 of 97
+        let (ones, all) = (share(22, 20), share(97, 100));
+        let p: f64 = 22.0 / 97.0;
+        assert!((all.spread_of_share(ones, 0.4, false) - (p * (1.0 - p)).sqrt()).abs() < 0.0004);
+        assert!((all.spread_of_share(ones, 0.16, true) - p * (1.0 - p)).abs() < 0.0002);
+        assert_eq!(all.spread_of_share(share(97, 100), 0.0, false), 0.0);
     }
 
     proptest! {
@@ -191,7 +261,7 @@ mod tests {
         #[test]
         fn nothing_overflows(value: i128, shown: u64, people in 1_u64.., other in 1_u64..) {
             let _ = share(shown, people).whole(value);
-            let _ = share(shown, people).mean(share(other, other), value as f64, value as f64, 5);
+            let _ = share(shown, people).mean(share(other, other), value as f64, value as f64, 5.0);
         }
     }
 }

@@ -194,8 +194,8 @@ impl<'a> Walk<'a> {
                         self.expr(filter, below + 2)?;
                     }
                     match &measure.value {
-                        Some(value) if kind == MeasureKind::Contributions => self.expr(value, below + 2)?,
-                        None if kind != MeasureKind::Contributions => {}
+                        Some(value) if contributions(kind) => self.expr(value, below + 2)?,
+                        None if !contributions(kind) => {}
                         None => return Err(FragmentError::Missing("Measure.value")),
                         Some(_) => {
                             let rule = "belongs to CONTRIBUTIONS alone";
@@ -298,6 +298,14 @@ impl<'a> Walk<'a> {
             Kind::Negative(inner) | Kind::Not(inner) => self.expr(inner, depth + 1),
         }
     }
+}
+
+/// Measures of a person and a value.
+fn contributions(kind: MeasureKind) -> bool {
+    matches!(
+        kind,
+        MeasureKind::Contributions | MeasureKind::ContributionsMean | MeasureKind::ContributionsSpread
+    )
 }
 
 fn unknown(what: &'static str, value: i32) -> FragmentError {

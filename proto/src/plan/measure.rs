@@ -7,7 +7,7 @@ use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
 
 use super::Unsayable;
 use super::constant::constant;
-use super::contributions::contributions_udaf;
+use super::contributions::{Tells, contributions_udaf};
 use super::encode_expr::expr;
 use super::persons::{counted_udaf, persons_udaf};
 use crate::fragment::FragmentError;
@@ -46,13 +46,15 @@ pub(super) fn encode_measure(e: &Expr) -> Result<Measure, Unsayable> {
         ("stddev_pop", false) => MeasureKind::StddevPop,
         // by identity: another function of that name may count otherwise
         ("persons", false) if *func == persons_udaf() => MeasureKind::Persons,
-        ("contributions", false) if *func == contributions_udaf() => MeasureKind::Contributions,
+        (_, false) if *func == contributions_udaf(Tells::Sum) => MeasureKind::Contributions,
+        (_, false) if *func == contributions_udaf(Tells::Mean) => MeasureKind::ContributionsMean,
+        (_, false) if *func == contributions_udaf(Tells::Spread) => MeasureKind::ContributionsSpread,
         ("counted_persons", false) if *func == counted_udaf() => MeasureKind::CountDistinct,
         (other, _) => return Err(Unsayable::new(format!("aggregate {other}"))),
     };
     let mut value = None;
     let argument = match params.args.as_slice() {
-        [person, added] if kind == MeasureKind::Contributions => {
+        [person, added] if contributed(kind).is_some() => {
             value = Some(expr(added, 0)?);
             Some(expr(person, 0)?)
         }
@@ -67,6 +69,16 @@ pub(super) fn encode_measure(e: &Expr) -> Result<Measure, Unsayable> {
 
 fn is_value(e: &Expr) -> bool {
     constant(e).is_some_and(|value| !value.is_null())
+}
+
+/// Of which statistic's contributions something is said.
+fn contributed(kind: MeasureKind) -> Option<Tells> {
+    match kind {
+        MeasureKind::Contributions => Some(Tells::Sum),
+        MeasureKind::ContributionsMean => Some(Tells::Mean),
+        MeasureKind::ContributionsSpread => Some(Tells::Spread),
+        _ => None,
+    }
 }
 
 /// The aggregate of a measure that was checked, over decoded argument, value and filter. `of_pseudonyms`: different values of the argument
@@ -93,12 +105,14 @@ pub(super) fn decode_measure(
         MeasureKind::StddevSamp => "stddev",
         MeasureKind::StddevPop => "stddev_pop",
         MeasureKind::Persons => "persons",
-        MeasureKind::Contributions => "contributions",
+        MeasureKind::Contributions | MeasureKind::ContributionsMean | MeasureKind::ContributionsSpread => {
+            "contributions"
+        }
     };
-    let function = match kind {
-        MeasureKind::Persons => persons_udaf(),
-        MeasureKind::Contributions => contributions_udaf(),
-        MeasureKind::CountDistinct if of_pseudonyms => counted_udaf(),
+    let function = match (kind, contributed(kind)) {
+        (_, Some(tells)) => contributions_udaf(tells),
+        (MeasureKind::Persons, _) => persons_udaf(),
+        (MeasureKind::CountDistinct, _) if of_pseudonyms => counted_udaf(),
         _ => functions.udaf(name).map_err(|_| FragmentError::Function(name.to_owned()))?,
     };
     let argument = argument.unwrap_or(Expr::Literal(COUNT_STAR_EXPANSION, None));

@@ -9,7 +9,7 @@
 mod gathered;
 pub(super) mod groups;
 pub(super) mod summaries;
-mod summary;
+pub(super) mod summary;
 
 use arrow::{
     array::ArrayRef,

@@ -7,7 +7,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, col, lit};
 use proto::fragment::{Limits, build, functions};
-use proto::plan::{Tables, contributions::contributions_udaf, decode, encode_plan, persons::persons_udaf, say};
+use proto::plan::{Tables, contributions::{Tells, contributions_udaf}, decode, encode_plan, persons::persons_udaf, say};
 use proto::wire;
 
 use crate::bench::{Form, Outcome, plan, rows, session, tables, there_and_back, travel};
@@ -348,11 +348,15 @@ async fn names_that_the_engine_gives_to_what_it_computes_once_travel_as_others()
 async fn people_are_counted_as_the_hub_counts_them() {
     let session = session();
     session.register_udaf(persons_udaf().as_ref().clone());
-    session.register_udaf(contributions_udaf().as_ref().clone());
+    for tells in Tells::ALL {
+        session.register_udaf(contributions_udaf(tells).as_ref().clone());
+    }
     for sql in [
         "SELECT s, contributions(pid, CAST(i AS double)) AS g, contributions(pid, 1.5) FILTER (WHERE i > 0) AS few \
          FROM t GROUP BY s",
         "SELECT contributions(pid, CAST(i AS double)) AS g FROM t WHERE i > 1000",
+        "SELECT s, contributions_mean(pid, CAST(i AS double)) AS g, contributions_spread(pid, 1.5) FILTER (WHERE i > 0) AS few \
+         FROM t GROUP BY s",
         "SELECT s, persons(pid) AS n, persons(pid) FILTER (WHERE i > 0) AS few FROM t GROUP BY s",
         "SELECT persons(pid) AS n FROM t WHERE i > 1000",
         "SELECT persons(pid) AS n FROM t WHERE pid IS NULL",

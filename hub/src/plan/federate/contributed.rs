@@ -13,7 +13,7 @@ use datafusion::{
     },
 };
 use proto::plan::{
-    contributions::{Contributions, Merged},
+    contributions::{Contributions, MOST, Merged},
     persons::NoSummary,
 };
 use std::sync::{Arc, LazyLock};
@@ -86,8 +86,8 @@ impl Accumulator for Merge {
     }
 
     fn size(&self) -> usize {
-        // with the marks of two summaries
-        size_of_val(self) + 2 * proto::plan::persons::MARKS
+        // with the marks of those who have a value, of those who add something, and of what they add
+        size_of_val(self) + (2 + MOST) * proto::plan::persons::MARKS
     }
 }
 

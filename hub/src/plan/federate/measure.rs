@@ -13,7 +13,7 @@ use datafusion::{
     },
 };
 use proto::plan::{
-    contributions::{contributions, contributions_udaf},
+    contributions::{Tells, contributions_of_sums, tells},
     persons::{persons, persons_udaf},
 };
 use std::sync::Arc;
@@ -101,9 +101,10 @@ impl Parts {
             return Ok(None);
         }
         let argument = match params.args.as_slice() {
-            [person, value] if function.func == contributions_udaf() => {
-                return Ok(self.contributed(measure, person, value));
-            }
+            [person, value] => match tells(&function.func) {
+                Some(tells) => return Ok(self.contributed(measure, tells, person, value)),
+                None => return Ok(None),
+            },
             [argument] => argument,
             _ => return Ok(None),
         };
@@ -199,8 +200,9 @@ impl Parts {
         binary_expr(self.partial(passing), Operator::Gt, lit(0_i64))
     }
 
-    /// What everybody contributes: each spoke gives the sum of its people's values, the hub adds up those of one person.
-    fn contributed(&mut self, measure: &Expr, person: &Expr, value: &Expr) -> Option<Expr> {
+    /// What everybody contributes: each spoke gives the sum of its people's values, the hub adds up those of one person. Of a mean also
+    /// how many they are, and of a spread what their squares add up to.
+    fn contributed(&mut self, measure: &Expr, tells: Tells, person: &Expr, value: &Expr) -> Option<Expr> {
         if self.adds_up {
             let part = self.partial(bare(measure).clone());
             return Some(self.merged(of(merged_contributions(), vec![part])));
@@ -208,11 +210,22 @@ impl Parts {
         self.grouped_by(person)?;
         let Expr::AggregateFunction(function) = bare(measure) else { return None };
         let filter = function.params.filter.as_deref();
-        let mut summed = sum_of(value.clone());
-        if let Expr::AggregateFunction(function) = &mut summed {
-            function.params.filter = filter.cloned().map(Box::new);
+        let of_rows = |mut measure: Expr| {
+            if let Expr::AggregateFunction(function) = &mut measure {
+                function.params.filter = filter.cloned().map(Box::new);
+            }
+            measure
+        };
+        let summed = self.partial(of_rows(sum_of(value.clone())));
+        let mut sums = Vec::new();
+        if tells >= Tells::Mean {
+            let number = self.partial(of_rows(of(count::count_udaf(), vec![value.clone()])));
+            sums.push(cast(number, DataType::Float64));
         }
-        let summed = self.partial(summed);
+        if tells >= Tells::Spread {
+            let square = binary_expr(value.clone(), Operator::Multiply, value.clone());
+            sums.push(self.partial(of_rows(sum_of(square))));
+        }
         let some = binary_expr(value.clone(), Operator::NotEq, lit(0.0_f64));
         let some = filter.cloned().into_iter().chain([some]).reduce(|a, b| binary_expr(a, Operator::And, b))?;
         // Values that add up to nothing are somebody's all the same: the least number stands for them.
@@ -223,7 +236,7 @@ impl Parts {
             when_then_expr: vec![(Box::new(cancelled), Box::new(lit(f64::MIN_POSITIVE)))],
             else_expr: Some(Box::new(summed)),
         });
-        Some(self.merged(contributions(column(DISTINCT), sum, None)))
+        Some(self.merged(contributions_of_sums(tells, column(DISTINCT), std::iter::once(sum).chain(sums))))
     }
 
     /// Different values: grouped by at the spokes, counted at the hub.
@@ -251,7 +264,7 @@ impl Parts {
 fn different(measure: &Expr) -> Option<&Expr> {
     let Expr::AggregateFunction(function) = bare(measure) else { return None };
     let counts = function.func == count::count_udaf() && function.params.distinct;
-    let people = function.func == persons_udaf() || function.func == contributions_udaf();
+    let people = function.func == persons_udaf() || tells(&function.func).is_some();
     function.params.args.first().filter(|_| counts || people)
 }
 

@@ -6,6 +6,9 @@
 //! fewer pairs than ten, which are about as many people, may have none in common and be near: they are compared one by one, by which pairs
 //! aren't empty. By lot near are only those that have a pair in common: small cells that share nobody differ in few people too, and say nothing of each
 //! other.
+//!
+//! Of statistics ([`Alike::Contributions`]) the marks are those of who adds how much. The same ten people's sums of two columns differ by ten
+//! contributions and are nothing alike: so those who add the same must be as many as those who don't, and a pair in common is what they have.
 
 use super::{FAR, NEAR};
 use policies::disclosure::{lot::Lot, noise::CellKey};
@@ -21,9 +24,20 @@ const NONE: u32 = u32::MAX;
 
 type Marks = [u8; MARKS];
 
+/// What the marks are of.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alike {
+    /// of people
+    #[default]
+    People,
+    /// of who adds how much
+    Contributions,
+}
+
 /// Released cells, in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Cells {
+    alike: Alike,
     /// people and key. Apart from the marks, since most are looked at for a moment only
     heads: Vec<(u64, u8)>,
     marks: Vec<Marks>,
@@ -36,6 +50,11 @@ pub(super) struct Cells {
 }
 
 impl Cells {
+    /// None yet, of marks of this kind.
+    pub(super) fn of(alike: Alike) -> Self {
+        Self { alike, ..Self::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.heads.len()
     }
@@ -57,7 +76,7 @@ impl Cells {
             let before = self.newest.insert(*pair, here).unwrap_or(NONE);
             self.entries.push((at, before));
         }
-        if pairs.few() {
+        if pairs.few() && self.alike == Alike::People {
             self.small.push((pairs.places, pairs.places.count_ones(), at));
         }
     }
@@ -75,7 +94,7 @@ impl Cells {
                 entry = *before;
             }
         }
-        if pairs.few() {
+        if pairs.few() && self.alike == Alike::People {
             let own = pairs.places.count_ones();
             for (places, count, at) in &self.small {
                 if *at >= first {
@@ -98,7 +117,14 @@ impl Cells {
             return false;
         }
         let Some(apart) = apart(&cell.marks, marks, to) else { return false };
-        apart.max(more).checked_sub(NEAR + 1).is_none_or(|above| !lot(cell, people, key, marks).passes(above))
+        if self.alike == Alike::Contributions && common(&cell.marks, marks) < apart {
+            return false;
+        }
+        let lot = || match self.alike {
+            Alike::People => lot(cell, people, key, marks),
+            Alike::Contributions => lot_of_places(&cell.marks, marks),
+        };
+        apart.max(more).checked_sub(NEAR + 1).is_none_or(|above| !lot().passes(above))
     }
 
     /// Bytes in memory.
@@ -159,6 +185,19 @@ fn apart(a: &Marks, b: &Marks, most: u64) -> Option<u64> {
         }
     }
     Some(apart)
+}
+
+/// How many marks that aren't empty they have in common.
+fn common(a: &Marks, b: &Marks) -> u64 {
+    a.iter().zip(b).map(|(a, b)| u64::from(*a != 0 && a == b)).sum()
+}
+
+/// The lot of those who add something else. By which marks they change, and not by what they add: in other units the same few are no
+/// second attempt.
+fn lot_of_places(a: &Marks, b: &Marks) -> Lot {
+    let mut places = [0; MARKS];
+    places.iter_mut().zip(a.iter().zip(b)).for_each(|(place, (a, b))| *place = u8::from(a != b));
+    Lot::of_people(CellKey::new(0), &places)
 }
 
 /// The lot of those who are in one of two cells only. It is theirs alone: the same few beside other people have the same one, and where

@@ -86,7 +86,7 @@ fn what_was_released_is_known_after_a_restart_and_a_torn_record_is_dropped() {
         assert_eq!(shown(&ledger, 0..707), first, "nearly the same people, as the first time");
         shown(&ledger, 2_000..3_000);
     }
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 16 + 2 * 261);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 16 + 2 * 270);
     // another key, another ledger
     let ledgers = Ledgers::new(folder.path().to_owned());
     let other = cell(0..707);
@@ -127,8 +127,8 @@ fn what_could_not_be_written_was_never_released() {
     shown(&ledger, 0..100);
     // Decided while another statement's cells are on their way to a disk that has no room.
     *ledger.file.lock().unwrap() = Some(File::of(std::fs::File::open("/dev/full").unwrap()));
-    let decided = ledger.decide(&[Some(cell(0..500))]).unwrap().unwrap();
-    let beside = ledger.decide(&[Some(cell(0..507))]).unwrap().unwrap();
+    let decided = ledger.decide_people(&[Some(cell(0..500))]).unwrap().unwrap();
+    let beside = ledger.decide_people(&[Some(cell(0..507))]).unwrap().unwrap();
     assert!(!ledger.settled(&decided) && !ledger.settled(&beside));
     ledger.settle(&decided).unwrap_err();
     ledger.settle(&beside).unwrap_err();
@@ -145,14 +145,14 @@ fn statements_beside_each_other_wait_for_one_write() {
     let ledgers = Ledgers::new(folder.path().to_owned());
     let ledger = ledgers.of(&"diabetes".parse().unwrap(), 1);
     shown(&ledger, 0..100);
-    let first = ledger.decide(&[Some(cell(200..400))]).unwrap().unwrap();
-    let second = ledger.decide(&[Some(cell(500..800))]).unwrap().unwrap();
-    let known = ledger.decide(&[Some(cell(0..103)), Some(cell(0..3))]).unwrap().unwrap();
+    let first = ledger.decide_people(&[Some(cell(200..400))]).unwrap().unwrap();
+    let second = ledger.decide_people(&[Some(cell(500..800))]).unwrap().unwrap();
+    let known = ledger.decide_people(&[Some(cell(0..103)), Some(cell(0..3))]).unwrap().unwrap();
     assert!(ledger.settled(&known) && !ledger.settled(&first));
     ledger.settle(&second).unwrap();
     assert!(ledger.settled(&first), "written with it");
     let path = folder.path().join("diabetes-1.cells");
-    assert_eq!(std::fs::metadata(path).unwrap().len(), 16 + 3 * 261);
+    assert_eq!(std::fs::metadata(path).unwrap().len(), 16 + 3 * 270);
 }
 
 #[test]

@@ -194,7 +194,7 @@ mod tests {
             one_name(by.of_part(None, forty).unwrap(), by.of_part(three, forty).unwrap());
             one_name(by.of_share(None, forty).unwrap(), by.of_share(three, forty).unwrap());
             one_name(by.of_share(None, None).unwrap(), by.of_share(three, three).unwrap());
-            let said = |adding| Contributions { all: &all, adding, sizes: None };
+            let said = |adding| Contributions { all: &all, adding, sizes: None, amounts: [None; 3] };
             let of_nobody = by.of_sum(Some(&said(None))).unwrap();
             one_name(of_nobody, by.of_sum(Some(&said(Some(&few)))).unwrap());
             one_name(of_nobody, by.of_sum(None).unwrap());
@@ -215,7 +215,7 @@ mod tests {
             let sums = hidden_of(|from| {
                 let who = of(from..from + 10 + above);
                 let sizes = Some(proto::plan::contributions::Sizes { total: 10.0, largest: 1.0, second: 1.0 });
-                by.of_sum(Some(&Contributions { all: &who, adding: Some(&who), sizes })).unwrap()
+                by.of_sum(Some(&Contributions { all: &who, adding: Some(&who), sizes, amounts: [None; 3] })).unwrap()
             });
             assert!(shares.contains(&sums), "{sums} of 400 sums of {}", 10 + above);
             let rests = hidden_of(|from| {

@@ -11,13 +11,13 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 use proto::plan::{
-    contributions::{Contributions, contributions_udaf},
+    contributions::{Contributions, Tells, contributions_udaf},
     persons::head,
 };
 use std::sync::Arc;
 
 fn grouped() -> Box<dyn GroupsAccumulator> {
-    let udaf = contributions_udaf();
+    let udaf = contributions_udaf(Tells::Sum);
     let fields = [
         Arc::new(Field::new("p", DataType::FixedSizeBinary(16), true)),
         Arc::new(Field::new("v", DataType::Float64, true)),
@@ -126,7 +126,7 @@ fn partial_states_add_up_to_the_whole() {
 #[tokio::test]
 async fn agrees_with_plain_sql() {
     let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(4).with_batch_size(256));
-    ctx.register_udaf(contributions_udaf().as_ref().clone());
+    ctx.register_udaf(contributions_udaf(Tells::Sum).as_ref().clone());
     ctx.register_udf(create_udf(
         "said",
         vec![DataType::Binary],

@@ -186,6 +186,8 @@ impl Writer {
                     MeasureKind::StddevPop => ("stddev_pop", ""),
                     MeasureKind::Persons => ("persons", ""),
                     MeasureKind::Contributions => ("contributions", ""),
+                    MeasureKind::ContributionsMean => ("contributions_mean", ""),
+                    MeasureKind::ContributionsSpread => ("contributions_spread", ""),
                     MeasureKind::Unspecified => ("(unknown)", ""),
                 };
                 let argument = match &measure.argument {

@@ -1,11 +1,17 @@
-//! One table of (group, person) for all groups of an aggregate, with the sum of that person's values.
+//! One table of (group, person) for all groups of an aggregate, with the sum of that person's values; where a mean or a spread is asked
+//! for, also how many they are and what their squares add up to.
 //!
 //! Whoever has nothing but zeros has the sum -0.0, which no other sum of values comes to: what adds up to nothing (1 and -1) is
 //! +0.0. So one number says both how much somebody contributes and whether they do.
 
-use super::parts::{Contributions, Sizes};
+use super::{
+    MOST,
+    amounts::{add_nobody, amount},
+    parts::{Contributions, Sizes},
+};
 use crate::plan::{
     persons::{
+        NoSummary, Summary,
         groups::{BYTES, Entry, passes, pseudonyms},
         summaries::Summaries,
     },
@@ -26,15 +32,19 @@ use std::{
     sync::Arc,
 };
 
-/// A pseudonym and a sum.
-const ITEM: usize = BYTES + size_of::<f64>();
-const ITEM_WIDTH: i32 = super::WIDTH + 8;
+/// Bytes of a number.
+const NUMBER: usize = size_of::<f64>();
 /// The sum of zeros, and of nothing.
 const NOTHING: f64 = -0.0;
 
 /// Field of the lists that travel between the phases of an aggregate.
-pub(super) fn item() -> FieldRef {
-    Arc::new(Field::new_list_field(DataType::FixedSizeBinary(ITEM_WIDTH), false))
+pub(super) fn item(numbers: usize) -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::FixedSizeBinary(width(numbers)), false))
+}
+
+/// Of a pseudonym and the numbers.
+const fn width(numbers: usize) -> i32 {
+    super::WIDTH + 8 * numbers as i32
 }
 
 /// A group of which some row has a value.
@@ -45,28 +55,37 @@ struct Cell {
     nobody: Option<f64>,
 }
 
+/// What somebody's values add up to: their sum, their number, the sum of their squares, as many of these as there are.
+type Sums<const N: usize> = [f64; N];
+
 /// What everybody adds to every group.
-#[derive(Debug, Default)]
-pub(super) struct Groups {
-    sums: HashMap<Entry, f64, BuildHasherDefault<Spread>>,
+#[derive(Debug)]
+pub(super) struct Groups<const N: usize> {
+    sums: HashMap<Entry, Sums<N>, BuildHasherDefault<Spread>>,
     cells: Vec<Option<Cell>>,
     /// rows of one person often follow each other: what they add up to so far
-    last: Option<(Entry, f64)>,
+    last: Option<(Entry, Sums<N>)>,
 }
 
-impl Groups {
+impl<const N: usize> Default for Groups<N> {
+    fn default() -> Self {
+        Self { sums: HashMap::default(), cells: Vec::new(), last: None }
+    }
+}
+
+impl<const N: usize> Groups<N> {
     fn grow(&mut self, groups: usize) {
         if self.cells.len() < groups {
             self.cells.resize(groups, None);
         }
     }
 
-    fn add(&mut self, group: usize, person: Option<&[u8]>, value: f64) -> Result<()> {
+    fn add(&mut self, group: usize, person: Option<&[u8]>, sums: Sums<N>) -> Result<()> {
         let Some(cell) = self.cells.get_mut(group) else {
             return exec_err!("contributions: group out of range");
         };
         let cell = cell.get_or_insert_default();
-        let value = if value == 0.0 { NOTHING } else { value };
+        let value = value(&sums);
         let Some(person) = person else {
             if adds(value) {
                 *cell.nobody.get_or_insert(NOTHING) += value;
@@ -76,27 +95,27 @@ impl Groups {
         let person =
             person.try_into().map_err(|_| internal_datafusion_err!("contributions: pseudonym of another width"))?;
         let group = u32::try_from(group).map_err(|_| internal_datafusion_err!("contributions: too many groups"))?;
-        self.add_sum(Entry { group, person }, value);
+        self.add_sum(Entry { group, person }, sums);
         Ok(())
     }
 
-    fn add_sum(&mut self, entry: Entry, sum: f64) {
+    fn add_sum(&mut self, entry: Entry, sums: Sums<N>) {
         match &mut self.last {
-            Some((last, so_far)) if *last == entry => *so_far += sum,
+            Some((last, so_far)) if *last == entry => add_up(so_far, &sums),
             _ => {
                 self.settle();
-                self.last = Some((entry, sum));
+                self.last = Some((entry, sums));
             }
         }
     }
 
     /// What was added last goes into the table.
     fn settle(&mut self) {
-        let Some((entry, sum)) = self.last.take() else { return };
+        let Some((entry, sums)) = self.last.take() else { return };
         match self.sums.entry(entry) {
-            hash_map::Entry::Occupied(mut known) => *known.get_mut() += sum,
+            hash_map::Entry::Occupied(mut known) => add_up(known.get_mut(), &sums),
             hash_map::Entry::Vacant(place) => {
-                place.insert(sum);
+                place.insert(sums);
                 if let Some(Some(cell)) = self.cells.get_mut(entry.group as usize) {
                     cell.people += 1;
                 }
@@ -123,8 +142,11 @@ impl Groups {
         let group = u32::try_from(group).map_err(|_| internal_datafusion_err!("contributions: too many groups"))?;
         for item in items.iter().flatten() {
             let Some((person, sum)) = item.split_first_chunk::<BYTES>() else { continue };
-            let Ok(sum) = sum.try_into() else { continue };
-            self.add_sum(Entry { group, person: *person }, f64::from_le_bytes(sum));
+            let mut sums = [NOTHING; N];
+            for (sum, bytes) in sums.iter_mut().zip(sum.as_chunks::<NUMBER>().0) {
+                *sum = f64::from_le_bytes(*bytes);
+            }
+            self.add_sum(Entry { group, person: *person }, sums);
         }
         Ok(())
     }
@@ -132,10 +154,10 @@ impl Groups {
     /// Everything belongs to group 0.
     pub(super) fn add_all(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.grow(1);
-        let (people, values) = arguments(values)?;
-        (0..people.len()).filter(|i| values.is_valid(*i)).try_for_each(|i| {
-            let person = people.is_valid(i).then(|| people.value(i));
-            self.add(0, person, values.value(i))
+        let rows = Rows::<N>::of(values)?;
+        (0..rows.people.len()).try_for_each(|i| match rows.sums(i) {
+            Some(sums) => self.add(0, rows.person(i), sums),
+            None => Ok(()),
         })
     }
 
@@ -159,7 +181,7 @@ impl Groups {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.sums.capacity() * (size_of::<(Entry, f64)>() + 1) + self.cells.capacity() * size_of::<Option<Cell>>()
+        self.sums.capacity() * (size_of::<(Entry, Sums<N>)>() + 1) + self.cells.capacity() * size_of::<Option<Cell>>()
     }
 
     fn emitted(&self, emit_to: EmitTo) -> usize {
@@ -180,13 +202,13 @@ impl Groups {
         for (sizes, cell) in sizes.iter_mut().zip(cells) {
             of_nobody(cell).into_iter().for_each(|sum| sizes.add(sum));
         }
-        let adders = || self.sums.iter().filter(|(_, sum)| adds(**sum));
+        let adders = || self.sums.iter().map(|(entry, sums)| (entry, value(sums))).filter(|(_, sum)| adds(*sum));
         for (entry, sum) in adders() {
             if let (Some(adding), Some(sizes)) =
                 (adding.get_mut(entry.group as usize), sizes.get_mut(entry.group as usize))
             {
                 *adding.get_or_insert(0) += 1;
-                sizes.add(*sum);
+                sizes.add(sum);
             }
         }
         let mut all = Summaries::new(cells.iter().map(|cell| cell.map(|cell| cell.people)));
@@ -199,15 +221,51 @@ impl Groups {
         adders().for_each(|(entry, _)| apart.add(entry.group as usize, &entry.person));
 
         let too_many = |_| internal_datafusion_err!("contributions: too many people in one cell");
+        let amounts = self.amounts(cells, &adding).map_err(too_many)?;
         let (all, apart) = (all.write().map_err(too_many)?, apart.write().map_err(too_many)?);
         let parts = all.iter().zip(&apart).zip(adding.iter().zip(sizes));
         parts
-            .map(|((all, apart), (adding, sizes))| {
+            .enumerate()
+            .map(|(cell, ((all, apart), (adding, sizes)))| {
                 let Some(all) = all else { return Ok(None) };
                 let adding = adding.map(|_| apart.as_ref().unwrap_or(all).as_slice());
-                Contributions { all, adding, sizes: Some(sizes) }.write().map(Some).map_err(too_many)
+                let mut told = [None; MOST];
+                for (told, amounts) in told.iter_mut().zip(&amounts) {
+                    *told = amounts.get(cell).and_then(Option::as_deref);
+                }
+                let said = Contributions { all, adding, sizes: Some(sizes), amounts: told };
+                said.write().map(Some).map_err(too_many)
             })
             .collect()
+    }
+
+    /// Who adds how much to each cell: to a sum those who add something, to what else there is all.
+    fn amounts(
+        &self,
+        cells: &[Option<Cell>],
+        adding: &[Option<usize>],
+    ) -> std::result::Result<Vec<Vec<Option<Vec<u8>>>>, NoSummary> {
+        let mut told = Vec::with_capacity(N);
+        for numbers in 1..=N {
+            let people = cells.iter().zip(adding).map(|(cell, adding)| {
+                cell.map(|cell| if numbers == 1 { adding.unwrap_or_default() } else { cell.people })
+            });
+            let mut amounts = Summaries::new(people);
+            for (entry, sums) in self.sums.iter().filter(|(_, sums)| numbers > 1 || adds(value(sums))) {
+                let sums = sums.get(..numbers).unwrap_or_default();
+                amounts.put(entry.group as usize, amount(&entry.person, sums));
+            }
+            let mut amounts = amounts.write()?;
+            for (amounts, cell) in amounts.iter_mut().zip(cells) {
+                if let (Some(bytes), Some(nobody)) = (&mut *amounts, cell.and_then(|cell| cell.nobody)) {
+                    let mut summary = Summary::read(bytes)?;
+                    add_nobody(&mut summary.marks, nobody);
+                    *amounts = Some(summary.write()?);
+                }
+            }
+            told.push(amounts);
+        }
+        Ok(told)
     }
 
     /// Drops the first `groups` groups; the others move down.
@@ -220,13 +278,13 @@ impl Groups {
         let shift = u32::try_from(groups).map_err(|_| internal_datafusion_err!("contributions: too many groups"))?;
         self.sums = std::mem::take(&mut self.sums)
             .into_iter()
-            .filter_map(|(entry, sum)| Some((Entry { group: entry.group.checked_sub(shift)?, ..entry }, sum)))
+            .filter_map(|(entry, sums)| Some((Entry { group: entry.group.checked_sub(shift)?, ..entry }, sums)))
             .collect();
         Ok(())
     }
 }
 
-impl GroupsAccumulator for Groups {
+impl<const N: usize> GroupsAccumulator for Groups<N> {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -235,10 +293,10 @@ impl GroupsAccumulator for Groups {
         total_num_groups: usize,
     ) -> Result<()> {
         self.grow(total_num_groups);
-        let (people, values) = arguments(values)?;
+        let rows = Rows::<N>::of(values)?;
         for (i, group) in group_indices.iter().enumerate() {
-            if values.is_valid(i) && passes(opt_filter, i) {
-                self.add(*group, people.is_valid(i).then(|| people.value(i)), values.value(i))?;
+            if let Some(sums) = rows.sums(i).filter(|_| passes(opt_filter, i)) {
+                self.add(*group, rows.person(i), sums)?;
             }
         }
         Ok(())
@@ -269,21 +327,24 @@ impl GroupsAccumulator for Groups {
                     .map_err(|_| internal_datafusion_err!("contributions: too many people in one state"))?,
             );
         }
-        let mut bytes = vec![0_u8; end * ITEM];
-        for (entry, sum) in &self.sums {
+        let item_bytes = BYTES + N * NUMBER;
+        let mut bytes = vec![0_u8; end * item_bytes];
+        for (entry, sums) in &self.sums {
             if let Some(at) = next.get_mut(entry.group as usize) {
-                let place = bytes.get_mut(*at * ITEM..(*at + 1) * ITEM);
+                let place = bytes.get_mut(*at * item_bytes..(*at + 1) * item_bytes);
                 if let Some((person, place)) = place.and_then(|place| place.split_first_chunk_mut::<BYTES>()) {
                     *person = entry.person;
-                    place.copy_from_slice(&sum.to_le_bytes());
+                    for (place, sum) in place.as_chunks_mut::<NUMBER>().0.iter_mut().zip(sums) {
+                        *place = sum.to_le_bytes();
+                    }
                 }
                 *at += 1;
             }
         }
         self.forget(groups)?;
-        let items = FixedSizeBinaryArray::try_new(ITEM_WIDTH, Buffer::from_vec(bytes), None)?;
+        let items = FixedSizeBinaryArray::try_new(width(N), Buffer::from_vec(bytes), None)?;
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        let lists = ListArray::try_new(item(), offsets, Arc::new(items), Some(nulls))?;
+        let lists = ListArray::try_new(item(N), offsets, Arc::new(items), Some(nulls))?;
         Ok(vec![Arc::new(lists), Arc::new(nobody)])
     }
 
@@ -294,29 +355,29 @@ impl GroupsAccumulator for Groups {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let (people, values) = arguments(values)?;
+        let rows = Rows::<N>::of(values)?;
+        let people = rows.people;
         // each row is a list of its own: of one person, or of none
         let mut offsets: Vec<i32> = Vec::with_capacity(people.len() + 1);
-        let mut bytes = Vec::with_capacity(people.len() * ITEM);
+        let mut bytes = Vec::with_capacity(people.len() * (BYTES + N * NUMBER));
         let mut end = 0_i32;
         offsets.push(end);
-        let counts = |i: usize| values.is_valid(i) && passes(opt_filter, i);
-        let signed = |i: usize| if values.value(i) == 0.0 { NOTHING } else { values.value(i) };
+        let counted = |i: usize| rows.sums(i).filter(|_| passes(opt_filter, i));
         for i in 0..people.len() {
-            if counts(i) && people.is_valid(i) {
-                bytes.extend_from_slice(people.value(i));
-                bytes.extend_from_slice(&signed(i).to_le_bytes());
+            if let (Some(sums), Some(person)) = (counted(i), rows.person(i)) {
+                bytes.extend_from_slice(person);
+                sums.iter().for_each(|sum| bytes.extend_from_slice(&sum.to_le_bytes()));
                 end += 1;
             }
             offsets.push(end);
         }
-        let nulls: NullBuffer = (0..people.len()).map(counts).collect();
+        let nulls: NullBuffer = (0..people.len()).map(|i| counted(i).is_some()).collect();
         let nobody: Float64Array = (0..people.len())
-            .map(|i| (counts(i) && people.is_null(i)).then(|| signed(i)).filter(|v| adds(*v)))
+            .map(|i| counted(i).filter(|_| people.is_null(i)).map(|sums| value(&sums)).filter(|v| adds(*v)))
             .collect();
-        let items = FixedSizeBinaryArray::try_new(ITEM_WIDTH, Buffer::from_vec(bytes), None)?;
+        let items = FixedSizeBinaryArray::try_new(width(N), Buffer::from_vec(bytes), None)?;
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        let lists = ListArray::try_new(item(), offsets, Arc::new(items), Some(nulls))?;
+        let lists = ListArray::try_new(item(N), offsets, Arc::new(items), Some(nulls))?;
         Ok(vec![Arc::new(lists), Arc::new(nobody)])
     }
 
@@ -330,12 +391,60 @@ fn adds(sum: f64) -> bool {
     sum.to_bits() != NOTHING.to_bits()
 }
 
-fn arguments(values: &[ArrayRef]) -> Result<(&FixedSizeBinaryArray, &Float64Array)> {
-    let [people, values] = values else { return exec_err!("contributions: two arguments are needed") };
-    let Some(values) = values.as_primitive_opt::<Float64Type>() else {
-        return exec_err!("contributions: values are not Float64");
-    };
-    Ok((pseudonyms(people)?, values))
+/// The sum of somebody's values.
+const fn value<const N: usize>(sums: &Sums<N>) -> f64 {
+    match sums.as_slice() {
+        [value, ..] => *value,
+        [] => NOTHING,
+    }
+}
+
+fn add_up<const N: usize>(so_far: &mut Sums<N>, sums: &Sums<N>) {
+    so_far.iter_mut().zip(sums).for_each(|(so_far, sum)| *so_far += sum);
+}
+
+/// Who adds what, row by row.
+struct Rows<'a, const N: usize> {
+    people: &'a FixedSizeBinaryArray,
+    values: &'a Float64Array,
+    /// numbers that were added up elsewhere; else each row is one value
+    more: Vec<&'a Float64Array>,
+}
+
+impl<'a, const N: usize> Rows<'a, N> {
+    fn of(arguments: &'a [ArrayRef]) -> Result<Self> {
+        let [people, numbers @ ..] = arguments else { return exec_err!("contributions: arguments are missing") };
+        let numbers = numbers.iter().map(|numbers| {
+            let numbers = numbers.as_primitive_opt::<Float64Type>();
+            numbers.ok_or_else(|| internal_datafusion_err!("contributions: values are not Float64"))
+        });
+        let numbers = numbers.collect::<Result<Vec<_>>>()?;
+        match numbers.as_slice() {
+            [values, more @ ..] if more.is_empty() || more.len() + 1 == N => {
+                Ok(Self { people: pseudonyms(people)?, values, more: more.to_vec() })
+            }
+            _ => exec_err!("contributions: a value is needed, or what values add up to"),
+        }
+    }
+
+    fn person(&self, row: usize) -> Option<&'a [u8]> {
+        self.people.is_valid(row).then(|| self.people.value(row))
+    }
+
+    /// What a row adds; none where it has no value.
+    fn sums(&self, row: usize) -> Option<Sums<N>> {
+        if self.values.is_null(row) {
+            return None;
+        }
+        let value = self.values.value(row);
+        let mut sums = [if value == 0.0 { NOTHING } else { value }, 1.0, value * value].into_iter();
+        let mut own = [NOTHING; N];
+        own.iter_mut().zip(&mut sums).for_each(|(own, sum)| *own = sum);
+        for (own, more) in own.iter_mut().skip(1).zip(&self.more) {
+            *own = if more.is_valid(row) { more.value(row) } else { NOTHING };
+        }
+        Some(own)
+    }
 }
 
 fn state(values: &[ArrayRef]) -> Result<(&ListArray, &Float64Array)> {

@@ -1,9 +1,10 @@
 //! What is said of the contributions to a cell, and its bytes.
 //!
-//! The bytes: a mark that no summary of people begins with, flags, three numbers (total, largest, second; little-endian), the
-//! length of the summary of all who have a value, that summary, and the summary of those who add something, where it is
-//! another one. A summary of people by itself can be read too: of a blind total nothing else is known.
+//! The bytes: a mark that no summary of people begins with, flags, three numbers (total, largest, second; little-endian), and summaries,
+//! each after its length: of all who have a value, of those who add something, where it is another one, and of who adds how
+//! much, for as many statistics as the flags say. A summary of people by itself can be read too: of a blind total nothing else is known.
 
+use super::MOST;
 use crate::plan::persons::{NoSummary, Summary};
 
 /// No cell has so many people.
@@ -12,6 +13,8 @@ const MARK: [u8; 4] = u32::MAX.to_le_bytes();
 const ADDING: u8 = 1;
 /// All who have a value add something.
 const SAME: u8 = 2;
+/// In the bits from here on: for how many statistics there are amounts.
+const AMOUNTS: u32 = 2;
 
 /// What a sum or a mean is made of, as `contributions` says it. The summaries are bytes of [`Summary`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +25,8 @@ pub struct Contributions<'a> {
     pub adding: Option<&'a [u8]>,
     /// how much they contribute; `None` in a blind total, of which nobody sees it
     pub sizes: Option<Sizes>,
+    /// who adds how much (`amounts`): to a sum, to a mean, to a spread; `None` of those that weren't asked for
+    pub amounts: [Option<&'a [u8]>; MOST],
 }
 
 /// How much people contribute, each the sum of their values without its sign.
@@ -65,18 +70,19 @@ impl<'a> Contributions<'a> {
     /// When a summary is longer than one can be.
     pub fn write(self) -> Result<Vec<u8>, NoSummary> {
         let Some(sizes) = self.sizes else { return Ok(self.adding.unwrap_or_default().to_vec()) };
-        let length = u16::try_from(self.all.len()).map_err(|_| NoSummary)?;
         let same = self.adding == Some(self.all);
-        let flags = if self.adding.is_some() { ADDING } else { 0 } | if same { SAME } else { 0 };
+        let amounts = self.amounts.iter().flatten();
+        let told = u8::try_from(amounts.clone().count()).map_err(|_| NoSummary)?;
+        let flags = if self.adding.is_some() { ADDING } else { 0 } | if same { SAME } else { 0 } | told << AMOUNTS;
         let mut bytes = MARK.to_vec();
         bytes.push(flags);
         for number in [sizes.total, sizes.largest, sizes.second] {
             bytes.extend(number.to_le_bytes());
         }
-        bytes.extend(length.to_le_bytes());
-        bytes.extend(self.all);
-        if !same {
-            bytes.extend(self.adding.unwrap_or_default());
+        let adding = self.adding.iter().filter(|_| !same);
+        for summary in std::iter::once(&self.all).chain(adding).chain(amounts) {
+            bytes.extend(u16::try_from(summary.len()).map_err(|_| NoSummary)?.to_le_bytes());
+            bytes.extend(*summary);
         }
         Ok(bytes)
     }
@@ -87,20 +93,39 @@ impl<'a> Contributions<'a> {
     /// When they are neither.
     pub fn read(bytes: &'a [u8]) -> Result<Self, NoSummary> {
         let Some(rest) = bytes.strip_prefix(&MARK) else {
-            return Ok(Self { all: bytes, adding: Some(bytes), sizes: None });
+            return Ok(Self { all: bytes, adding: Some(bytes), sizes: None, amounts: [None; MOST] });
         };
         let (flags, rest) = rest.split_first().ok_or(NoSummary)?;
         let ([total, largest, second], rest) = numbers(rest).ok_or(NoSummary)?;
-        let (length, rest) = rest.split_first_chunk::<2>().ok_or(NoSummary)?;
-        let (all, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length))).ok_or(NoSummary)?;
-        let adding = match *flags {
-            0 if rest.is_empty() => None,
-            ADDING => Some(rest),
-            flags if flags == ADDING | SAME && rest.is_empty() => Some(all),
+        let (all, mut rest) = next(rest)?;
+        let adding = match *flags & (ADDING | SAME) {
+            0 => None,
+            ADDING => {
+                let (adding, left) = next(rest)?;
+                rest = left;
+                Some(adding)
+            }
+            flags if flags == ADDING | SAME => Some(all),
             _ => return Err(NoSummary),
         };
-        Ok(Self { all, adding, sizes: Some(Sizes { total, largest, second }) })
+        let mut amounts = [None; MOST];
+        let told = usize::from(*flags >> AMOUNTS);
+        for amount in amounts.get_mut(..told).ok_or(NoSummary)? {
+            let (summary, left) = next(rest)?;
+            rest = left;
+            *amount = Some(summary);
+        }
+        if !rest.is_empty() {
+            return Err(NoSummary);
+        }
+        Ok(Self { all, adding, sizes: Some(Sizes { total, largest, second }), amounts })
     }
+}
+
+/// The next summary after its length, and the rest.
+fn next(bytes: &[u8]) -> Result<(&[u8], &[u8]), NoSummary> {
+    let (length, rest) = bytes.split_first_chunk::<2>().ok_or(NoSummary)?;
+    rest.split_at_checked(usize::from(u16::from_le_bytes(*length))).ok_or(NoSummary)
 }
 
 fn numbers(bytes: &[u8]) -> Option<([f64; 3], &[u8])> {
@@ -116,6 +141,7 @@ pub struct Merged {
     all: Summary,
     adding: Option<Summary>,
     sizes: Option<Sizes>,
+    amounts: [Option<Summary>; MOST],
 }
 
 impl Merged {
@@ -125,7 +151,11 @@ impl Merged {
     /// When the part can't be read.
     pub fn of(part: Contributions<'_>) -> Result<Self, NoSummary> {
         let adding = part.adding.map(Summary::read).transpose()?;
-        Ok(Self { all: Summary::read(part.all)?, adding, sizes: part.sizes })
+        let mut amounts = [const { None }; MOST];
+        for (own, amount) in amounts.iter_mut().zip(part.amounts) {
+            *own = amount.map(Summary::read).transpose()?;
+        }
+        Ok(Self { all: Summary::read(part.all)?, adding, sizes: part.sizes, amounts })
     }
 
     /// Adds another part.
@@ -137,6 +167,12 @@ impl Merged {
             (Some(_), None) => {}
         }
         // What is not known of a part is not known of the whole.
+        for (own, other) in self.amounts.iter_mut().zip(&other.amounts) {
+            match (&mut *own, other) {
+                (Some(own), Some(other)) => own.merge(other),
+                _ => *own = None,
+            }
+        }
         match (&mut self.sizes, other.sizes) {
             (Some(own), Some(other)) => own.merge(other),
             (own, _) => *own = None,
@@ -149,14 +185,19 @@ impl Merged {
     /// When there are more people than a summary counts.
     pub fn write(&self) -> Result<Vec<u8>, NoSummary> {
         let (all, adding) = (self.all.write()?, self.adding.as_ref().map(Summary::write).transpose()?);
-        Contributions { all: &all, adding: adding.as_deref(), sizes: self.sizes }.write()
+        let mut written = [const { None }; MOST];
+        for (written, amount) in written.iter_mut().zip(&self.amounts) {
+            *written = amount.as_ref().map(Summary::write).transpose()?;
+        }
+        let amounts = written.each_ref().map(Option::as_deref);
+        Contributions { all: &all, adding: adding.as_deref(), sizes: self.sizes, amounts }.write()
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
+    use super::{super::amounts::add as amount, *};
     use proptest::prelude::*;
 
     fn people(ids: &[u8]) -> Summary {
@@ -177,15 +218,20 @@ mod tests {
         let sizes = Some(sizes(&[1.0, -7.0, 3.0]));
         assert_eq!(sizes, Some(Sizes { total: 11.0, largest: 7.0, second: 3.0 }));
         for adding in [None, Some(few.as_slice()), Some(all.as_slice())] {
-            let said = Contributions { all: &all, adding, sizes };
-            let bytes = said.write().unwrap();
-            assert_eq!(Contributions::read(&bytes).unwrap(), said);
-            let merged = Merged::of(said).unwrap();
-            assert_eq!(Contributions::read(&merged.write().unwrap()).unwrap(), said);
-            assert!(Contributions::read(&bytes[..20]).is_err());
+            for told in 0..=MOST {
+                let mut amounts = [None; MOST];
+                amounts[..told].fill(Some(few.as_slice()));
+                let said = Contributions { all: &all, adding, sizes, amounts };
+                let bytes = said.write().unwrap();
+                assert_eq!(Contributions::read(&bytes).unwrap(), said);
+                let merged = Merged::of(said).unwrap();
+                assert_eq!(Contributions::read(&merged.write().unwrap()).unwrap(), said);
+                assert!(Contributions::read(&bytes[..20]).is_err());
+                assert!(Contributions::read(&[&bytes[..], &[0]].concat()).is_err());
+            }
         }
         let blind = Contributions::read(&few).unwrap();
-        assert_eq!(blind, Contributions { all: &few, adding: Some(&few), sizes: None });
+        assert_eq!(blind, Contributions { all: &few, adding: Some(&few), sizes: None, amounts: [None; MOST] });
         assert_eq!(blind.write().unwrap(), few);
     }
 
@@ -196,12 +242,17 @@ mod tests {
             let of = |from: usize, to: usize| {
                 let values = &values[from.min(values.len())..to.min(values.len())];
                 let summary = people(&ids[from.min(ids.len())..from + values.len()]);
-                Merged { adding: Some(summary.clone()), all: summary, sizes: Some(sizes(values)) }
+                let mut amounts = Summary::default();
+                let ids = ids.iter().skip(from).zip(values);
+                ids.for_each(|(id, value)| amount(&mut amounts, &[*id; 16], &[*value]));
+                let amounts = [Some(amounts), None, None];
+                Merged { adding: Some(summary.clone()), all: summary, sizes: Some(sizes(values)), amounts }
             };
             let mut merged = of(0, cut);
             merged.merge(&of(cut, 12));
             let whole = of(0, 12);
             prop_assert_eq!((&merged.all, &merged.adding), (&whole.all, &whole.adding));
+            prop_assert_eq!(&merged.amounts, &whole.amounts);
             let (a, b) = (merged.sizes.unwrap(), whole.sizes.unwrap());
             prop_assert_eq!((a.largest, a.second), (b.largest, b.second));
             prop_assert!((a.total - b.total).abs() <= b.total * 1e-12);

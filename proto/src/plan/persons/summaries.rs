@@ -42,16 +42,21 @@ impl Summaries {
 
     /// Adds somebody who isn't in the cell yet. Cells beyond those that were announced are left alone.
     pub(in crate::plan) fn add(&mut self, cell: usize, person: &[u8; BYTES]) {
+        self.put(cell, of_person(person));
+    }
+
+    /// The same of somebody by the mark that they change, what is mixed into it, and their key.
+    pub(in crate::plan) fn put(&mut self, cell: usize, somebody: [u8; 3]) {
         match self.places.get_mut(cell) {
             Some(Some(Place::Few { next, .. })) => {
                 if let Some(slot) = self.few.get_mut(*next) {
-                    *slot = of_person(person);
+                    *slot = somebody;
                 }
                 *next += 1;
             }
             Some(Some(Place::Many(at))) => {
                 if let Some(summary) = self.many.get_mut(*at) {
-                    summary.add(person);
+                    summary.put(somebody);
                 }
             }
             Some(None) | None => {}

@@ -17,7 +17,7 @@ use super::groups::BYTES;
 /// Number of marks.
 pub const MARKS: usize = 256;
 /// Up to so many people are listed instead of mixed: fewer bytes than the marks, so that the length tells.
-pub(super) const LISTED: usize = MARKS / 2 - 1;
+pub(in crate::plan) const LISTED: usize = MARKS / 2 - 1;
 /// Bytes of count and key.
 const HEAD: usize = 5;
 
@@ -46,7 +46,11 @@ impl Default for Summary {
 impl Summary {
     /// Adds somebody who isn't in it.
     pub fn add(&mut self, person: &[u8; BYTES]) {
-        let [place, mark, key] = of_person(person);
+        self.put(of_person(person));
+    }
+
+    /// Adds somebody by the mark that they change, what is mixed into it, and their key.
+    pub(in crate::plan) fn put(&mut self, [place, mark, key]: [u8; 3]) {
         self.people += 1;
         self.key = self.key.wrapping_add(key);
         self.mix(place, mark);
@@ -128,7 +132,7 @@ pub fn head(bytes: &[u8]) -> Result<(u64, u8), NoSummary> {
 }
 
 /// Which mark a person changes, what is mixed into it, and what they add to the key.
-pub(super) fn of_person(person: &[u8; BYTES]) -> [u8; 3] {
+pub(in crate::plan) fn of_person(person: &[u8; BYTES]) -> [u8; 3] {
     let [.., mark, place, key] = *person;
     [place, mark, key]
 }

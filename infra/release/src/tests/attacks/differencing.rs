@@ -91,41 +91,172 @@ async fn attack_counts_in_other_words_are_answered_alike_with_and_without_a_pers
     }
 }
 
-/// Sums are not in the ledger: their differences have noise, which goes away in the mean of many sets that differ by the same person.
-/// Learns: a person's value to half of what an average person adds, after as many statements as it prints. Off (plain SQL): exactly, after two.
+/// Statistics over sets with and without one person.
+struct Sets {
+    pairs: Vec<[String; 2]>,
+}
+
+impl Sets {
+    /// Forty pairs of sets of which one differs from the other by the person alone.
+    fn new() -> Self {
+        let target = "(k = 18 AND d = 0 AND a = 36)";
+        let pairs = (0..40).map(|part| {
+            let set = format!("NOT {target} AND d % 41 <> {part} AND k <> {}", part % 18);
+            [format!("({set}) OR {target}"), set]
+        });
+        Self { pairs: pairs.collect() }
+    }
+}
+
+fn first_number(rows: &[Vec<String>]) -> f64 {
+    rows[0][0].parse().unwrap()
+}
+
+fn mean_and_variance(of: &[f64]) -> (f64, f64) {
+    let mean = of.iter().sum::<f64>() / of.len() as f64;
+    (mean, of.iter().map(|n| (n - mean).powi(2)).sum::<f64>() / of.len() as f64)
+}
+
+/// One statistic over many sets with and without a person. Learns: nothing, however many sets there are: each pair is answered alike. Off (the noise
+/// without the ledger): the difference to half of what an average person makes, after as many statements as it prints; plain SQL: exactly,
+/// after two.
 #[tokio::test]
-async fn attack_difference_of_sums_over_many_sets_takes_many_statements() {
+async fn attack_difference_of_sums_over_many_sets_is_answered_alike() {
     let ctx = large(1);
-    let target = "(k = 18 AND d = 0 AND a = 36)";
-    let average = exact(&ctx, &format!("SELECT avg(a) AS m FROM {EACH}")).await[0][0].parse::<f64>().unwrap();
+    let sets = Sets::new();
+    for (what, one) in [
+        ("sum(a)", "avg(a)"),
+        ("avg(a)", "stddev_pop(a) / count(*)"),
+        ("stddev_samp(a)", "stddev_pop(a) / count(*)"),
+        ("var_pop(a)", "2 * var_pop(a) / count(*)"),
+    ] {
+        // what one average person changes
+        let unit = first_number(&exact(&ctx, &format!("SELECT {one} AS m FROM {EACH}")).await);
+        let ledger = Arc::default();
+        let (mut off, mut own) = (Vec::new(), BTreeSet::new());
+        let enough = if what == "sum(a)" { 40 } else { 16 };
+        for pair in sets.pairs.iter().take(enough) {
+            let [with, without] = pair.each_ref().map(|set| format!("SELECT {what} AS s FROM {EACH} WHERE {set}"));
+            let truth =
+                first_number(&exact(&ctx, &with).await) - first_number(&exact(&ctx, &without).await);
+            assert!(truth != 0.0, "the attack doesn't work by itself: {what}");
+            let shown = after(&ctx, &ledger, &with).await;
+            assert_eq!(after(&ctx, &ledger, &without).await, shown, "{what} {pair:?}");
+            let alone = [&with, &without].map(|sql| async { first_number(&after(&ctx, &Arc::default(), sql).await) });
+            let [with, without] = alone;
+            let apart = with.await - without.await;
+            own.insert(apart.to_bits());
+            off.push((apart - truth) / unit);
+        }
+        let (_, variance) = mean_and_variance(&off);
+        // known to half an average person, at twice the mean's own uncertainty
+        let needed = 2.0 * variance * (2.0 / 0.5_f64).powi(2);
+        println!(
+            "one person in {what}: nothing from {} pairs; with noise alone off by {:.1} average persons a pair, known to half of one after {needed:.0} statements",
+            off.len(),
+            variance.sqrt()
+        );
+        assert!(own.len() > 5, "one noise for all sets: {what}");
+    }
+}
+
+/// The memory is of what each person adds, so that the same in another unit is another statistic, with noise of its own. Learns: a person's
+/// value to half of what an average person adds, after as many statements as it prints. Off (plain SQL): exactly, after two.
+#[tokio::test]
+async fn attack_difference_of_sums_in_other_units_takes_many_statements() {
+    let ctx = large(1);
+    let average = first_number(&exact(&ctx, &format!("SELECT avg(a) AS m FROM {EACH}")).await);
+    let ledger = Arc::default();
     let mut off = Vec::new();
-    let mut own = BTreeSet::new();
-    for parts in 0..40 {
-        let set = format!("NOT {target} AND d % 41 <> {parts} AND k <> {}", parts % 18);
-        let ask = |condition: &str| format!("SELECT sum(a) AS s FROM {EACH} WHERE {condition}");
-        let (with, without) = (ask(&format!("({set}) OR {target}")), ask(&set));
-        let [shown, truth] = {
-            let ledger = Arc::default();
-            let number = |rows: &[Vec<String>]| rows[0][0].parse::<f64>().unwrap();
-            [
-                number(&after(&ctx, &ledger, &with).await) - number(&after(&ctx, &ledger, &without).await),
-                number(&exact(&ctx, &with).await) - number(&exact(&ctx, &without).await),
-            ]
-        };
+    for (n, [with, without]) in Sets::new().pairs.iter().enumerate() {
+        let factor = n + 2;
+        let ask = |factor: usize, set: &str| format!("SELECT sum({factor} * a) AS s FROM {EACH} WHERE {set}");
+        let (with, without) = (ask(1, with), ask(factor, without));
+        let truth = first_number(&exact(&ctx, &with).await)
+            - first_number(&exact(&ctx, &without).await) / factor as f64;
         assert!((truth - 36.0).abs() < 1e-6, "the attack doesn't work by itself: {truth}");
-        own.insert(shown.to_bits());
+        let shown = first_number(&after(&ctx, &ledger, &with).await)
+            - first_number(&after(&ctx, &ledger, &without).await) / factor as f64;
         off.push((shown - truth) / average);
     }
-    let mean = off.iter().sum::<f64>() / off.len() as f64;
-    let variance = off.iter().map(|off| (off - mean).powi(2)).sum::<f64>() / off.len() as f64;
-    // known to half an average person, at twice the mean's own uncertainty
+    let (_, variance) = mean_and_variance(&off);
     let needed = 2.0 * variance * (2.0 / 0.5_f64).powi(2);
     println!(
-        "one person's value in sums: off by {:.1} average persons a pair; known to half of one after {needed:.0} statements",
+        "one person's value in sums of other units: off by {:.1} average persons a pair; known to half of one after {needed:.0} statements",
         variance.sqrt()
     );
-    assert!(own.len() > 20, "one noise for all sets");
     assert!(needed > 40.0, "after {needed:.0} statements");
+}
+
+/// By way of others: the set with somebody and without thirteen more is far enough from the set without, and what the thirteen add is found the same
+/// way. Learns: a person's value to half of what an average person adds, after as many statements as it prints. Off: after two.
+#[tokio::test]
+async fn attack_difference_of_sums_by_way_of_thirteen_others_takes_many_statements() {
+    let ctx = large(1);
+    let average = first_number(&exact(&ctx, &format!("SELECT avg(a) AS m FROM {EACH}")).await);
+    let ledger = Arc::default();
+    let number = async |condition: &str| -> [f64; 2] {
+        let sql = format!("SELECT sum(a) AS s FROM {EACH} WHERE {condition}");
+        [first_number(&after(&ctx, &ledger, &sql).await), first_number(&exact(&ctx, &sql).await)]
+    };
+    let mut off = Vec::new();
+    for [with, without] in &Sets::new().pairs {
+        // more than thirteen people, none of whom is the target
+        let others = "(k = 17 AND d < 16)";
+        let fewer = number(&format!("({with}) AND NOT {others}")).await;
+        let all = number(without).await;
+        // the same others beside other people
+        let beside = number(&format!("({without}) AND a > 20")).await;
+        let less = number(&format!("({without}) AND a > 20 AND NOT {others}")).await;
+        let found = |of: usize| (fewer[of] - all[of]) + (beside[of] - less[of]);
+        let truth = found(1);
+        off.push((found(0) - truth) / average);
+    }
+    let (_, variance) = mean_and_variance(&off);
+    let needed = 4.0 * variance * (2.0 / 0.5_f64).powi(2);
+    println!(
+        "one person's value by way of others: off by {:.1} average persons in four statements; known to half of one after {needed:.0} statements",
+        variance.sqrt()
+    );
+    assert!(needed > 40.0, "after {needed:.0} statements");
+}
+
+/// Whoever knows one value of a person, and asks for sums of it over the set with and without them, sees the noise of both sets.
+#[tokio::test]
+async fn attack_difference_of_sums_by_a_known_value() {
+    let ctx = large(1);
+    let x = "(k * 13 + d * 7) % 101 + 0.5 * a";
+    let other = first_number(&exact(&ctx, &format!("SELECT avg({x}) AS m FROM {EACH}")).await);
+    let known = first_number(&exact(&ctx, &format!("SELECT avg(a) AS m FROM {EACH}")).await);
+    let mut off = Vec::new();
+    let ledger = Arc::default();
+    for [with, without] in Sets::new().pairs.iter().take(12) {
+        let ask = |what: &str, set: &str| format!("SELECT sum({what}) AS s FROM {EACH} WHERE {set}");
+        let mut apart = Vec::new();
+        for (what, twice) in [("a", "2 * a"), (x, &format!("2 * ({x})"))] {
+            let one = first_number(&after(&ctx, &ledger, &ask(what, with)).await);
+            let two = first_number(&after(&ctx, &ledger, &ask(twice, without)).await) / 2.0;
+            let truth = first_number(&exact(&ctx, &ask(what, with)).await) - first_number(&exact(&ctx, &ask(what, without)).await);
+            apart.push((one - two, truth));
+        }
+        let noise = ((apart[0].0 - 36.0) / known).round();
+        off.push((apart[1].0 - noise * other - apart[1].1) / other);
+    }
+    println!("by a known value: {off:?}");
+}
+
+/// Rows of a person, from two counts of rows.
+#[tokio::test]
+async fn attack_difference_of_counts_of_rows() {
+    let ctx = large(1);
+    let ledger = Arc::default();
+    for del in 30..50 {
+        let ask = |more: &str| format!("SELECT count(*) AS n FROM bef WHERE kom = 18 {more}");
+        let (with, without) = (ask(""), ask(&format!("AND NOT del = {del}")));
+        let shown = [first_number(&after(&ctx, &ledger, &with).await), first_number(&after(&ctx, &ledger, &without).await)];
+        let truth = [first_number(&exact(&ctx, &with).await), first_number(&exact(&ctx, &without).await)];
+        println!("rows: {shown:?} {truth:?} {} {}", shown[0] - shown[1], truth[0] - truth[1]);
+    }
 }
 
 /// Everybody of a group in one cell. Learns: that they have it, or all but few of each other value: an answer always has the row that
