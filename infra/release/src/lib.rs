@@ -28,6 +28,7 @@ mod expr;
 mod failing;
 mod join;
 mod ledger;
+mod limited;
 mod need;
 mod origin;
 mod people;

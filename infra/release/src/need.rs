@@ -29,10 +29,11 @@ pub(super) enum Kind {
 /// Whom a statistic is made of, by their place in [`Asked`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Made {
-    /// of the people who meet a condition; `part`: it is the statement's own, which could be met by all of a group
-    Counted { adding: usize, part: bool },
-    /// a mean or spread of zeros and ones: of the people with a one, over those with a value
-    Share { adding: usize, all: usize },
+    /// of the people who meet a condition; `part`: it is the statement's own, which could be met by all of a group. `rows`: what they
+    /// contribute to, where not only people are counted
+    Counted { adding: usize, part: bool, rows: Option<usize> },
+    /// a mean or spread of zeros and ones, which people contribute to: of the people with a one, over those with a value
+    Share { adding: usize, all: usize, giving: usize },
     /// of what people contribute
     Contributed(usize),
 }
@@ -57,11 +58,24 @@ pub(super) struct Giving {
     pub(super) tells: Tells,
 }
 
+/// Where it is said who the people are that meet a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// by itself
+    Alone,
+    /// all who have a value that is contributed
+    Having(usize),
+    /// those of them whose value isn't zero
+    Adding(usize),
+}
+
 /// What is asked of each cell beside the statistics.
 #[derive(Debug)]
 pub(super) struct Asked {
     /// conditions under which people are counted; the first is the group itself
     pub(super) conditions: Vec<Option<Expr>>,
+    /// where each is said
+    pub(super) said: Vec<Said>,
     /// what people contribute to
     pub(super) givings: Vec<Giving>,
     pub(super) needs: Vec<Need>,
@@ -69,7 +83,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn new() -> Self {
-        Self { conditions: vec![None], givings: Vec::new(), needs: Vec::new() }
+        Self { conditions: vec![None], said: vec![Said::Alone], givings: Vec::new(), needs: Vec::new() }
     }
 
     /// Takes a statistic in, over rows of `people`.
@@ -78,36 +92,56 @@ impl Asked {
         let argument = function.params.args.first().map(bare);
         let ones = argument.is_some_and(|argument| origin::zero_or_one(argument, &people.plan));
         let is_person = |argument: &Expr| carries_always(argument, people, who);
-        let made_of = |asked: &mut Self, kind| {
-            let condition = contributes(function, kind, schema, is_person);
-            place(&mut asked.conditions, condition)
+        let filter = function.params.filter.as_deref().cloned();
+        let value = || argument.map_or_else(|| lit(ScalarValue::Float64(None)), |a| number(a, schema));
+        let tells = match kind {
+            Kind::Mean => Tells::Mean,
+            Kind::Spread => Tells::Spread,
+            Kind::Count | Kind::Sum => Tells::Sum,
         };
+        let condition = |kind| contributes(function, kind, schema, is_person);
         let made = match kind {
             Kind::Count => {
                 let stored = argument.is_none_or(|a| is_person(a) || origin::of_table(a, &people.plan));
-                Made::Counted { adding: made_of(self, kind), part: function.params.filter.is_some() || !stored }
+                let condition = condition(kind);
+                let people_only = function.params.distinct && argument.is_some_and(is_person);
+                let rows = (!people_only).then(|| {
+                    let value = lit(ScalarValue::Float64(Some(1.0)));
+                    self.giving(Giving { value, filter: condition.clone(), tells })
+                });
+                let adding = self.condition(condition, rows.map_or(Said::Alone, Said::Having));
+                Made::Counted { adding, part: function.params.filter.is_some() || !stored, rows }
             }
             Kind::Sum if ones => {
                 let constant = matches!(argument, Some(Expr::Literal(..)));
-                Made::Counted { adding: made_of(self, kind), part: function.params.filter.is_some() || !constant }
+                let rows = self.giving(Giving { value: value(), filter: filter.clone(), tells });
+                let adding = self.condition(condition(kind), Said::Adding(rows));
+                Made::Counted { adding, part: filter.is_some() || !constant, rows: Some(rows) }
             }
             Kind::Mean | Kind::Spread if ones => {
-                Made::Share { adding: made_of(self, kind), all: made_of(self, Kind::Count) }
+                let giving = self.giving(Giving { value: value(), filter, tells });
+                let adding = self.condition(condition(kind), Said::Adding(giving));
+                let all = self.condition(condition(Kind::Count), Said::Having(giving));
+                Made::Share { adding, all, giving }
             }
             Kind::Sum | Kind::Mean | Kind::Spread => {
-                let value = argument.map_or_else(|| lit(ScalarValue::Float64(None)), |a| number(a, schema));
-                let filter = function.params.filter.as_deref().cloned();
-                let tells = match kind {
-                    Kind::Mean => Tells::Mean,
-                    Kind::Spread => Tells::Spread,
-                    Kind::Count | Kind::Sum => Tells::Sum,
-                };
-                Made::Contributed(self.giving(Giving { value, filter, tells }))
+                Made::Contributed(self.giving(Giving { value: value(), filter, tells }))
             }
         };
         let squared = function.func == variance::var_samp_udaf() || function.func == variance::var_pop_udaf();
         let sample = function.func == variance::var_samp_udaf() || function.func == stddev::stddev_udaf();
         self.needs.push(Need { made, kind, squared, sample });
+    }
+
+    /// Where a condition is among those that are known, of which it is `said` who meets it.
+    fn condition(&mut self, wanted: Option<Expr>, said: Said) -> usize {
+        let at = place(&mut self.conditions, wanted);
+        match self.said.get_mut(at) {
+            Some(known) if *known == Said::Alone => *known = said,
+            Some(_) => {}
+            None => self.said.push(said),
+        }
+        at
     }
 
     /// Where a contribution is among those that are known: one for all statistics of the same values.

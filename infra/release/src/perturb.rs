@@ -4,20 +4,19 @@
 //! INVARIANT: they run after the last aggregate, at the hub or at a spoke that checks its own cells; a fragment can't say them, so that nobody
 //! chooses where noise comes in.
 
+mod limits;
 mod numbers;
 mod remembered;
 
 use super::ledger::Ledger;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array},
-    compute::cast,
     datatypes::{DataType, Float64Type},
 };
 use datafusion::{
     common::{DataFusionError, Result, exec_datafusion_err, internal_err},
     logical_expr::{
-        ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
-        expr::ScalarFunction,
+        ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
     },
 };
 use numbers::{Number, floats, numbers};
@@ -42,13 +41,15 @@ enum Makes {
     Shown,
     /// `shown(value, adding, contributions)`: of a sum
     Statistic,
-    /// `shown_count(value, summary)`: of one that says nothing but who they are: rows, or a constant for each
+    /// `shown_count(value, adding, contributions)`: of a count of rows, or of a constant for each
     Counted,
-    /// `shown_mean(value, adding, all, deviation)`: of a mean of all, to which some add; with their `contributions`, unless it is a share
+    /// `shown_mean(value, adding, all, deviation, contributions)`: of a mean of all, to which some add
     Mean,
+    /// `shown_share(value, adding, all, deviation, contributions)`: of a mean of zeros and ones
+    Share,
     /// `shown_spread(value, all, contributions)`: of a variance or standard deviation
     Spread(Spread),
-    /// `shown_spread_of_share(value, adding, all)`: the same of zeros and ones, of whom some add
+    /// `shown_spread_of_share(value, adding, all, contributions)`: the same of zeros and ones, of whom some add
     SpreadOfShare(Spread),
 }
 
@@ -86,11 +87,9 @@ fn function(makes: Makes, ledger: &Arc<Ledger>) -> Arc<ScalarUDF> {
     let any = |arguments| Signature::any(arguments, Volatility::Immutable);
     let signature = match makes {
         Makes::People | Makes::Shown => any(1),
-        Makes::Counted => any(2),
-        Makes::Statistic | Makes::Spread(_) | Makes::SpreadOfShare(_) => any(3),
-        Makes::Mean => {
-            Signature::one_of(vec![TypeSignature::Any(4), TypeSignature::Any(5)], Volatility::Immutable)
-        }
+        Makes::Statistic | Makes::Counted | Makes::Spread(_) => any(3),
+        Makes::SpreadOfShare(_) => any(4),
+        Makes::Mean | Makes::Share => any(5),
     };
     Arc::new(ScalarUDF::new_from_impl(Perturb { makes, signature, ledger: Arc::clone(ledger) }))
 }
@@ -119,6 +118,7 @@ pub(super) struct Noise {
     statistic: Arc<ScalarUDF>,
     counted: Arc<ScalarUDF>,
     mean: Arc<ScalarUDF>,
+    share: Arc<ScalarUDF>,
     ledger: Arc<Ledger>,
 }
 
@@ -130,6 +130,7 @@ impl Noise {
             statistic: of(Makes::Statistic),
             counted: of(Makes::Counted),
             mean: of(Makes::Mean),
+            share: of(Makes::Share),
             ledger: Arc::clone(ledger),
         }
     }
@@ -144,15 +145,23 @@ impl Noise {
         call(&self.statistic, vec![value, adding, contributions])
     }
 
-    /// The same of a count, in whatever words: as exact as the people's, and remembered with them.
-    pub(super) fn counted(&self, value: Expr, summary: Expr) -> Expr {
-        call(&self.counted, vec![value, summary])
+    /// The same of a count, in whatever words: where everybody has one row as exact as the people's, and remembered with them.
+    pub(super) fn counted(&self, value: Expr, adding: Expr, contributions: Expr) -> Expr {
+        call(&self.counted, vec![value, adding, contributions])
     }
 
-    /// What is shown of a mean over `all`, to which the people of `adding` add, with its standard deviation; `contributions`: unless it is
-    /// of zeros and ones.
-    pub(super) fn mean(&self, value: Expr, (adding, all): (Expr, Expr), deviation: Expr, contributions: Option<Expr>) -> Expr {
-        call(&self.mean, [value, adding, all, deviation].into_iter().chain(contributions).collect())
+    /// What is shown of a mean over `all`, to which the people of `adding` add, with its standard deviation; of zeros and ones it is a
+    /// share.
+    pub(super) fn mean(
+        &self,
+        value: Expr,
+        (adding, all): (Expr, Expr),
+        deviation: Expr,
+        contributions: Expr,
+        share: bool,
+    ) -> Expr {
+        let function = if share { &self.share } else { &self.mean };
+        call(function, vec![value, adding, all, deviation, contributions])
     }
 
     /// What is shown of a variance or standard deviation over `all`.
@@ -161,8 +170,14 @@ impl Noise {
     }
 
     /// The same of zeros and ones over `all`, of whom those of `adding` have a one.
-    pub(super) fn spread_of_share(&self, value: Expr, (adding, all): (Expr, Expr), of: Spread) -> Expr {
-        call(&function(Makes::SpreadOfShare(of), &self.ledger), vec![value, adding, all])
+    pub(super) fn spread_of_share(
+        &self,
+        value: Expr,
+        (adding, all): (Expr, Expr),
+        contributions: Expr,
+        of: Spread,
+    ) -> Expr {
+        call(&function(Makes::SpreadOfShare(of), &self.ledger), vec![value, adding, all, contributions])
     }
 }
 
@@ -174,6 +189,7 @@ impl ScalarUDFImpl for Perturb {
             Makes::Statistic => "shown",
             Makes::Counted => "shown_count",
             Makes::Mean => "shown_mean",
+            Makes::Share => "shown_share",
             Makes::Spread(_) => "shown_spread",
             Makes::SpreadOfShare(_) => "shown_spread_of_share",
         }
@@ -205,51 +221,66 @@ impl ScalarUDFImpl for Perturb {
                 let people = self.released(summaries(0)?)?;
                 Arc::new(people.into_iter().map(|cell| Some(cell?.shown)).map(count).collect::<Result<Int64Array>>()?)
             }
-            (Makes::Counted, [value, _]) => {
-                let people = self.released(summaries(1)?)?;
-                times(value, &people, |row, value| cell(&people, row).map_or(0.0, |cell| cell.noise_of_rows(value)))?
-            }
-            (Makes::Statistic, [value, _, _]) => {
-                let ones = self.ones(value, summaries(1)?)?;
-                // A count in other words is remembered as one.
-                let counts = |row| cell(&ones, row).is_some();
+            (Makes::Statistic | Makes::Counted, [value, _, _]) => {
+                let limited = limits::of(summaries(2)?)?;
+                let value = match self.makes {
+                    Makes::Counted => limits::counts(value, &limited)?,
+                    _ => limits::sums(value, &limited)?,
+                };
                 let contributed = remembered::amounts(Kind::Sum, summaries(2)?)?;
+                // A count is remembered as one, in whatever words, and so is one of which nobody sees who has how many rows.
+                let known = |row: usize| contributed.get(row).is_some_and(Option::is_some);
+                let counts = self.released_where(&value, summaries(1)?, |row, value, people| match self.makes {
+                    Makes::Counted => !known(row) || alike(value, people),
+                    _ => value.abs() == people,
+                })?;
+                let counted = |row| cell(&counts, row).is_some();
                 let exact = cells(summaries(1)?, Cell::exact)?;
-                let own: Vec<_> = exact.iter().zip(&ones).map(|(own, ones)| ones.or(own.map(Cell::plain))).collect();
+                let own: Vec<_> =
+                    exact.iter().zip(&counts).map(|(own, counts)| counts.or(own.map(Cell::plain))).collect();
                 let noise = |row| cell(&exact, row).map_or(0.0, |cell| cell.noise(0, contributed.get(row)));
-                let own = times(value, &own, |row, _| if counts(row) { 0.0 } else { noise(row) })?;
-                remembered::shown(&self.ledger, Kind::Sum, &own, &contributed, counts)?
+                let size = |row| limits::at(&limited, row).map(|limited| limited.size);
+                let own = times(&value, &own, size, |row| if counted(row) { 0.0 } else { noise(row) })?;
+                remembered::shown(&self.ledger, Kind::Sum, &own, &contributed, counted)?
             }
-            (Makes::Mean, [value, _, _, deviation, rest @ ..]) => {
+            (Makes::Mean | Makes::Share, [value, _, _, deviation, _]) => {
+                let limited = limits::of(summaries(4)?)?;
+                let value = limits::means(value, &limited)?;
                 let (adding, all) = (self.released(summaries(1)?)?, self.released(summaries(2)?)?);
-                let contributed = match rest {
-                    [] => Vec::new(),
+                let contributed = match self.makes {
+                    Makes::Share => Vec::new(),
                     _ => remembered::amounts(Kind::Mean, summaries(4)?)?,
                 };
                 let Some(deviation) = deviation.as_primitive_opt::<Float64Type>() else {
                     return internal_err!("{}: a standard deviation is missing", self.name());
                 };
-                let own = floats(value, |row, value| {
+                let own = floats(&value, |row, value| {
                     let (Some(adding), Some(all)) = (cell(&adding, row), cell(&all, row)) else { return value };
                     let (Some(adds), Some(of)) = (adding.share(), all.share()) else { return value };
-                    let deviation = if deviation.is_valid(row) { deviation.value(row) } else { 0.0 };
+                    let deviation = match limits::at(&limited, row).and_then(|limited| limited.mean) {
+                        Some(mean) => mean.deviation(),
+                        None if deviation.is_valid(row) => deviation.value(row),
+                        None => 0.0,
+                    };
                     adds.mean(of, value, deviation, all.noise(OF_MEANS, contributed.get(row)))
                 })?;
                 remembered::shown(&self.ledger, Kind::Mean, &own, &contributed, |_| false)?
             }
             (Makes::Spread(of), [value, _, _]) => {
+                let value = limits::spreads(value, &limits::of(summaries(2)?)?, of)?;
                 let all = cells(summaries(1)?, Cell::exact)?;
                 let contributed = remembered::amounts(Kind::Spread(of), summaries(2)?)?;
-                let own = floats(value, |row, value| {
+                let own = floats(&value, |row, value| {
                     let Some(cell) = cell(&all, row) else { return value };
                     let noise = cell.noise(OF_SPREADS, contributed.get(row));
                     cell.share().map_or(value, |of| of.spread(value, noise))
                 })?;
                 remembered::shown(&self.ledger, Kind::Spread(of), &own, &contributed, |_| false)?
             }
-            (Makes::SpreadOfShare(of), [value, _, _]) => {
+            (Makes::SpreadOfShare(of), [value, _, _, _]) => {
+                let value = limits::spreads(value, &limits::of(summaries(3)?)?, of)?;
                 let (adding, all) = (self.released(summaries(1)?)?, self.released(summaries(2)?)?);
-                floats(value, |row, value| {
+                floats(&value, |row, value| {
                     let (Some(adding), Some(all)) = (cell(&adding, row), cell(&all, row)) else { return value };
                     let (Some(adds), Some(all)) = (adding.share(), all.share()) else { return value };
                     all.spread_of_share(adds, value, of.squared)
@@ -264,7 +295,6 @@ impl ScalarUDFImpl for Perturb {
 /// What other noise than the count's is looked up under: the key, turned so.
 const OF_MEANS: u8 = 0x55;
 const OF_SPREADS: u8 = 0xaa;
-const OF_ROWS: u8 = 0x33;
 
 impl Perturb {
     /// Cells as they are shown, which the ledger knows from now on.
@@ -278,21 +308,31 @@ impl Perturb {
         Ok(whole.into_iter().zip(shown).map(cell).collect())
     }
 
-    /// Those cells, as they are shown, whose statistic is nothing but their number of people: a count in other words.
-    fn ones(&self, values: &ArrayRef, summaries: &BinaryArray) -> Result<Vec<Option<Cell>>> {
+    /// Those cells, as they are shown, whose statistic is nothing but a count, by its value and the number of people.
+    fn released_where(
+        &self,
+        values: &ArrayRef,
+        summaries: &BinaryArray,
+        counts: impl Fn(usize, f64, f64) -> bool,
+    ) -> Result<Vec<Option<Cell>>> {
         let cells = cells(summaries, Cell::exact)?;
-        let values = cast(values, &DataType::Float64)?;
-        let values = values.as_primitive::<Float64Type>();
-        let ones: BinaryArray = summaries
+        let values = numbers::read(values)?;
+        let counted: BinaryArray = summaries
             .iter()
             .enumerate()
             .map(|(row, summary)| {
                 let people = cell(&cells, row)?.people as f64;
-                summary.filter(|_| values.is_valid(row) && (values.value(row).abs() - people).abs() < f64::EPSILON)
+                let value = values.get(row).copied().flatten();
+                summary.filter(|_| value.is_some_and(|value| counts(row, value, people)))
             })
             .collect();
-        self.released(&ones)
+        self.released(&counted)
     }
+}
+
+/// Whether all have equally many rows of a constant, so that a count of them says nothing but who they are.
+fn alike(value: f64, people: f64) -> bool {
+    people > 0.0 && (value % people).abs() < f64::EPSILON
 }
 
 /// The people of a cell.
@@ -337,27 +377,24 @@ impl Cell {
             None => people as f64,
         }
     }
-
-    /// What is added to the people of a count of their `rows`. Where all have equally many it says nothing but who they are; else two
-    /// counts that are shown as of the same people would tell how many rows those have who are in one of them only.
-    fn noise_of_rows(self, rows: Number) -> f64 {
-        let people = i128::from(self.people.max(1));
-        let alike = match rows {
-            Number::Whole(rows) => rows % people == 0,
-            Number::Float(rows) => (rows % people as f64).abs() < f64::EPSILON,
-        };
-        if alike { 0.0 } else { self.noise(OF_ROWS, None) }
-    }
 }
 
-/// Statistics that grow with their people: times those shown, and so many `more`, over those there are.
-fn times(values: &ArrayRef, people: &[Option<Cell>], more: impl Fn(usize, Number) -> f64) -> Result<ArrayRef> {
+/// Statistics that grow with their people: times those shown, and so many `more`, over those there are. `size`: what people add, without its
+/// sign, where that is known.
+fn times(
+    values: &ArrayRef,
+    people: &[Option<Cell>],
+    size: impl Fn(usize) -> Option<f64>,
+    more: impl Fn(usize) -> f64,
+) -> Result<ArrayRef> {
+    let scale = 10_f64.powi(numbers::scale(values));
     numbers(values, |row, value| {
         let Some(share) = cell(people, row).and_then(Cell::share) else { return Some(value) };
-        let share = share.moved(more(row, value));
+        let share = share.moved(more(row));
+        let size = size(row);
         match value {
-            Number::Whole(value) => share.whole(value).map(Number::Whole),
-            Number::Float(value) => Some(Number::Float(share.number(value))),
+            Number::Whole(value) => share.whole_of(value, size.map(|size| size * scale)).map(Number::Whole),
+            Number::Float(value) => Some(Number::Float(share.number_of(value, size))),
         }
     })
 }

@@ -8,7 +8,7 @@ use crate::release::{
     RESERVED,
     cells::{Cells, Flag, choose, flagged},
     explain::Note,
-    need::{Asked, Giving, Kind, Made, Need, counts_people, deviation},
+    need::{Asked, Giving, Kind, Made, Need, Said, counts_people, deviation},
     people::{People, column_at},
     perturb::{self, Spread},
     raised::raised,
@@ -47,9 +47,9 @@ impl Cause {
         match (need.made, need.kind) {
             // the group itself
             (Made::Counted { adding: 0, .. }, _) => None,
-            (Made::Counted { adding, part: true }, _) => Some(Self::Part(adding)),
-            (Made::Counted { adding, part: false }, _) => Some(Self::Few(adding)),
-            (Made::Share { adding, all }, _) => Some(Self::Share(adding, all)),
+            (Made::Counted { adding, part: true, .. }, _) => Some(Self::Part(adding)),
+            (Made::Counted { adding, part: false, .. }, _) => Some(Self::Few(adding)),
+            (Made::Share { adding, all, .. }, _) => Some(Self::Share(adding, all)),
             (Made::Contributed(giving), Kind::Mean) => Some(Self::Mean(giving, place)),
             (Made::Contributed(giving), Kind::Spread) => Some(Self::Spread(giving, place)),
             (Made::Contributed(giving), Kind::Sum | Kind::Count) => Some(Self::Sum(giving)),
@@ -59,8 +59,8 @@ impl Cause {
 
 /// Names of the columns that say of a cell what the rules ask.
 struct Hidden {
-    /// summaries of people, for each condition
-    people: Vec<String>,
+    /// summaries of people, for each condition: of its own, or as what they contribute says it
+    people: Vec<(Said, String)>,
     /// what they contribute
     contributions: Vec<String>,
     boundaries: Boundaries,
@@ -72,7 +72,12 @@ impl Hidden {
     }
 
     fn people(&self, condition: usize) -> Expr {
-        self.people.get(condition).map_or_else(|| lit(ScalarValue::Binary(None)), hidden_column)
+        match self.people.get(condition) {
+            None => lit(ScalarValue::Binary(None)),
+            Some((Said::Alone, name)) => hidden_column(name),
+            Some((Said::Having(giving), _)) => self.looks(Looks::All, vec![self.contributions(*giving)]),
+            Some((Said::Adding(giving), _)) => self.looks(Looks::Adding, vec![self.contributions(*giving)]),
+        }
     }
 
     fn contributions(&self, giving: usize) -> Expr {
@@ -83,7 +88,7 @@ impl Hidden {
     fn made_of(&self, made: Made) -> (Expr, Expr) {
         match made {
             Made::Counted { adding, .. } => (self.people(adding), self.people(adding)),
-            Made::Share { adding, all } => (self.people(adding), self.people(all)),
+            Made::Share { adding, all, .. } => (self.people(adding), self.people(all)),
             Made::Contributed(giving) => {
                 let said = self.contributions(giving);
                 (self.looks(Looks::Adding, vec![said.clone()]), self.looks(Looks::All, vec![said]))
@@ -120,10 +125,10 @@ impl Analysis<'_> {
     /// Aggregate with hidden counts, then a projection that shows only what may be shown, then one row for all the rest,
     /// if there is any or not.
     pub(super) fn suppressed(&mut self, people: &People, person: Expr, groups: Groups) -> Result<Part, ReleaseRefusal> {
-        let Groups { keys, statistics, asked: Asked { conditions, givings, needs } } = groups;
+        let Groups { keys, statistics, asked: Asked { conditions, said, givings, needs } } = groups;
         let input = Arc::new(people.plan.clone());
         let hidden = Hidden {
-            people: conditions.iter().map(|_| self.hidden("people")).collect(),
+            people: said.into_iter().map(|said| (said, self.hidden("people"))).collect(),
             contributions: givings.iter().map(|_| self.hidden("contributions")).collect(),
             boundaries: if self.noise.is_some() { Boundaries::ByLot } else { Boundaries::Exact },
         };
@@ -131,8 +136,10 @@ impl Analysis<'_> {
         // count(DISTINCT person) is what the hidden counts say anyway
         let is_people: Vec<bool> = statistics.iter().map(|statistic| counts_people(statistic, people)).collect();
         measures.extend(statistics.iter().zip(&is_people).filter(|(_, same)| !**same).map(|(s, _)| s.clone()));
-        for (condition, name) in conditions.iter().zip(&hidden.people) {
-            measures.push(persons(person.clone(), condition.clone()).alias(name));
+        for (condition, (said, name)) in conditions.iter().zip(&hidden.people) {
+            if *said == Said::Alone {
+                measures.push(persons(person.clone(), condition.clone()).alias(name));
+            }
         }
         for (Giving { value, filter, tells }, name) in givings.into_iter().zip(&hidden.contributions) {
             // Tests of the other rules remember nothing.
@@ -167,15 +174,19 @@ impl Analysis<'_> {
 
         let few_in_group = hidden.looks(Looks::Few, vec![hidden.people(0)]);
         let few_in_group = raised(self.least, few_in_group, hidden.people(0), None);
-        // of sums that stand beside their totals, what hides one for the others' sake
-        let mut totals: Vec<Expr> = Vec::new();
-        if sets && !hidden.contributions.is_empty() {
+        // of sums that stand beside their totals, what hides one for the others' sake; counts have noise of their own
+        let mut totals: Vec<Option<Expr>> = Vec::new();
+        let sums: Vec<bool> = (0..hidden.contributions.len())
+            .map(|giving| needs.iter().any(|need| need.made == Made::Contributed(giving)))
+            .collect();
+        if sets && sums.contains(&true) {
             let names: Vec<String> = hidden.contributions.iter().map(|_| self.hidden("totals")).collect();
-            totals.extend(names.iter().map(hidden_column));
+            totals.extend(names.iter().zip(&sums).map(|(name, sum)| sum.then(|| hidden_column(name))));
             let Some(keys) = key_count.checked_sub(1).filter(|keys| *keys <= KEYS) else {
                 return Err(self.too_many_keys());
             };
-            let rules = names.iter().enumerate().map(|(giving, name)| {
+            let rules = names.iter().enumerate().filter(|(giving, _)| sums.get(*giving) == Some(&true));
+            let rules = rules.map(|(giving, name)| {
                 let own = hidden.looks(Looks::Sum, vec![hidden.contributions(giving)]);
                 let own = choose(flagged(few_in_group.clone()), few_in_group.clone(), own);
                 let keys = (0..keys).map(|i| column_at(&cell_schema, i)).collect();
@@ -209,7 +220,7 @@ impl Analysis<'_> {
             rule = raised(self.least, rule, all, None);
             rule = raised(self.least, rule, adding, hidden.beside(need.made));
             if let (Made::Contributed(giving), false) = (need.made, totals.is_empty()) {
-                let Some(beside) = totals.get(giving) else {
+                let Some(beside) = totals.get(giving).and_then(Option::as_ref) else {
                     return Err(self.unsupported("totals of this statistic"));
                 };
                 rule = choose(flagged(beside.clone()), beside.clone(), rule);
@@ -243,22 +254,25 @@ impl Analysis<'_> {
                         let exact = column_at(&shape, i);
                         let deviation = deviations.get(place).and_then(Option::as_ref).map(hidden_column);
                         let said = match need.made {
-                            Made::Contributed(giving) => Some(hidden.contributions(giving)),
-                            Made::Counted { .. } | Made::Share { .. } => None,
+                            Made::Contributed(giving) | Made::Share { giving, .. } => hidden.contributions(giving),
+                            Made::Counted { rows: Some(giving), .. } => hidden.contributions(giving),
+                            Made::Counted { rows: None, .. } => lit(ScalarValue::Binary(None)),
                         };
+                        let share = matches!(need.made, Made::Share { .. });
+                        let counted = matches!(need.made, Made::Counted { .. });
                         let spread = Spread { squared: need.squared, sample: need.sample };
-                        match (&self.noise, need.kind, deviation, said) {
+                        match (&self.noise, need.kind, deviation) {
                             (None, ..) => exact,
-                            (Some(noise), Kind::Mean, Some(deviation), said) => {
-                                noise.mean(exact, (adding, all), deviation, said)
+                            (Some(noise), Kind::Mean, Some(deviation)) => {
+                                noise.mean(exact, (adding, all), deviation, said, share)
                             }
-                            (Some(noise), Kind::Spread, _, Some(said)) => noise.spread(exact, all, said, spread),
-                            (Some(noise), Kind::Spread, _, None) => {
-                                noise.spread_of_share(exact, (adding, all), spread)
+                            (Some(noise), Kind::Spread, _) if share => {
+                                noise.spread_of_share(exact, (adding, all), said, spread)
                             }
-                            (Some(noise), Kind::Count | Kind::Sum, _, Some(said)) => noise.sum(exact, adding, said),
-                            (Some(noise), Kind::Count | Kind::Sum, _, None) => noise.counted(exact, adding),
-                            (Some(_), Kind::Mean, None, _) => {
+                            (Some(noise), Kind::Spread, _) => noise.spread(exact, all, said, spread),
+                            (Some(noise), Kind::Count | Kind::Sum, _) if counted => noise.counted(exact, adding, said),
+                            (Some(noise), Kind::Count | Kind::Sum, _) => noise.sum(exact, adding, said),
+                            (Some(_), Kind::Mean, None) => {
                                 return Err(self.unsupported("a mean without a spread"));
                             }
                         }

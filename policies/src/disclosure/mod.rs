@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`threshold`] | whether a number is about enough people |
 //! | [`lot`] | which of those who only just are, are taken for enough |
+//! | [`limits`] | how much one person may add to a statistic |
 //! | [`noise`] | how much a count is changed (cell-key method) |
 //! | [`statistic`] | what becomes of the statistics of people who are counted with noise |
 //! | [`dominance`] | whether a sum or mean tells what one person contributed |
@@ -22,6 +23,7 @@ mod coarse;
 pub mod complementary;
 pub mod dominance;
 pub mod group;
+pub mod limits;
 pub mod lot;
 pub mod noise;
 pub mod statistic;

@@ -33,6 +33,9 @@ pub struct Share {
     more: i64,
 }
 
+/// Contributions that add up to more than so many times their sum have different signs.
+const SIGNED: f64 = 1.000_001;
+
 /// Parts of a person in which noise is added.
 const PARTS: i64 = 1_000;
 
@@ -84,6 +87,23 @@ impl Share {
     #[must_use]
     pub fn number(self, value: f64) -> f64 {
         rounded(value * self.factor(), value.abs() / (self.people as f64 * FINER as f64))
+    }
+
+    /// [`Self::whole`] of what people of different signs add up to, who add `size` without their signs: the noise is that of `size`, or
+    /// a sum near zero would have none.
+    #[must_use]
+    pub fn whole_of(self, value: i128, size: Option<f64>) -> Option<i128> {
+        let Some(size) = size.filter(|size| *size > (value as f64).abs() * SIGNED) else {
+            return self.whole(value);
+        };
+        Some(self.number_of(value as f64, Some(size)).round() as i128)
+    }
+
+    /// [`Self::number`], in the same way.
+    #[must_use]
+    pub fn number_of(self, value: f64, size: Option<f64>) -> f64 {
+        let Some(size) = size.filter(|size| *size > value.abs() * SIGNED) else { return self.number(value) };
+        rounded(value + size * (self.factor() - 1.0), size / (self.people as f64 * FINER as f64))
     }
 
     /// A mean over the people of `of`, of whom those of `self` add something, with its standard deviation and noise.

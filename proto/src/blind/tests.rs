@@ -301,7 +301,7 @@ mod of_columns {
         let sizes = Some(Sizes { total: 99.0, largest: 90.0, second: 9.0 });
         let schema = Arc::new(Schema::new(vec![Field::new("s", DataType::Binary, true)]));
         for (adding, word) in [(Some(adding.as_slice()), Some((2_i128 << 32) | 3)), (None, None)] {
-            let said = Contributions { all: &all, adding, sizes, amounts: [None; 3] }.write().unwrap();
+            let said = Contributions { all: &all, adding, sizes, amounts: [None; 3], outer: None }.write().unwrap();
             let column: ArrayRef = Arc::new(BinaryArray::from_vec(vec![said.as_slice()]));
             let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
             let found = values(&batch, 0).unwrap();

@@ -7,11 +7,14 @@
 //! adds to a sum is the sum of their values, to a mean also how many values they have, to a spread also what the squares of these add up to.
 //! A statement's means and spreads ask for them (`contributions_mean`, `contributions_spread`); no other statement has them sent.
 //!
+//! And who adds the most and the least, one by one ([`outer`]).
+//!
 //! The answer is NULL for a cell of which no row has a value. Rows without a person number are nobody's: they count as no
 //! contributor, and what they add up to stands among the contributions as that of one more.
 
 pub mod amounts;
 mod groups;
+pub mod outer;
 mod parts;
 
 use super::persons::WIDTH;

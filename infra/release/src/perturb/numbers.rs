@@ -115,7 +115,7 @@ pub(super) fn replaced(values: &ArrayRef, by: &[Option<f64>]) -> Result<ArrayRef
 }
 
 /// Digits behind the point of a decimal.
-fn scale(values: &ArrayRef) -> i32 {
+pub(super) fn scale(values: &ArrayRef) -> i32 {
     match values.data_type() {
         DataType::Decimal128(_, scale) => i32::from(*scale),
         _ => 0,
@@ -130,7 +130,8 @@ fn whole_of(value: f64, scale: i32) -> i128 {
     let Some((digits, exponent)) = text.split_once('e') else { return 0 };
     let behind = digits.split_once('.').map_or(0, |(_, behind)| behind.len());
     let digits: String = digits.chars().filter(|c| *c != '.').collect();
-    let (Ok(digits), Ok(exponent), Ok(behind)) = (digits.parse::<i128>(), exponent.parse::<i32>(), i32::try_from(behind))
+    let (Ok(digits), Ok(exponent), Ok(behind)) =
+        (digits.parse::<i128>(), exponent.parse::<i32>(), i32::try_from(behind))
     else {
         return 0;
     };

@@ -8,6 +8,7 @@
 //! the others: a count of those without a diagnosis, which is 0, tells of all that they have it.
 
 use super::unread;
+use crate::release::limited::Limited;
 use datafusion::common::Result;
 use policies::disclosure::{
     Rule, Threshold, dominance, group,
@@ -123,11 +124,19 @@ impl Boundaries {
                 && lot.is_none_or(|lot| lot.reaches(dominance::CONTRIBUTORS, adding.number));
             return Ok((!enough).then_some(Rule::Contributors));
         };
-        let contributions = dominance::Contributions {
-            people: adding.number,
-            total: sizes.total,
-            largest: sizes.largest,
-            second: sizes.second,
+        let contributions = match self {
+            Self::Exact => None,
+            Self::ByLot => Limited::of(said)?,
+        };
+        let people = adding.number;
+        let contributions = match contributions {
+            // One who adds much more than others doesn't hide the sum, which would tell of them: they don't count as more than the limit.
+            Some(Limited { size, largest: [largest, second], .. }) => {
+                dominance::Contributions { people, total: size, largest, second }
+            }
+            None => {
+                dominance::Contributions { people, total: sizes.total, largest: sizes.largest, second: sizes.second }
+            }
         };
         Ok(match lot {
             Some(lot) => contributions.check_by_lot(lot),
@@ -135,11 +144,24 @@ impl Boundaries {
         })
     }
 
-    /// What hides a mean or a spread: where the values don't differ, either says that everybody has the same.
+    /// What hides a mean or a spread: where the values don't differ, either says that everybody has the same. `deviation` is asked where
+    /// boundaries are exact.
     pub(super) fn of_spread(self, said: Option<&Contributions<'_>>, deviation: Option<f64>) -> Result<Option<Rule>> {
-        let largest = said.and_then(|said| said.sizes).map_or(0.0, |sizes| sizes.largest);
-        let none = deviation.is_some_and(|deviation| deviation <= largest * NO_SPREAD).then_some(Rule::Group);
-        Ok(self.of_sum(said)?.or(none))
+        if let Some(rule) = self.of_sum(said)? {
+            return Ok(Some(rule));
+        }
+        let limited = match (self, said) {
+            (Self::ByLot, Some(said)) => Limited::of(said)?.and_then(|limited| limited.mean),
+            _ => None,
+        };
+        let alike = match limited {
+            Some(mean) => mean.alike,
+            None => {
+                let largest = said.and_then(|said| said.sizes).map_or(0.0, |sizes| sizes.largest);
+                deviation.is_some_and(|deviation| deviation <= largest * NO_SPREAD)
+            }
+        };
+        Ok(alike.then_some(Rule::Group))
     }
 }
 
@@ -194,7 +216,7 @@ mod tests {
             one_name(by.of_part(None, forty).unwrap(), by.of_part(three, forty).unwrap());
             one_name(by.of_share(None, forty).unwrap(), by.of_share(three, forty).unwrap());
             one_name(by.of_share(None, None).unwrap(), by.of_share(three, three).unwrap());
-            let said = |adding| Contributions { all: &all, adding, sizes: None, amounts: [None; 3] };
+            let said = |adding| Contributions { all: &all, adding, sizes: None, amounts: [None; 3], outer: None };
             let of_nobody = by.of_sum(Some(&said(None))).unwrap();
             one_name(of_nobody, by.of_sum(Some(&said(Some(&few)))).unwrap());
             one_name(of_nobody, by.of_sum(None).unwrap());
@@ -215,7 +237,14 @@ mod tests {
             let sums = hidden_of(|from| {
                 let who = of(from..from + 10 + above);
                 let sizes = Some(proto::plan::contributions::Sizes { total: 10.0, largest: 1.0, second: 1.0 });
-                by.of_sum(Some(&Contributions { all: &who, adding: Some(&who), sizes, amounts: [None; 3] })).unwrap()
+                by.of_sum(Some(&Contributions {
+                    all: &who,
+                    adding: Some(&who),
+                    sizes,
+                    amounts: [None; 3],
+                    outer: None,
+                }))
+                .unwrap()
             });
             assert!(shares.contains(&sums), "{sums} of 400 sums of {}", 10 + above);
             let rests = hidden_of(|from| {

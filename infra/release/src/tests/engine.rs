@@ -26,7 +26,7 @@ async fn explain_shows_the_rules_and_runs_nothing() {
     assert!(matches!(released, LogicalPlan::Explain(_)));
     let (_, rows) = collect(&ctx, released).await;
     let text = format!("{rows:?}");
-    assert!(text.contains("persons(bef.pnr)"), "{text}");
+    assert!(text.contains("contributions(bef.pnr, Float64(1))"), "{text}");
     let plan = planned(&ctx, "EXPLAIN SELECT * FROM bef").await;
     assert!(analyse(plan, Zone::Open, &SchemaRoles, &Arc::default()).is_err());
 }

@@ -7,6 +7,7 @@
 use super::{
     MOST,
     amounts::{add_nobody, amount},
+    outer::Outer,
     parts::{Contributions, Sizes},
 };
 use crate::plan::{
@@ -220,20 +221,30 @@ impl<const N: usize> Groups<N> {
         let mut apart = Summaries::new(cells.iter().zip(&adding).map(|(cell, adding)| some(cell, adding)));
         adders().for_each(|(entry, _)| apart.add(entry.group as usize, &entry.person));
 
+        let mut outer = vec![Outer::new(N); groups];
+        for (entry, sums) in &self.sums {
+            outer.get_mut(entry.group as usize).into_iter().for_each(|outer| outer.add(&entry.person, sums));
+        }
+        for (outer, cell) in outer.iter_mut().zip(cells) {
+            of_nobody(cell).into_iter().for_each(|sum| outer.add_nobody(sum));
+            outer.leave_out();
+        }
+
         let too_many = |_| internal_datafusion_err!("contributions: too many people in one cell");
         let amounts = self.amounts(cells, &adding).map_err(too_many)?;
         let (all, apart) = (all.write().map_err(too_many)?, apart.write().map_err(too_many)?);
-        let parts = all.iter().zip(&apart).zip(adding.iter().zip(sizes));
+        let parts = all.iter().zip(&apart).zip(adding.iter().zip(sizes).zip(&outer));
         parts
             .enumerate()
-            .map(|(cell, ((all, apart), (adding, sizes)))| {
+            .map(|(cell, ((all, apart), ((adding, sizes), outer)))| {
                 let Some(all) = all else { return Ok(None) };
                 let adding = adding.map(|_| apart.as_ref().unwrap_or(all).as_slice());
                 let mut told = [None; MOST];
                 for (told, amounts) in told.iter_mut().zip(&amounts) {
                     *told = amounts.get(cell).and_then(Option::as_deref);
                 }
-                let said = Contributions { all, adding, sizes: Some(sizes), amounts: told };
+                let outer = outer.write();
+                let said = Contributions { all, adding, sizes: Some(sizes), amounts: told, outer: Some(&outer) };
                 said.write().map(Some).map_err(too_many)
             })
             .collect()

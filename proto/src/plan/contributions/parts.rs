@@ -2,9 +2,9 @@
 //!
 //! The bytes: a mark that no summary of people begins with, flags, three numbers (total, largest, second; little-endian), and summaries,
 //! each after its length: of all who have a value, of those who add something, where it is another one, and of who adds how
-//! much, for as many statistics as the flags say. A summary of people by itself can be read too: of a blind total nothing else is known.
+//! much, for as many statistics as the flags say; at the end the outermost people ([`Outer`]). A summary of people by itself can be read too: of a blind total nothing else is known.
 
-use super::MOST;
+use super::{MOST, outer::Outer};
 use crate::plan::persons::{NoSummary, Summary};
 
 /// No cell has so many people.
@@ -27,6 +27,8 @@ pub struct Contributions<'a> {
     pub sizes: Option<Sizes>,
     /// who adds how much (`amounts`): to a sum, to a mean, to a spread; `None` of those that weren't asked for
     pub amounts: [Option<&'a [u8]>; MOST],
+    /// bytes of who adds the most and the least; `None` in a blind total
+    pub outer: Option<&'a [u8]>,
 }
 
 /// How much people contribute, each the sum of their values without its sign.
@@ -84,6 +86,7 @@ impl<'a> Contributions<'a> {
             bytes.extend(u16::try_from(summary.len()).map_err(|_| NoSummary)?.to_le_bytes());
             bytes.extend(*summary);
         }
+        bytes.extend(self.outer.unwrap_or_default());
         Ok(bytes)
     }
 
@@ -93,7 +96,7 @@ impl<'a> Contributions<'a> {
     /// When they are neither.
     pub fn read(bytes: &'a [u8]) -> Result<Self, NoSummary> {
         let Some(rest) = bytes.strip_prefix(&MARK) else {
-            return Ok(Self { all: bytes, adding: Some(bytes), sizes: None, amounts: [None; MOST] });
+            return Ok(Self { all: bytes, adding: Some(bytes), sizes: None, amounts: [None; MOST], outer: None });
         };
         let (flags, rest) = rest.split_first().ok_or(NoSummary)?;
         let ([total, largest, second], rest) = numbers(rest).ok_or(NoSummary)?;
@@ -115,10 +118,16 @@ impl<'a> Contributions<'a> {
             rest = left;
             *amount = Some(summary);
         }
-        if !rest.is_empty() {
-            return Err(NoSummary);
-        }
-        Ok(Self { all, adding, sizes: Some(Sizes { total, largest, second }), amounts })
+        let outer = Some(rest).filter(|rest| !rest.is_empty());
+        Ok(Self { all, adding, sizes: Some(Sizes { total, largest, second }), amounts, outer })
+    }
+
+    /// Who adds the most and the least; `None` in a blind total, of which nobody sees it.
+    ///
+    /// # Errors
+    /// When the bytes are none.
+    pub fn outer(&self) -> Result<Option<Outer>, NoSummary> {
+        self.outer.map(Outer::read).transpose()
     }
 }
 
@@ -142,6 +151,7 @@ pub struct Merged {
     adding: Option<Summary>,
     sizes: Option<Sizes>,
     amounts: [Option<Summary>; MOST],
+    outer: Option<Outer>,
 }
 
 impl Merged {
@@ -155,7 +165,7 @@ impl Merged {
         for (own, amount) in amounts.iter_mut().zip(part.amounts) {
             *own = amount.map(Summary::read).transpose()?;
         }
-        Ok(Self { all: Summary::read(part.all)?, adding, sizes: part.sizes, amounts })
+        Ok(Self { all: Summary::read(part.all)?, adding, sizes: part.sizes, amounts, outer: part.outer()? })
     }
 
     /// Adds another part.
@@ -172,6 +182,10 @@ impl Merged {
                 (Some(own), Some(other)) => own.merge(other),
                 _ => *own = None,
             }
+        }
+        match (&mut self.outer, &other.outer) {
+            (Some(own), Some(other)) => own.merge(other),
+            (own, _) => *own = None,
         }
         match (&mut self.sizes, other.sizes) {
             (Some(own), Some(other)) => own.merge(other),
@@ -190,7 +204,9 @@ impl Merged {
             *written = amount.as_ref().map(Summary::write).transpose()?;
         }
         let amounts = written.each_ref().map(Option::as_deref);
-        Contributions { all: &all, adding: adding.as_deref(), sizes: self.sizes, amounts }.write()
+        let outer = self.outer.as_ref().map(Outer::write);
+        let (adding, outer) = (adding.as_deref(), outer.as_deref());
+        Contributions { all: &all, adding, sizes: self.sizes, amounts, outer }.write()
     }
 }
 
@@ -221,17 +237,21 @@ mod tests {
             for told in 0..=MOST {
                 let mut amounts = [None; MOST];
                 amounts[..told].fill(Some(few.as_slice()));
-                let said = Contributions { all: &all, adding, sizes, amounts };
+                let outer = Outer::new(1).write();
+                let said = Contributions { all: &all, adding, sizes, amounts, outer: Some(&outer) };
                 let bytes = said.write().unwrap();
                 assert_eq!(Contributions::read(&bytes).unwrap(), said);
                 let merged = Merged::of(said).unwrap();
                 assert_eq!(Contributions::read(&merged.write().unwrap()).unwrap(), said);
                 assert!(Contributions::read(&bytes[..20]).is_err());
-                assert!(Contributions::read(&[&bytes[..], &[0]].concat()).is_err());
+                assert!(Contributions::read(&[&bytes[..], &[0]].concat()).unwrap().outer().is_err());
             }
         }
         let blind = Contributions::read(&few).unwrap();
-        assert_eq!(blind, Contributions { all: &few, adding: Some(&few), sizes: None, amounts: [None; MOST] });
+        assert_eq!(
+            blind,
+            Contributions { all: &few, adding: Some(&few), sizes: None, amounts: [None; MOST], outer: None }
+        );
         assert_eq!(blind.write().unwrap(), few);
     }
 
@@ -246,7 +266,7 @@ mod tests {
                 let ids = ids.iter().skip(from).zip(values);
                 ids.for_each(|(id, value)| amount(&mut amounts, &[*id; 16], &[*value]));
                 let amounts = [Some(amounts), None, None];
-                Merged { adding: Some(summary.clone()), all: summary, sizes: Some(sizes(values)), amounts }
+                Merged { adding: Some(summary.clone()), all: summary, sizes: Some(sizes(values)), amounts, outer: None }
             };
             let mut merged = of(0, cut);
             merged.merge(&of(cut, 12));

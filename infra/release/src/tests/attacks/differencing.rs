@@ -137,8 +137,7 @@ async fn attack_difference_of_sums_over_many_sets_is_answered_alike() {
         let enough = if what == "sum(a)" { 40 } else { 16 };
         for pair in sets.pairs.iter().take(enough) {
             let [with, without] = pair.each_ref().map(|set| format!("SELECT {what} AS s FROM {EACH} WHERE {set}"));
-            let truth =
-                first_number(&exact(&ctx, &with).await) - first_number(&exact(&ctx, &without).await);
+            let truth = first_number(&exact(&ctx, &with).await) - first_number(&exact(&ctx, &without).await);
             assert!(truth != 0.0, "the attack doesn't work by itself: {what}");
             let shown = after(&ctx, &ledger, &with).await;
             assert_eq!(after(&ctx, &ledger, &without).await, shown, "{what} {pair:?}");
@@ -172,8 +171,8 @@ async fn attack_difference_of_sums_in_other_units_takes_many_statements() {
         let factor = n + 2;
         let ask = |factor: usize, set: &str| format!("SELECT sum({factor} * a) AS s FROM {EACH} WHERE {set}");
         let (with, without) = (ask(1, with), ask(factor, without));
-        let truth = first_number(&exact(&ctx, &with).await)
-            - first_number(&exact(&ctx, &without).await) / factor as f64;
+        let truth =
+            first_number(&exact(&ctx, &with).await) - first_number(&exact(&ctx, &without).await) / factor as f64;
         assert!((truth - 36.0).abs() < 1e-6, "the attack doesn't work by itself: {truth}");
         let shown = first_number(&after(&ctx, &ledger, &with).await)
             - first_number(&after(&ctx, &ledger, &without).await) / factor as f64;
@@ -236,7 +235,8 @@ async fn attack_difference_of_sums_by_a_known_value() {
         for (what, twice) in [("a", "2 * a"), (x, &format!("2 * ({x})"))] {
             let one = first_number(&after(&ctx, &ledger, &ask(what, with)).await);
             let two = first_number(&after(&ctx, &ledger, &ask(twice, without)).await) / 2.0;
-            let truth = first_number(&exact(&ctx, &ask(what, with)).await) - first_number(&exact(&ctx, &ask(what, without)).await);
+            let truth = first_number(&exact(&ctx, &ask(what, with)).await)
+                - first_number(&exact(&ctx, &ask(what, without)).await);
             apart.push((one - two, truth));
         }
         let noise = ((apart[0].0 - 36.0) / known).round();
@@ -253,7 +253,8 @@ async fn attack_difference_of_counts_of_rows() {
     for del in 30..50 {
         let ask = |more: &str| format!("SELECT count(*) AS n FROM bef WHERE kom = 18 {more}");
         let (with, without) = (ask(""), ask(&format!("AND NOT del = {del}")));
-        let shown = [first_number(&after(&ctx, &ledger, &with).await), first_number(&after(&ctx, &ledger, &without).await)];
+        let shown =
+            [first_number(&after(&ctx, &ledger, &with).await), first_number(&after(&ctx, &ledger, &without).await)];
         let truth = [first_number(&exact(&ctx, &with).await), first_number(&exact(&ctx, &without).await)];
         println!("rows: {shown:?} {truth:?} {} {}", shown[0] - shown[1], truth[0] - truth[1]);
     }
