@@ -137,12 +137,13 @@ async fn in_the_open_zone_contributors_at_two_members_count_once() {
     // From thirteen on it doesn't fall by lot.
     let thirteen = anna.shown(&sql(181.0, 205.0)).await;
     assert!(thirteen.contains("perturbed"), "{thirteen}");
-    // One person has nearly everything, in parts that have not by themselves.
+    // One person has nearly everything, in parts that have not by themselves, and counts as others do.
     let alone = "CASE WHEN value IN (95, 191) THEN value * 1000 ELSE 1 END";
-    let dominated = anna.shown(&format!("SELECT sum({alone}) AS s FROM national.lab_forsker")).await;
-    assert!(dominated.contains("suppressed: dominated by two people"), "{dominated}");
-    let at_one = anna.shown(&format!("SELECT sum({alone}) AS s FROM \"region-h\".lab_forsker")).await;
-    assert!(at_one.contains("suppressed: dominated by two people"), "{at_one}");
+    for (table, most) in [("national.lab_forsker", 100.0), ("\"region-h\".lab_forsker", 60.0)] {
+        let sum = anna.shown(&format!("SELECT sum({alone}) AS s FROM {table}")).await;
+        let shown = sum.split('|').find_map(|cell| cell.trim().parse::<f64>().ok());
+        assert!(shown.is_some_and(|shown| (20.0..most).contains(&shown)), "{sum}");
+    }
     assert!(regions.h.asked().last().unwrap().contains("contributions(pnr, "), "{:?}", regions.h.asked());
 }
 

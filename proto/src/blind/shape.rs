@@ -41,7 +41,7 @@ pub fn statistics(fragment: &wire::Fragment) -> Result<usize, Unshareable> {
             // Of which the number of those who add something is shared, and nothing else.
             MeasureKind::Contributions => {}
             MeasureKind::Min | MeasureKind::Max => return no("MIN or MAX, which are somebody's value"),
-            MeasureKind::Avg => return no("AVG: ask for SUM and COUNT"),
+            MeasureKind::Avg | MeasureKind::ContributionsMean => return no("AVG: ask for SUM and COUNT"),
             _ => return no("a measure that doesn't add up"),
         }
     }

@@ -176,6 +176,8 @@ async fn an_answer_of_the_open_zone_leaves_at_once_as_the_platform_writes_it() {
         let cell = |at: usize, row| array_value_to_string(batch.column(at), row).unwrap();
         lines.extend((0..batch.num_rows()).map(|row| format!("{},{}", cell(0, row), cell(1, row))));
     }
+    // The row of small groups leaves nothing.
+    lines.retain(|line| line != ",");
     lines.sort();
     let table = format!("atc,n\n{}\n", lines.join("\n"));
     assert_eq!(lines.len(), 2);
