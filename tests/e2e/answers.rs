@@ -59,7 +59,8 @@ async fn expected(oracle: &Oracle, question: &Question) -> Result<(Vec<Wanted>, 
         }
         let words = named.iter().map(|(rule, names)| format!("suppressed: {rule} in {}", names.join(", ")));
         let words = words.collect::<Vec<_>>().join("; ");
-        row.push(if words.is_empty() { PERTURBED.to_owned() } else { words });
+        let noisy = row.iter().skip(question.keys).any(|cell| cell != "NULL").then(|| PERTURBED.to_owned());
+        row.push(noisy.into_iter().chain(Some(words).filter(|words| !words.is_empty())).collect::<Vec<_>>().join("; "));
         let last = row.len() - 1;
         by_lot[last] = by_lot.contains(&true);
         let whole_by_lot = cell_by_lot(row[people].parse()?);
@@ -79,7 +80,7 @@ fn noisy(shown: &[Vec<String>], wanted: &[Wanted], keys: usize) -> Result<(usize
             continue;
         };
         for (((got, right), off), by_lot) in shown.iter().zip(cells).zip(off).zip(by_lot) {
-            let hidden = got == "NULL" || got.starts_with("suppressed: ") || got == PERTURBED;
+            let hidden = got == "NULL" || got.starts_with("suppressed: ") || got.starts_with(PERTURBED);
             if got != right && !(*by_lot && hidden) {
                 let (got, right) = (got.parse::<f64>(), right.parse::<f64>());
                 let near = got.is_ok_and(|got| right.is_ok_and(|right| (got - right).abs() <= *off));

@@ -9,7 +9,7 @@ use arrow::{
     error::ArrowError,
     util::display::{ArrayFormatter, FormatOptions},
 };
-use policies::disclosure::{PERTURBED, RELEASED, STATUS_COLUMN};
+use policies::disclosure::{STATUS_COLUMN, noise_and_hidden};
 use std::{
     collections::BTreeSet,
     io::{self, Write},
@@ -143,14 +143,14 @@ impl<W: Write> Table<W> {
             .map_err(io_error)?;
         for row in 0..batch.num_rows() {
             let status = self.status.and_then(|s| cells.get(s)).map(|cell| cell.value(row).to_string());
-            self.noisy |= status.as_ref().is_some_and(|s| s == PERTURBED);
-            let hides = status.filter(|s| s != RELEASED && s != PERTURBED);
+            let (noisy, hides) = status.as_deref().map_or((false, None), noise_and_hidden);
+            self.noisy |= noisy;
             let mut line = Vec::with_capacity(cells.len());
             for (number, (cell, column)) in cells.iter().zip(batch.columns()).enumerate() {
                 let null = column.is_null(row);
                 line.push(match &hides {
                     Some(why) if null && Some(number) != self.status => {
-                        self.hidden.insert(why.clone());
+                        self.hidden.insert((*why).to_owned());
                         MARK.to_owned()
                     }
                     _ => shown(cell.value(row).to_string(), column.data_type()),
@@ -243,7 +243,7 @@ mod tests {
         array::{FixedSizeBinaryArray, Int64Array, StringArray},
         datatypes::Field,
     };
-    use policies::disclosure::SUPPRESSED;
+    use policies::disclosure::{PERTURBED, RELEASED, SUPPRESSED};
     use std::sync::Arc;
 
     fn printed(format: Format, batch: &RecordBatch) -> String {
@@ -280,6 +280,29 @@ mod tests {
         NULL       7  released
         ·          ·  suppressed: fewer than 5 people
         · suppressed: fewer than 5 people
+        perturbed: counts, and what is made of them, are shown with a little noise (docs/release.md)
+        ");
+    }
+
+    #[test]
+    fn a_row_of_which_a_part_is_hidden_says_that_the_rest_has_noise() {
+        let schema = Schema::new(vec![
+            Field::new("n", DataType::Int64, true),
+            Field::new("s", DataType::Int64, true),
+            Field::new(STATUS_COLUMN, DataType::Utf8, false),
+        ]);
+        let told = "perturbed; suppressed: fewer than 10 contributors in s";
+        let columns: Vec<arrow::array::ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![7])),
+            Arc::new(Int64Array::from(vec![None])),
+            Arc::new(StringArray::from(vec![told])),
+        ];
+        let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+        insta::assert_snapshot!(printed(Format::Table, &batch), @r"
+        n  s  release_status
+        ────────────────────────────────────────────────────────────
+        7  ·  perturbed; suppressed: fewer than 10 contributors in s
+        · suppressed: fewer than 10 contributors in s
         perturbed: counts, and what is made of them, are shown with a little noise (docs/release.md)
         ");
     }

@@ -95,7 +95,7 @@ pub(crate) fn answer(batch: &RecordBatch, most: usize) -> anyhow::Result<()> {
     if more > 0 {
         println!("and {more} more rows");
     }
-    let hidden = texts(batch, "release_status").map(|all| all.iter().filter(|s| s.starts_with("suppressed")).count());
+    let hidden = texts(batch, "release_status").map(|all| all.iter().filter(|s| s.contains("suppressed: ")).count());
     match hidden {
         Ok(n) if n > 0 => println!("· is a figure not shown; release_status says why"),
         _ => {}

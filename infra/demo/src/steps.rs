@@ -104,7 +104,7 @@ pub(crate) async fn suppressed(open: &mut Client) -> anyhow::Result<()> {
             });
         println!("{}", show::indented(&show::wrapped(&format!("{status}: {why} {instead}"))));
     }
-    if !told.iter().any(|status| status.starts_with("suppressed")) {
+    if !told.iter().any(|status| status.contains("suppressed: ")) {
         println!(
             "{}",
             show::indented("among so many people none of these cells is small; start with fewer: --people 3000")

@@ -4,8 +4,10 @@
 
 use crate::release::{
     need::{Asked, Kind},
+    origin,
     people::{Carries, People, PersonColumn, PersonId, column_at},
     refusal::{Instead, ReleaseRefusal},
+    roles::ColumnRole,
     scope::{Scope, Seen, bare},
     suppress::Groups,
     walk::{Analysis, At, Part},
@@ -13,7 +15,7 @@ use crate::release::{
 use arrow::datatypes::DataType;
 use datafusion::{
     functions_aggregate::{average, count, stddev, sum, variance},
-    logical_expr::{Aggregate, AggregateUDF, Expr, LogicalPlan, Volatility, expr::AggregateFunction},
+    logical_expr::{Aggregate, AggregateUDF, Expr, LogicalPlan, TableScan, Volatility, expr::AggregateFunction},
 };
 use proto::plan::persons::WIDTH;
 use std::sync::Arc;
@@ -166,9 +168,41 @@ impl Analysis<'_> {
         let mut asked = Asked::new();
         for statistic in &statistics {
             let function = self.aggregate_function(statistic, &scope)?;
-            asked.add(function, self.releasable(function)?, &people, who);
+            let kind = self.releasable(function)?;
+            if function.params.distinct && !self.counts_stored_identifiers(function, &people) {
+                return Err(self.distinct_values(function));
+            }
+            asked.add(function, kind, &people, who);
         }
         self.suppressed(&people, person, Groups { keys, statistics, asked })
+    }
+
+    /// Whether it counts people, or ids of people's own things, as tables hold them. One person more or less is then no more
+    /// than this person's own ids, where a value that nobody else has tells of its only holder, among however many people.
+    fn counts_stored_identifiers(&self, function: &AggregateFunction, people: &People) -> bool {
+        let [argument] = function.params.args.as_slice() else { return false };
+        let Expr::Column(column) = bare(argument) else { return false };
+        let carries = people.plan.schema().maybe_index_of_column(column).and_then(|i| people.columns.get(i));
+        match carries.map(|column| column.carries) {
+            Some(Carries::Person { .. }) => true,
+            Some(Carries::Key) => origin::tables(column, &people.plan).is_some_and(|tables| {
+                let key = |(scan, name): &(&TableScan, String)| {
+                    self.roles.role(scan.source.as_ref(), name) == ColumnRole::Key
+                };
+                tables.iter().all(key)
+            }),
+            Some(Carries::Value) | None => false,
+        }
+    }
+
+    fn distinct_values(&self, function: &AggregateFunction) -> ReleaseRefusal {
+        let name = function.func.name();
+        let reason = format!(
+            "{name}(DISTINCT ..) of values isn't released: one person can be the only one with a value, and would be seen. \
+             count(DISTINCT ..) counts people, or contacts and the like: a column that identifies, as its table holds it. To count \
+             values, group by them and count the groups that are shown."
+        );
+        self.examples.refuse(reason, Instead::Values)
     }
 
     fn releasable(&self, function: &AggregateFunction) -> Result<Kind, ReleaseRefusal> {
@@ -205,7 +239,9 @@ impl Analysis<'_> {
                 "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value" | "any_value" => format!(
                     "{name}() shows values of single people. Count people per value instead: GROUP BY the column."
                 ),
-                "approx_distinct" => "approx_distinct() can't be checked. Use count(DISTINCT ..).".to_owned(),
+                "approx_distinct" => {
+                    "approx_distinct() can't be checked. Use count(DISTINCT ..), of people or contacts.".to_owned()
+                }
                 _ => format!(
                     "{name}() isn't among the aggregates that are released: count, sum, avg, var_samp, var_pop, \
                      stddev_samp and stddev_pop."
@@ -214,8 +250,7 @@ impl Analysis<'_> {
             return Err(self.examples.refuse(reason, Instead::Mean));
         };
         if params.distinct && kind != Kind::Count {
-            let reason = format!("{name}(DISTINCT ..) isn't released: DISTINCT goes with count only.");
-            return Err(self.examples.refuse(reason, Instead::Mean));
+            return Err(self.distinct_values(function));
         }
         if !params.order_by.is_empty() || params.null_treatment.is_some() {
             let reason = format!("{name}() with ORDER BY or IGNORE NULLS isn't released. Leave it out.");

@@ -5,7 +5,13 @@
 //! computed from a hidden cell is NULL too, whatever `coalesce` makes of NULL.
 
 use crate::release::{
-    RESERVED, people::column_at, rule::status, scope::bare, suppress::unless, union::united, walk::Part,
+    RESERVED,
+    people::column_at,
+    rule::{Told, status},
+    scope::bare,
+    suppress::unless,
+    union::united,
+    walk::Part,
 };
 use datafusion::{
     common::{DFSchema, Result},
@@ -27,9 +33,19 @@ impl Flag {
 /// A column of [`Cells`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CellColumn {
-    /// of the statement; NULL where one of the flags isn't 0
-    Shown(BTreeSet<Flag>),
+    /// of the statement
+    Shown {
+        /// NULL where one of these isn't 0
+        hidden_by: BTreeSet<Flag>,
+        /// whether it is made of numbers with noise
+        noisy: bool,
+    },
     Hidden(Flag),
+}
+
+impl CellColumn {
+    /// Of rows without people.
+    pub(super) const PLAIN: Self = Self::Shown { hidden_by: BTreeSet::new(), noisy: false };
 }
 
 /// Released rows.
@@ -51,20 +67,25 @@ impl Cells {
             .iter()
             .take(shown)
             .cloned()
-            .map(CellColumn::Shown)
+            .map(|hidden_by| CellColumn::Shown { hidden_by, noisy: false })
             .chain(all.iter().copied().map(CellColumn::Hidden))
             .collect();
         Self { plan, columns, rows: BTreeSet::from([row]), perturbed: false }
     }
 
-    /// The same, with noise in its numbers.
-    pub(super) fn with_noise(self) -> Self {
+    /// The same, with noise in its numbers, which follow so many keys.
+    pub(super) fn with_noise(mut self, keys: usize) -> Self {
+        for column in self.columns.iter_mut().skip(keys) {
+            if let CellColumn::Shown { noisy, .. } = column {
+                *noisy = true;
+            }
+        }
         Self { perturbed: true, ..self }
     }
 
     /// Rows without people, to be joined with cells.
     pub(super) fn reference(plan: LogicalPlan) -> Self {
-        let columns = vec![CellColumn::Shown(BTreeSet::new()); plan.schema().fields().len()];
+        let columns = vec![CellColumn::PLAIN; plan.schema().fields().len()];
         Self { plan, columns, rows: BTreeSet::new(), perturbed: false }
     }
 
@@ -93,7 +114,7 @@ impl Cells {
     fn flags(&self) -> impl Iterator<Item = (usize, Flag)> + '_ {
         self.columns.iter().enumerate().filter_map(|(i, column)| match column {
             CellColumn::Hidden(flag) => Some((i, *flag)),
-            CellColumn::Shown(_) => None,
+            CellColumn::Shown { .. } => None,
         })
     }
 
@@ -117,17 +138,19 @@ impl Cells {
         any.map(|any| Expr::IsTrue(Box::new(any)))
     }
 
-    /// Flags of everything that `expr` is computed from.
-    fn hidden_by(&self, expr: &Expr) -> BTreeSet<Flag> {
+    /// Flags of everything that `expr` is computed from, and whether some of it has noise.
+    fn made_of(&self, expr: &Expr) -> (BTreeSet<Flag>, bool) {
         let schema = self.plan.schema();
-        let mut flags = BTreeSet::new();
+        let (mut flags, mut any_noise) = (BTreeSet::new(), false);
         for column in expr.column_refs() {
-            if let Some(CellColumn::Shown(own)) = schema.maybe_index_of_column(column).and_then(|i| self.columns.get(i))
+            if let Some(CellColumn::Shown { hidden_by, noisy }) =
+                schema.maybe_index_of_column(column).and_then(|i| self.columns.get(i))
             {
-                flags.extend(own);
+                flags.extend(hidden_by);
+                any_noise |= noisy;
             }
         }
-        flags
+        (flags, any_noise)
     }
 
     /// SELECT over cells. `shape` holds the names of the result.
@@ -135,13 +158,14 @@ impl Cells {
         let mut projected = Vec::with_capacity(exprs.len());
         let mut columns = Vec::with_capacity(exprs.len());
         for (i, expr) in exprs.iter().enumerate() {
-            let flags = self.hidden_by(expr);
+            let (hidden_by, noisy) = self.made_of(expr);
             let (qualifier, field) = shape.qualified_field(i);
             projected.push(match bare(expr) {
                 Expr::Column(_) => expr.clone(),
-                _ => unless(self.any(&flags), expr.clone().unalias()).alias_qualified(qualifier.cloned(), field.name()),
+                _ => unless(self.any(&hidden_by), expr.clone().unalias())
+                    .alias_qualified(qualifier.cloned(), field.name()),
             });
-            columns.push(CellColumn::Shown(flags));
+            columns.push(CellColumn::Shown { hidden_by, noisy });
         }
         for (i, flag) in self.flags() {
             projected.push(column_at(self.plan.schema(), i));
@@ -157,13 +181,13 @@ impl Cells {
         let mut columns = self.columns.clone();
         let mut projected: Vec<Expr> = (0..columns.len()).map(|i| column_at(&windowed.schema, i)).collect();
         for (i, expr) in exprs.iter().enumerate() {
-            let mut flags = self.hidden_by(expr);
-            flags.extend(&self.rows);
+            let (mut hidden_by, noisy) = self.made_of(expr);
+            hidden_by.extend(&self.rows);
             let at = self.columns.len() + i;
             let (qualifier, field) = windowed.schema.qualified_field(at);
-            let shown = unless(self.any(&flags), column_at(&windowed.schema, at));
+            let shown = unless(self.any(&hidden_by), column_at(&windowed.schema, at));
             projected.push(shown.alias_qualified(qualifier.cloned(), field.name()));
-            columns.push(CellColumn::Shown(flags));
+            columns.push(CellColumn::Shown { hidden_by, noisy });
         }
         let plan = Projection::try_new(projected, Arc::new(LogicalPlan::Window(windowed)))?;
         let (rows, perturbed) = (self.rows.clone(), self.perturbed);
@@ -173,41 +197,42 @@ impl Cells {
     /// Cells under each other. `id` is the first of a few fresh numbers.
     pub(super) fn union(parts: Vec<Self>, node: &Union, id: u32) -> Result<Self> {
         // one flag for each pattern of flags that occurs in a column, and one for whole rows
-        let own: Vec<Vec<(usize, &BTreeSet<Flag>)>> = parts
+        let own: Vec<Vec<(usize, &BTreeSet<Flag>, bool)>> = parts
             .iter()
             .map(|part| {
                 part.columns
                     .iter()
                     .enumerate()
                     .filter_map(|(i, column)| match column {
-                        CellColumn::Shown(flags) => Some((i, flags)),
+                        CellColumn::Shown { hidden_by, noisy } => Some((i, hidden_by, *noisy)),
                         CellColumn::Hidden(_) => None,
                     })
                     .collect()
             })
             .collect();
         let pattern = |i: usize| -> Vec<BTreeSet<Flag>> {
-            own.iter().map(|columns| columns.get(i).map(|(_, flags)| (*flags).clone()).unwrap_or_default()).collect()
+            own.iter().map(|columns| columns.get(i).map(|(_, flags, _)| (*flags).clone()).unwrap_or_default()).collect()
         };
         let mut patterns: Vec<Vec<BTreeSet<Flag>>> = vec![parts.iter().map(|part| part.rows.clone()).collect()];
         let flag_of = |place: usize| Flag(id * 1_000 + u32::try_from(place).unwrap_or(u32::MAX));
         let mut columns = Vec::new();
         for i in 0..node.schema.fields().len() {
             let wanted = pattern(i);
+            let noisy = own.iter().any(|columns| columns.get(i).is_some_and(|(.., noisy)| *noisy));
             if wanted.iter().all(BTreeSet::is_empty) {
-                columns.push(CellColumn::Shown(BTreeSet::new()));
+                columns.push(CellColumn::Shown { hidden_by: BTreeSet::new(), noisy });
                 continue;
             }
             let place = patterns.iter().position(|known| *known == wanted).unwrap_or_else(|| {
                 patterns.push(wanted);
                 patterns.len() - 1
             });
-            columns.push(CellColumn::Shown(BTreeSet::from([flag_of(place)])));
+            columns.push(CellColumn::Shown { hidden_by: BTreeSet::from([flag_of(place)]), noisy });
         }
         let mut inputs = Vec::with_capacity(parts.len());
         for (at, part) in parts.iter().enumerate() {
             let schema = part.plan.schema();
-            let shown = own.get(at).into_iter().flatten().map(|(i, _)| column_at(schema, *i));
+            let shown = own.get(at).into_iter().flatten().map(|(i, ..)| column_at(schema, *i));
             let flags = patterns.iter().enumerate().map(|(place, pattern)| {
                 let first = pattern.get(at).and_then(|flags| part.first(flags)).unwrap_or_else(|| lit(0_u8));
                 first.alias(flag_of(place).name())
@@ -229,10 +254,14 @@ impl Cells {
         let mut exprs = Vec::new();
         let mut named = Vec::new();
         for (i, column) in self.columns.iter().enumerate() {
-            let CellColumn::Shown(own) = column else { continue };
+            let CellColumn::Shown { hidden_by, noisy } = column else { continue };
             exprs.push(column_at(schema, i));
-            let hide = places.iter().enumerate().filter(|(_, (_, flag))| own.contains(flag)).map(|(place, _)| place);
-            named.push((schema.field(i).name().clone(), hide.collect()));
+            let flags = places.iter().enumerate().filter(|(_, (_, flag))| hidden_by.contains(flag));
+            named.push(Told {
+                name: schema.field(i).name().clone(),
+                hidden_by: flags.map(|(place, _)| place).collect(),
+                noisy: *noisy,
+            });
         }
         let flags: Vec<Expr> = places.iter().map(|(i, _)| column_at(schema, *i)).collect();
         let whole = if self.perturbed { PERTURBED } else { RELEASED };

@@ -38,7 +38,7 @@ impl Layout {
     /// So many columns are the statement's own; they come first.
     #[must_use]
     pub fn shown(&self) -> usize {
-        self.columns.iter().filter(|column| matches!(column, CellColumn::Shown(_))).count()
+        self.columns.iter().filter(|column| matches!(column, CellColumn::Shown { .. })).count()
     }
 
     /// `plan`'s rows as cells; `fresh` numbers its flags within another statement.
@@ -46,7 +46,9 @@ impl Layout {
         let mut known: BTreeMap<Flag, Flag> = BTreeMap::new();
         let mut flag = |old: Flag| *known.entry(old).or_insert_with(|| Flag(fresh()));
         let columns = self.columns.into_iter().map(|column| match column {
-            CellColumn::Shown(flags) => CellColumn::Shown(flags.into_iter().map(&mut flag).collect()),
+            CellColumn::Shown { hidden_by, noisy } => {
+                CellColumn::Shown { hidden_by: hidden_by.into_iter().map(&mut flag).collect(), noisy }
+            }
             CellColumn::Hidden(old) => CellColumn::Hidden(flag(old)),
         });
         let columns = columns.collect();
@@ -98,7 +100,7 @@ pub fn checked(
     let (analysis, part) = decided(plan, roles, Some(Noise::new(ledger)), least)?;
     match part {
         Part::Reference(plan) => {
-            let columns = vec![CellColumn::Shown(BTreeSet::new()); plan.schema().fields().len()];
+            let columns = vec![CellColumn::PLAIN; plan.schema().fields().len()];
             let layout = Layout { columns, rows: BTreeSet::new(), perturbed: false };
             Ok(Checked { plan: Released(plan), layout })
         }
@@ -122,7 +124,7 @@ fn named(cells: &Cells) -> datafusion::common::Result<LogicalPlan> {
             Some(name) => column_at(schema, at).alias(name),
             None => column_at(schema, at),
         },
-        CellColumn::Shown(_) => column_at(schema, at),
+        CellColumn::Shown { .. } => column_at(schema, at),
     });
     let columns = columns.collect();
     Projection::try_new(columns, Arc::new(cells.plan.clone())).map(LogicalPlan::Projection)

@@ -10,6 +10,7 @@ use crate::release::{
     scope::{Scope, Seen, name_of, seen},
     walk::{Analysis, Part},
 };
+use arrow::datatypes::DataType;
 use datafusion::{
     common::Column,
     logical_expr::{
@@ -17,6 +18,7 @@ use datafusion::{
         expr::{Case, InSubquery},
     },
 };
+use proto::plan::persons::WIDTH;
 
 /// Longest chain of operators; the engine evaluates it by recursion, on a worker's stack.
 const MAX_CHAIN: usize = 256;
@@ -226,9 +228,15 @@ impl Analysis<'_> {
             Part::Cells(_) => return Err(self.unlinked_subquery()),
             Part::People(people) => people,
         };
-        let offered = people.visible().next().and_then(|i| people.columns.get(i)).map(|column| column.carries);
+        let first = people.visible().next();
+        let offered = first.and_then(|i| people.columns.get(i)).map(|column| column.carries);
+        let pseudonyms = DataType::FixedSizeBinary(WIDTH);
         match (&wanted, offered) {
             (Seen::Person { .. }, Some(Carries::Person { who, .. })) => {
+                // Another type would not be told from a value when missing ones are left out (`lookup`).
+                if first.is_none_or(|i| *people.plan.schema().field(i).data_type() != pseudonyms) {
+                    return Err(self.unsupported("a person column that doesn't hold pseudonyms"));
+                }
                 if people.persons().iter().all(|other| *other == who || people.anchored.contains(other)) {
                     Ok(())
                 } else {

@@ -108,6 +108,9 @@ impl Analysis<'_> {
 
     fn join_people(&mut self, node: &Join, left: Side, right: Side, at: At<'_>) -> Result<Part, ReleaseRefusal> {
         let (schema, columns, links) = self.condition(node, &left, &right, at)?;
+        if node.null_aware {
+            return Err(self.unsupported("a join that nobody passes when a value is missing"));
+        }
         let weak = match node.join_type {
             JoinType::Inner => None,
             JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => Some(Weak::Right),

@@ -7,7 +7,7 @@
 //! (`table`) through conditions (`expr`, `scope`), `join`, `union` and `window` to the last `aggregate`; `suppress` adds
 //! hidden counts of people and of what they contribute to it (`need`), hides the cells that a rule forbids (`rule`) and folds small
 //! groups into one row; `cells` carries the result through the rest of the statement and says in the last column what happened.
-//! `failing` sees to it that no row makes a statement fail, `resolution` that none is computed with more finely than the open zone
+//! `lookup` sees to it that `IN (SELECT ..)` tells of a row's own person only, `failing` that no row makes a statement fail, `resolution` that none is computed with more finely than the open zone
 //! may, `day` that no key is a day.
 //!
 //! INVARIANT: fails closed. A node, an expression, a function or a table that isn't understood is refused, by name.
@@ -29,6 +29,7 @@ mod failing;
 mod join;
 mod ledger;
 mod limited;
+mod lookup;
 mod need;
 mod origin;
 mod people;
@@ -144,6 +145,7 @@ fn decided<'r>(
     reserved_names(&plan, &examples)?;
     // What is refused is refused as it was written.
     Analysis::new(roles, examples.clone(), None).visit(&plan, At::default())?;
+    let plan = lookup::without_missing(plan, &examples)?;
     let plan = resolution::coarsened(plan, roles, &examples)?;
     let plan = failing::without_failures(plan, &examples)?;
     let mut analysis = Analysis::new(roles, examples, noise).with_least(least).found_acceptable();

@@ -1,6 +1,6 @@
 //! Where a column's values come from: followed down the plan to the expression or the table that makes them.
 //!
-//! Two things are asked of it: whether values can be nothing but 0 and 1, or one other constant (a sum of them is a count, a mean a
+//! Three things are asked of it: from which tables they come as they are, whether values can be nothing but 0 and 1, or one other constant (a sum of them is a count, a mean a
 //! share), and whether a value is missing only where the table itself has none.
 //!
 //! INVARIANT: decided from the statement and never from the data. What can't be followed is the stricter of the two: a number that
@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use datafusion::{
     common::{Column, DFSchema, JoinType, ScalarValue},
     functions_aggregate::min_max,
-    logical_expr::{BinaryExpr, Distinct, Expr, ExprSchemable, LogicalPlan, Operator},
+    logical_expr::{BinaryExpr, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, TableScan},
 };
 use proto::plan::coarse::coarsened;
 
@@ -99,6 +99,24 @@ fn stored(expr: &Expr, plan: &LogicalPlan, depth: usize) -> bool {
         }
         _ => false,
     }
+}
+
+/// The tables whose columns, unchanged, are in `column` of `plan`, with the columns' names there; `None` when something else is in it.
+pub(super) fn tables<'p>(column: &Column, plan: &'p LogicalPlan) -> Option<Vec<(&'p TableScan, String)>> {
+    let mut open = vec![(column.clone(), plan, 0)];
+    let mut found = Vec::new();
+    while let Some((column, plan, depth)) = open.pop() {
+        if let LogicalPlan::TableScan(scan) = plan {
+            let place = plan.schema().maybe_index_of_column(&column)?;
+            found.push((scan, plan.schema().field(place).name().clone()));
+            continue;
+        }
+        for source in sources(&column, plan).filter(|_| depth < DEEPEST)? {
+            let Expr::Column(below) = bare(&source.expr) else { return None };
+            open.push((below.clone(), source.plan, depth + 1));
+        }
+    }
+    Some(found)
 }
 
 fn bare_column<'c>(column: &'c Column, plan: &LogicalPlan) -> Option<&'c Column> {

@@ -34,6 +34,8 @@ pub(super) enum Instead {
     PerPerson,
     /// people per month
     Month,
+    /// values that are shown, counted
+    Values,
     /// people in intervals, added up until half of them are reached
     Intervals,
 }
@@ -111,6 +113,13 @@ impl Examples {
                     },
                 )
             }
+            Instead::Values => match &table.group {
+                Some(group) => format!(
+                    "WITH g AS (SELECT {group} FROM {name} GROUP BY {group}) \
+                     SELECT DISTINCT count({group}) OVER () AS shown_values FROM g WHERE {group} IS NOT NULL"
+                ),
+                None => count(table),
+            },
             Instead::Intervals => match &table.number {
                 Some(number) => format!(
                     "WITH g AS (SELECT 10 * floor({number} / 10) AS low, count(DISTINCT {person}) AS n FROM {name} \

@@ -24,7 +24,7 @@ use datafusion::{
         expr::ScalarFunction,
     },
 };
-use policies::disclosure::{Rule, Status, Threshold};
+use policies::disclosure::{Rule, Status, Threshold, of_row};
 use proto::plan::{contributions::Contributions, persons::NoSummary};
 use std::{collections::HashMap, sync::Arc};
 
@@ -179,16 +179,26 @@ fn codes(rules: impl Iterator<Item = Result<Option<Rule>>>) -> Result<ArrayRef> 
     Ok(Arc::new(codes.collect::<Result<UInt8Array>>()?))
 }
 
-/// What is said of a row: `flags` are the columns with numbers of rules, `columns` those of the result, each with the flags that hide it;
-/// `whole` is said where nothing is hidden.
-pub(super) fn status(flags: Vec<Expr>, columns: Vec<(String, Vec<usize>)>, whole: &'static str) -> Expr {
+/// A column of the result.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Told {
+    pub(super) name: String,
+    /// places of the flags that hide it
+    pub(super) hidden_by: Vec<usize>,
+    /// whether it has noise where it is shown
+    pub(super) noisy: bool,
+}
+
+/// What is said of a row: `flags` are the columns with numbers of rules, `columns` those of the result; `whole` is said where nothing
+/// is hidden.
+pub(super) fn status(flags: Vec<Expr>, columns: Vec<Told>, whole: &'static str) -> Expr {
     let function = ScalarUDF::new_from_impl(Words { columns, whole, signature: any(flags.len()) });
     Expr::ScalarFunction(ScalarFunction { func: Arc::new(function), args: flags })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Words {
-    columns: Vec<(String, Vec<usize>)>,
+    columns: Vec<Told>,
     whole: &'static str,
     signature: Signature,
 }
@@ -196,27 +206,21 @@ struct Words {
 impl Words {
     /// Of one pattern of flags.
     fn of(&self, flags: &[u8]) -> String {
-        let mut hidden: Vec<(Rule, Vec<&str>)> = Vec::new();
-        let mut shown = false;
-        for (name, own) in self.columns.iter().filter(|(_, own)| !own.is_empty()) {
-            let rules = own.iter().filter_map(|at| rule(flags.get(*at).copied().unwrap_or_default()));
-            match rules.min() {
-                None => shown = true,
-                Some(rule) => match hidden.iter_mut().find(|(known, _)| *known == rule) {
-                    Some((_, names)) => names.push(name),
-                    None => hidden.push((rule, vec![name])),
-                },
-            }
-        }
-        match (hidden.as_slice(), shown) {
-            ([], _) => self.whole.to_owned(),
-            ([(rule, _)], false) => Status::Suppressed(*rule).to_string(),
-            (hidden, _) => {
-                let words =
-                    hidden.iter().map(|(rule, names)| format!("{} in {}", Status::Suppressed(*rule), names.join(", ")));
-                words.collect::<Vec<_>>().join("; ")
-            }
-        }
+        let mut whole = true;
+        // What nothing can hide, a constant or a name from a code list, doesn't count as shown.
+        let columns = self.columns.iter().filter(|column| !column.hidden_by.is_empty());
+        let statistics = columns.map(|Told { name, hidden_by, noisy }| {
+            let rules = hidden_by.iter().filter_map(|at| rule(flags.get(*at).copied().unwrap_or_default()));
+            let status = match rules.min() {
+                Some(rule) => Status::Suppressed(rule),
+                None if *noisy => Status::Perturbed,
+                None => Status::Released,
+            };
+            whole &= !matches!(status, Status::Suppressed(_));
+            (name.as_str(), status)
+        });
+        let statistics: Vec<(&str, Status)> = statistics.collect();
+        if whole { self.whole.to_owned() } else { of_row(&statistics) }
     }
 }
 
@@ -271,9 +275,22 @@ mod tests {
 
     #[test]
     fn a_row_says_which_rule_hid_what() {
-        let columns = [("kom", vec![0]), ("n", vec![0]), ("s", vec![0, 1]), ("m", vec![0, 2]), ("x", vec![])];
-        let columns = columns.map(|(name, flags)| (name.to_owned(), flags)).to_vec();
-        let words = Words { columns, whole: "perturbed", signature: any(3) };
+        let told = |name: &str, hidden_by: &[usize], noisy| Told {
+            name: name.to_owned(),
+            hidden_by: hidden_by.to_vec(),
+            noisy,
+        };
+        let columns = [("kom", &[0][..]), ("n", &[0]), ("s", &[0, 1]), ("m", &[0, 2]), ("x", &[])];
+        let with = |noisy: bool| columns.map(|(name, flags)| told(name, flags, noisy && name != "kom")).to_vec();
+        let words = Words { columns: with(true), whole: "perturbed", signature: any(3) };
+        assert_eq!(words.of(&[0, 2, 2]), "perturbed; suppressed: fewer than 10 contributors in s, m");
+        let without_n = Words {
+            columns: with(true).into_iter().filter(|column| column.name != "n").collect(),
+            whole: "perturbed",
+            signature: any(3),
+        };
+        assert_eq!(without_n.of(&[0, 2, 2]), "suppressed: fewer than 10 contributors in s, m", "no number is shown");
+        let words = Words { columns: with(false), whole: "perturbed", signature: any(3) };
         assert_eq!(words.of(&[0, 0, 0]), "perturbed");
         assert_eq!(words.of(&[1, 0, 0]), SUPPRESSED);
         assert_eq!(words.of(&[0, 2, 2]), "suppressed: fewer than 10 contributors in s, m");
@@ -281,7 +298,7 @@ mod tests {
             words.of(&[0, 2, 3]),
             "suppressed: fewer than 10 contributors in s; suppressed: dominated by two people in m"
         );
-        let only = Words { columns: vec![("s".to_owned(), vec![0, 1])], whole: "perturbed", signature: any(2) };
+        let only = Words { columns: vec![told("s", &[0, 1], true)], whole: "perturbed", signature: any(2) };
         assert_eq!(only.of(&[0, 3]), "suppressed: dominated by two people");
     }
 }

@@ -299,7 +299,11 @@ impl Analysis<'_> {
             self.notes.extend(told(name, need, *is_people));
         }
         let cells = Cells::new(plan, key_count + statistics.len(), &columns, &all, row);
-        Ok(Part::Cells(if self.noise.is_some() && !statistics.is_empty() { cells.with_noise() } else { cells }))
+        Ok(Part::Cells(if self.noise.is_some() && !statistics.is_empty() {
+            cells.with_noise(key_count)
+        } else {
+            cells
+        }))
     }
 }
 

@@ -316,8 +316,8 @@ impl<'a> Analysis<'a> {
     fn aggregate_of_cells(&self) -> ReleaseRefusal {
         self.examples.refuse(
             "This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate \
-             the people once, at the level that you want to see; count(DISTINCT ..) counts how many values there are.",
-            Instead::Count,
+             the people once, at the level that you want to see. Over the groups that are shown a window counts and adds: count(..) OVER ().",
+            Instead::Values,
         )
     }
 

@@ -189,6 +189,16 @@ pub fn of_row(statistics: &[(&str, Status)]) -> String {
     words.join("; ")
 }
 
+/// What [`of_row`] says of a row, taken apart: whether some number in it has noise, and what it says of those that are hidden, if any are.
+#[must_use]
+pub fn noise_and_hidden(words: &str) -> (bool, Option<&str>) {
+    let (noisy, rest) = match words.strip_prefix(PERTURBED) {
+        Some(rest) => (true, rest.strip_prefix("; ").unwrap_or(rest)),
+        None => (false, words),
+    };
+    (noisy, Some(rest).filter(|rest| rest.starts_with(PREFIX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,5 +250,16 @@ mod tests {
             row(&[Status::Perturbed, few, near]),
             "perturbed; suppressed: fewer than 5 people in s; suppressed: one contribution could be estimated in m"
         );
+        assert_eq!(
+            noise_and_hidden(&row(&[Status::Released, few, few])),
+            (false, Some("suppressed: fewer than 5 people in s, m"))
+        );
+        assert_eq!(
+            noise_and_hidden(&row(&[Status::Perturbed, few, few])),
+            (true, Some("suppressed: fewer than 5 people in s, m"))
+        );
+        assert_eq!(noise_and_hidden(&row(&[few, few, few])), (false, Some(SUPPRESSED)));
+        assert_eq!(noise_and_hidden(PERTURBED), (true, None));
+        assert_eq!(noise_and_hidden(RELEASED), (false, None));
     }
 }

@@ -9,6 +9,7 @@ mod computing;
 mod differencing;
 mod index;
 mod lists;
+mod others;
 mod padding;
 mod parts;
 mod probing;

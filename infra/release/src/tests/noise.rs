@@ -317,3 +317,28 @@ async fn attack_membership_by_the_ledgers_behaviour_tells_nothing() {
         assert_eq!(after(&ctx, &ledger, &sql).await, first, "{condition}");
     }
 }
+
+/// A row of which a part is hidden says that what is shown has noise, and only if something is.
+#[tokio::test]
+async fn a_row_that_is_hidden_in_part_says_that_the_rest_has_noise() {
+    let ctx = large(1);
+    let cells = "SELECT kom, count(DISTINCT pnr) AS n, sum(alder) FILTER (WHERE del < 3) AS s FROM bef WHERE kom = 18 GROUP BY kom";
+    let hidden = "suppressed: fewer than 10 contributors in s";
+    for (sql, words) in [
+        (cells.to_owned(), format!("perturbed; {hidden}")),
+        (format!("SELECT kom, n + 1 AS m, s / n AS s FROM ({cells}) c"), format!("perturbed; {hidden}")),
+        (format!("SELECT kom, rank() OVER (ORDER BY n) AS r, s FROM ({cells}) c"), format!("perturbed; {hidden}")),
+        (format!("{cells} HAVING count(DISTINCT pnr) > 20 ORDER BY n"), format!("perturbed; {hidden}")),
+        (
+            format!("SELECT kom, n, s FROM ({cells}) c UNION ALL SELECT kom, n, s FROM ({cells}) c LIMIT 1"),
+            format!("perturbed; {hidden}"),
+        ),
+        (format!("SELECT kom, s FROM ({cells}) c"), hidden.to_owned()),
+        (format!("SELECT kom, s, 'a' AS a FROM ({cells}) c"), hidden.to_owned()),
+        (format!("SELECT s FROM ({cells}) c"), "suppressed: fewer than 10 contributors".to_owned()),
+        (format!("SELECT kom, n FROM ({cells}) c"), PERTURBED.to_owned()),
+    ] {
+        let rows = answer(&ctx, &sql).await;
+        assert_eq!(rows.iter().map(|row| row.last().unwrap().as_str()).collect::<Vec<_>>(), [words], "{sql}");
+    }
+}

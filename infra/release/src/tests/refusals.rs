@@ -185,7 +185,7 @@ This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indk
 
     approximate:
         "SELECT approx_distinct(kom) FROM bef",
-        @r#"approx_distinct() can't be checked. Use count(DISTINCT ..).
+        @r#"approx_distinct() can't be checked. Use count(DISTINCT ..), of people or contacts.
 This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indkomst) AS n FROM bef"#;
 
     correlation:
@@ -200,8 +200,13 @@ This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indk
 
     sum_distinct:
         "SELECT sum(DISTINCT indkomst) FROM bef",
-        @r#"sum(DISTINCT ..) isn't released: DISTINCT goes with count only.
-This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indkomst) AS n FROM bef"#;
+        @r#"sum(DISTINCT ..) of values isn't released: one person can be the only one with a value, and would be seen. count(DISTINCT ..) counts people, or contacts and the like: a column that identifies, as its table holds it. To count values, group by them and count the groups that are shown.
+This works: WITH g AS (SELECT kom FROM bef GROUP BY kom) SELECT DISTINCT count(kom) OVER () AS shown_values FROM g WHERE kom IS NOT NULL"#;
+
+    count_distinct:
+        "SELECT count(DISTINCT koen) FROM bef",
+        @r#"count(DISTINCT ..) of values isn't released: one person can be the only one with a value, and would be seen. count(DISTINCT ..) counts people, or contacts and the like: a column that identifies, as its table holds it. To count values, group by them and count the groups that are shown.
+This works: WITH g AS (SELECT kom FROM bef GROUP BY kom) SELECT DISTINCT count(kom) OVER () AS shown_values FROM g WHERE kom IS NOT NULL"#;
 
     hidden_in_having:
         "SELECT kom, count(*) FROM bef GROUP BY kom HAVING max(indkomst) > 10",
@@ -370,13 +375,13 @@ This works: WITH each AS (SELECT pnr, count(*) AS n FROM bef GROUP BY pnr) SELEC
 
     groups_of_groups:
         "SELECT count(*) FROM (SELECT kom FROM bef GROUP BY kom) x",
-        @r#"This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate the people once, at the level that you want to see; count(DISTINCT ..) counts how many values there are.
-This works: SELECT kom, count(*) AS n, count(DISTINCT pnr) AS people FROM bef GROUP BY kom"#;
+        @r#"This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate the people once, at the level that you want to see. Over the groups that are shown a window counts and adds: count(..) OVER ().
+This works: WITH g AS (SELECT kom FROM bef GROUP BY kom) SELECT DISTINCT count(kom) OVER () AS shown_values FROM g WHERE kom IS NOT NULL"#;
 
     sum_of_groups:
         "SELECT sum(n) FROM (SELECT kom, count(*) AS n FROM bef GROUP BY kom) x",
-        @r#"This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate the people once, at the level that you want to see; count(DISTINCT ..) counts how many values there are.
-This works: SELECT kom, count(*) AS n, count(DISTINCT pnr) AS people FROM bef GROUP BY kom"#;
+        @r#"This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate the people once, at the level that you want to see. Over the groups that are shown a window counts and adds: count(..) OVER ().
+This works: WITH g AS (SELECT kom FROM bef GROUP BY kom) SELECT DISTINCT count(kom) OVER () AS shown_values FROM g WHERE kom IS NOT NULL"#;
 
     groups_joined_with_people:
         "SELECT count(*) FROM bef b JOIN (SELECT kom, count(*) AS n FROM bef GROUP BY kom) c ON c.kom = b.kom",

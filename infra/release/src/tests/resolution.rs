@@ -172,7 +172,6 @@ async fn weeks_months_years_and_how_long_something_took_are_keys() {
         let sql = format!("SELECT {key} AS k, count(*) AS n FROM {from} GROUP BY {key}");
         assert!(!answer(&ctx, &sql).await.is_empty(), "{sql}");
     }
-    assert!(!answer(&ctx, "SELECT kode, count(DISTINCT dato) AS days FROM lab GROUP BY kode").await.is_empty());
 }
 
 /// What is told to whoever asks for a median, with noise: the interval that holds it.

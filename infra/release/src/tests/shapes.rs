@@ -175,6 +175,17 @@ shapes! {
         "SELECT kom, count(*) AS n, count(DISTINCT pnr) AS people_ FROM bef \
          WHERE pnr NOT IN (SELECT pnr FROM lab WHERE kode = 'A') GROUP BY kom";
 
+    not_looked_up_where_numbers_are_missing:
+        "SELECT koen, count(*) AS n FROM bef a WHERE pnr NOT IN (SELECT pnr FROM bef WHERE kom = 102 OR kom = 105) GROUP BY koen",
+        "SELECT koen, count(*) AS n, count(DISTINCT pnr) AS people_ FROM bef a WHERE pnr IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM bef b WHERE b.pnr = a.pnr AND b.kom = 102) GROUP BY koen";
+
+    not_looked_up_by_the_person_where_numbers_are_missing:
+        "SELECT count(*) AS n FROM bef a WHERE a.pnr NOT IN \
+         (SELECT l.pnr FROM bef b LEFT JOIN lab l ON l.pnr = b.pnr AND l.kode = 'C' WHERE b.koen = a.koen AND b.pnr = a.pnr)",
+        "SELECT count(*) AS n, count(DISTINCT pnr) AS people_ FROM bef a WHERE pnr IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM lab l WHERE l.pnr = a.pnr AND l.kode = 'C')";
+
     exists_by_the_person:
         "SELECT koen, count(*) AS n FROM bef b \
          WHERE EXISTS (SELECT 1 FROM lab l WHERE l.pnr = b.pnr AND l.kode = 'C') GROUP BY koen",

@@ -6,7 +6,10 @@ use arrow::{
     datatypes::{DataType, Field},
 };
 use proptest::prelude::*;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// A row: who, a code, a day, a number.
 type Row = (u32, u8, i32, Option<f64>);
@@ -113,6 +116,53 @@ fn statistics_of_a_large_table_hardly_ever_change_with_one_person() {
     for told in &before {
         assert!(told.columns[1].distinct <= 60, "{told:?}");
         assert_eq!(told.columns[2].years, Some((2011, 2019)), "{told:?}");
+    }
+}
+
+/// Learns: nothing about up to four people: not whether there are any, and of many others neither their codes nor their days. Off (the
+/// controller's own statistics): the rows without a value, different codes, the first year.
+#[test]
+fn attack_statistics_tell_nothing_of_what_four_people_have() {
+    let keys: Vec<OrderKey> = (0..100).map(secret).collect();
+    for key in &keys {
+        let nobody = told(&snapshot(&[]), key);
+        for n in 1..=4 {
+            assert_eq!(told(&snapshot(&people(n, 5)), key), nobody, "{n} people");
+        }
+    }
+    // Everybody has three rows, a common code, a day within eight years, and a value.
+    let ordinary: Vec<Row> = (0..18_000_u32)
+        .map(|n| (n / 3, (n % 30) as u8, 15_000 + (n * 7 % 3_000) as i32, Some(f64::from(n % 10))))
+        .collect();
+    let four = |row: &Row| row.0 % 1_500 == 77;
+    let with = |change: fn(Row) -> Row| -> Vec<Row> {
+        ordinary.iter().map(|row| if four(row) { change(*row) } else { *row }).collect()
+    };
+    let lacking = |(who, code, day, _): Row| (who, code, day, None);
+    // what is compared, and whether a class of shares may begin just there
+    let cases: [(&str, Vec<Row>, Vec<Row>, bool); 5] = [
+        ("codes", ordinary.clone(), with(|(who, _, day, value)| (who, 100 + (day % 100) as u8, day, value)), false),
+        ("early days", ordinary.clone(), with(|(who, code, day, value)| (who, code, day - 20_000, value)), false),
+        ("late days", ordinary.clone(), with(|(who, code, day, value)| (who, code, day + 20_000, value)), false),
+        ("no value", ordinary.clone(), with(lacking), true),
+        (
+            "a value",
+            ordinary.iter().copied().map(lacking).collect(),
+            ordinary.iter().map(|row| if four(row) { *row } else { lacking(*row) }).collect(),
+            true,
+        ),
+    ];
+    for (what, without, with, by_class) in cases {
+        let differ = without.iter().zip(&with).filter(|(a, b)| a != b);
+        assert_eq!(differ.map(|(row, _)| row.0).collect::<BTreeSet<_>>().len(), 4, "{what}");
+        let (without, with) = (snapshot(&without), snapshot(&with));
+        let exact = |snapshot: &Snapshot| {
+            let statistics = snapshot.statistics.as_ref().unwrap();
+            statistics.columns.iter().map(|column| (column.nulls, column.different.estimate())).collect::<Vec<_>>()
+        };
+        assert_ne!(exact(&without), exact(&with), "the attack doesn't work by itself: {what}");
+        let changed = keys.iter().filter(|key| told(&without, key) != told(&with, key)).count();
+        assert!(changed <= if by_class { keys.len() / 25 } else { 0 }, "{what}: {changed} of {}", keys.len());
     }
 }
 
