@@ -61,6 +61,7 @@ const TOTAL: &[&str] = &[
     "exp",
     "greatest",
     "initcap",
+    "interval",
     "isnan",
     "iszero",
     "least",
