@@ -14,7 +14,7 @@ use super::noise::VARIANCE;
 pub const BESIDE: u64 = 10;
 
 /// Standard deviations of the noise, by which a count has to be clear of the quantile to count as below or above it.
-pub const DEVIATIONS: f64 = 2.0;
+pub const DEVIATIONS: f64 = 1.0;
 
 /// The interval of `counts`, in the order of values, in which the part `fraction` of the people is reached; `None` of nobody.
 #[must_use]
@@ -34,7 +34,8 @@ pub fn exactly(counts: &[u64], fraction: f64) -> Option<usize> {
 #[must_use]
 pub fn range(counts: &[u64], people: u64, fraction: f64) -> Option<(usize, usize)> {
     let shown: u64 = counts.iter().sum();
-    let hidden = people.saturating_sub(shown) as f64;
+    // With noise, and where somebody has values in several intervals, more are shown in intervals than have a value.
+    let people = people.max(shown) as f64;
     let above = 1.0 - fraction;
     let below: Vec<u64> = std::iter::once(0)
         .chain(counts.iter().scan(0, |so_far, count| {
@@ -42,21 +43,15 @@ pub fn range(counts: &[u64], people: u64, fraction: f64) -> Option<(usize, usize
             Some(*so_far)
         }))
         .collect();
-    // Where intervals up to `at` end: how many more people are below than the quantile has, and how far noise may have moved that.
-    let surplus = |at: usize, hidden_below: f64, hidden_above: f64| {
-        let left = below.get(at).copied().unwrap_or(shown);
-        let right = shown.saturating_sub(left);
-        let surplus = above * (left as f64 + hidden_below) - fraction * (right as f64 + hidden_above);
-        let cells = above * above * at as f64 + fraction * fraction * counts.len().saturating_sub(at) as f64;
-        (surplus, DEVIATIONS * (VARIANCE as f64 * cells).sqrt())
-    };
+    let margin = |cells: usize, part: f64| DEVIATIONS * (VARIANCE as f64 * (cells as f64 + part * part)).sqrt();
+    // Of intervals up to `at`: those of nobody else are below its end, even if all who aren't shown are above.
     let certainly_below = |at: &usize| {
-        let (surplus, noise) = surplus(*at, 0.0, hidden);
-        surplus >= noise
+        let left = below.get(*at).copied().unwrap_or(shown);
+        left as f64 - fraction * people >= margin(*at, fraction)
     };
     let certainly_above = |at: &usize| {
-        let (surplus, noise) = surplus(*at, hidden, 0.0);
-        surplus <= -noise
+        let right = shown.saturating_sub(below.get(*at).copied().unwrap_or(shown));
+        right as f64 - above * people >= margin(counts.len().saturating_sub(*at), above)
     };
     let mut last = (1..=counts.len()).find(certainly_below)?.checked_sub(1)?;
     let mut first = (0..counts.len()).rev().find(certainly_above)?;
