@@ -92,6 +92,7 @@ fn exact(values: &[f64], fraction: f64) -> f64 {
 #[tokio::test]
 async fn a_range_holds_the_exact_quantile_but_for_a_few_in_a_hundred() {
     let (mut told, mut hidden, mut missed, mut intervals) = (0, 0, 0, 0.0);
+    let (mut smallest, mut largest) = (usize::MAX, 0);
     for project in 0..12 {
         let mut random = Random(project + 1);
         let mut rows = Vec::new();
@@ -108,6 +109,9 @@ async fn a_range_holds_the_exact_quantile_but_for_a_few_in_a_hundred() {
             let value = if value > 999_999.0 { 999_000.0 } else { value };
             rows.push((person, Some(kom), Some(value)));
             values.entry(kom).or_default().push(value);
+        }
+        for values in values.values() {
+            (smallest, largest) = (smallest.min(values.len()), largest.max(values.len()));
         }
         let ctx = table(&rows, project);
         let grid = if project % 2 == 0 { Grid::digit() } else { Grid::of(5.0).unwrap() };
@@ -145,7 +149,9 @@ async fn a_range_holds_the_exact_quantile_but_for_a_few_in_a_hundred() {
         }
     }
     println!(
-        "of {told} ranges {missed} don't hold the quantile, {hidden} groups have none; {:.2} intervals in the mean",
+        "groups of {} to {} people; of {told} ranges {missed} don't hold the quantile, {hidden} groups have none; {:.2} intervals in the mean",
+        smallest,
+        largest,
         intervals / f64::from(told)
     );
     assert!(told > 300 && missed * 50 < told, "{missed} of {told}");
