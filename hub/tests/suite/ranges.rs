@@ -54,7 +54,7 @@ async fn ranges_over_several_spokes_are_those_of_the_people_of_all() {
     // People are counted in intervals where they are; no value of anybody comes here.
     for spoke in [&h, &m] {
         let asked = spoke.asked();
-        assert!(asked.iter().any(|asked| asked.contains("interval(")), "{asked:#?}");
+        assert!(asked.iter().any(|asked| asked.contains("interval_low(")), "{asked:#?}");
         assert!(asked.iter().all(|asked| asked.contains(" GROUP BY ")), "{asked:#?}");
     }
     let joined = format!(
@@ -94,7 +94,7 @@ async fn ranges_of_a_spoke_that_checks_its_cells_are_those_of_the_hub() {
     }
     assert!(told > 0, "no range was told");
     let asked = checking.region.asked();
-    assert!(asked.iter().any(|asked| asked.contains("interval(")), "{asked:#?}");
+    assert!(asked.iter().any(|asked| asked.contains("interval_low(")), "{asked:#?}");
     assert!(!asked.iter().any(|asked| asked.contains("persons(")), "{asked:#?}");
 }
 

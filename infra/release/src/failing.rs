@@ -61,7 +61,7 @@ const TOTAL: &[&str] = &[
     "exp",
     "greatest",
     "initcap",
-    "interval",
+    "interval_low",
     "isnan",
     "iszero",
     "least",

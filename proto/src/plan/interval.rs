@@ -24,7 +24,7 @@ use datafusion::{
 use std::sync::{Arc, LazyLock};
 
 /// The function's name, in fragments too.
-pub const NAME: &str = "interval";
+pub const NAME: &str = "interval_low";
 
 /// Where the interval of `value`, a Float64, begins: a Float64, NULL for what is no number or infinite.
 #[must_use]
