@@ -57,17 +57,14 @@ async fn ranges_over_several_spokes_are_those_of_the_people_of_all() {
         assert!(asked.iter().any(|asked| asked.contains("interval_low(")), "{asked:#?}");
         assert!(asked.iter().all(|asked| asked.contains(" GROUP BY ")), "{asked:#?}");
     }
-    let joined = format!(
-        "SELECT quantile_range(a.value, 0.5) AS q FROM \"region-h\".lab a JOIN \"region-m\".lab b ON a.pnr = b.pnr"
-    );
+    let joined =
+        "SELECT quantile_range(a.value, 0.5) AS q FROM \"region-h\".lab a JOIN \"region-m\".lab b ON a.pnr = b.pnr";
     // those at both: 290 to 389
-    assert!(enclave.shown(&joined).await.contains("| 300 to 400 |"));
-    let having = format!(
-        "SELECT kom, quantile_low(value, 0.5) AS low FROM {} GROUP BY kom HAVING quantile_low(value, 0.5) > 100 ORDER BY low DESC, kom",
-        "national.lab"
-    );
+    assert!(enclave.shown(joined).await.contains("| 300 to 400 |"));
+    let having = "SELECT kom, quantile_low(value, 0.5) AS low FROM national.lab GROUP BY kom \
+                  HAVING quantile_low(value, 0.5) > 100 ORDER BY low DESC, kom";
     for client in [&mut open, &mut enclave] {
-        let shown = client.shown(&having).await;
+        let shown = client.shown(having).await;
         assert!(
             shown.contains("| 101 | 300.0") && shown.contains("| 102 | 300.0") && !shown.contains("999"),
             "{shown}"

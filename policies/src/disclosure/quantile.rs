@@ -76,6 +76,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{
         super::{
+            Cell, count,
+            lot::Lot,
             noise::{CellKey, perturbed},
             threshold::Threshold,
         },
@@ -167,5 +169,46 @@ mod tests {
             width as f64 / f64::from(told)
         );
         assert!(told > 10_000 && missed * 100 < told, "{missed} of {told}");
+    }
+
+    /// How many people a group needs, for the page on decisions: ages in tens and in fives, through threshold, lots and noise.
+    #[test]
+    fn a_median_of_a_hundred_people_is_told_and_a_decile_of_five_hundred() {
+        let mut state = 7_u64;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut told = |people: u64, width: u64, fraction: f64| {
+            let mut told = 0;
+            for _ in 0..300 {
+                let mut truth = vec![0_u64; 20];
+                for _ in 0..people {
+                    // ages with most people in the middle
+                    let age = (draw(34) + draw(34) + draw(34)) / width;
+                    if let Some(count) = truth.get_mut(usize::try_from(age).unwrap()) {
+                        *count += 1;
+                    }
+                }
+                let mut show = |people: u64| {
+                    let byte = |drawn: u64| u8::try_from(drawn).unwrap();
+                    let (key, lot) = (CellKey::new(byte(draw(256))), Lot::new(byte(draw(256))));
+                    count(Cell { people, key, lot }, Threshold::DEFAULT).value
+                };
+                let counts: Vec<u64> = truth.into_iter().filter_map(&mut show).filter(|shown| *shown > 0).collect();
+                told += u32::from(show(people).is_some_and(|people| range(&counts, people, fraction).is_some()));
+            }
+            told / 3
+        };
+        for width in [10, 5] {
+            for people in [60, 100, 200, 500, 1_000] {
+                let [median, quartile, decile] = [0.5, 0.25, 0.9].map(|fraction| told(people, width, fraction));
+                println!(
+                    "{people} people in intervals of {width}: {median} % of medians are told, {quartile} % of lower quartiles, {decile} % of ninth deciles"
+                );
+            }
+        }
+        assert!(told(100, 10, 0.5) > 90 && told(200, 10, 0.25) > 90 && told(500, 10, 0.9) > 80);
+        assert_eq!(told(30, 10, 0.9), 0);
     }
 }
