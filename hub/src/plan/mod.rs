@@ -188,6 +188,10 @@ impl Planner {
         let fail = |error| trouble::planning(&error, &context.query);
         let zone: Zone = context.caller.zone;
         let analysed = state.analyzer().execute_and_check(logical, state.config_options(), |_, _| {}).map_err(fail)?;
+        // Rules of release are told whatever zone is asked from.
+        let rules_of = if manner == Manner::Release { Zone::Open } else { zone };
+        let analysed = release::ranged(analysed, rules_of, &roles::SessionRoles)
+            .map_err(|refusal| Refusal::new(Kind::Invalid, refusal.to_string()))?;
         let (plan, notes) = if manner == Manner::Release {
             // What the rules refuse is told below.
             if release::allowed(&analysed, &roles::SessionRoles).is_ok() {

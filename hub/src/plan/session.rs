@@ -5,6 +5,7 @@
 use super::catalog::OneProject;
 use crate::{
     registry::{Catalogue, Links},
+    release,
     request::RequestContext,
 };
 use datafusion::{
@@ -33,7 +34,10 @@ impl Functions {
         Self {
             scalar: SessionStateDefaults::default_scalar_functions(),
             higher_order: SessionStateDefaults::default_higher_order_functions(),
-            aggregate: SessionStateDefaults::default_aggregate_functions(),
+            aggregate: SessionStateDefaults::default_aggregate_functions()
+                .into_iter()
+                .chain(release::range_functions())
+                .collect(),
             window: SessionStateDefaults::default_window_functions(),
             table: SessionStateDefaults::default_table_functions(),
             planners: SessionStateDefaults::default_expr_planners(),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const LAB: &str = "\"region-h\".lab_forsker";
 
 /// The same rows under pseudonyms that look as real ones do: those of other people are far.
-fn hashed(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
+pub fn hashed(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
     let each = batches.into_iter().map(|batch| {
         let people = batch.column(0).as_fixed_size_binary().iter().map(|person| {
             let hash: [u8; 32] = Sha256::digest(person.unwrap()).into();
@@ -26,14 +26,14 @@ fn hashed(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
     each.collect()
 }
 
-async fn two() -> Two {
+pub async fn two() -> Two {
     let sds = Spoke::new("sds").offer("diabetes", "lmdb", hashed(lmdb(0..40)));
     let region = Spoke::new("region-h").offer("diabetes", "lab_forsker", hashed(lab(0..60)));
     let house = Build::new().spoke(&sds).await.spoke(&region).await.start(&[("diabetes", &[ANNA])]).await;
     Two { house, sds, region }
 }
 
-async fn checking() -> Two {
+pub async fn checking() -> Two {
     let two = two().await;
     two.region.checks(5);
     two

@@ -28,6 +28,7 @@ mod oidc;
 mod prepared;
 mod projects;
 mod pushdown;
+mod ranges;
 mod refusals;
 mod release;
 mod signatures;

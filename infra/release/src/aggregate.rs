@@ -4,9 +4,9 @@
 
 use crate::release::{
     need::{Asked, Kind},
-    origin,
+    origin::{self, sources},
     people::{Carries, People, PersonColumn, PersonId, column_at},
-    refusal::{Instead, ReleaseRefusal},
+    refusal::{Instead, ReleaseRefusal, range, table_name},
     roles::ColumnRole,
     scope::{Scope, Seen, bare},
     suppress::Groups,
@@ -14,8 +14,11 @@ use crate::release::{
 };
 use arrow::datatypes::DataType;
 use datafusion::{
+    common::utils::quote_identifier,
     functions_aggregate::{average, count, stddev, sum, variance},
-    logical_expr::{Aggregate, AggregateUDF, Expr, LogicalPlan, TableScan, Volatility, expr::AggregateFunction},
+    logical_expr::{
+        Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan, TableScan, Volatility, expr::AggregateFunction,
+    },
 };
 use proto::plan::persons::WIDTH;
 use std::sync::Arc;
@@ -29,6 +32,22 @@ fn distinct(groups: &[Expr]) -> Vec<Expr> {
         }
     }
     seen
+}
+
+/// The range of a column of numbers, as the table calls it; `None` of what is computed.
+fn number_of_table(argument: &Expr, over: &LogicalPlan) -> Option<String> {
+    let (mut expr, mut plan) = (bare(argument).clone(), over);
+    if !expr.get_type(plan.schema()).ok()?.is_numeric() {
+        return None;
+    }
+    loop {
+        let Expr::Column(column) = bare(&expr) else { return None };
+        if let LogicalPlan::TableScan(scan) = plan {
+            return Some(range(&quote_identifier(&column.name), &table_name(&scan.table_name)));
+        }
+        let source = sources(column, plan)?.pop()?;
+        (expr, plan) = (source.expr, source.plan);
+    }
 }
 
 /// What is grouped by, whether in sets or not.
@@ -168,7 +187,7 @@ impl Analysis<'_> {
         let mut asked = Asked::new();
         for statistic in &statistics {
             let function = self.aggregate_function(statistic, &scope)?;
-            let kind = self.releasable(function)?;
+            let kind = self.releasable(function, &people.plan)?;
             if function.params.distinct && !self.counts_stored_identifiers(function, &people) {
                 return Err(self.distinct_values(function));
             }
@@ -205,7 +224,7 @@ impl Analysis<'_> {
         self.examples.refuse(reason, Instead::Values)
     }
 
-    fn releasable(&self, function: &AggregateFunction) -> Result<Kind, ReleaseRefusal> {
+    fn releasable(&self, function: &AggregateFunction, over: &LogicalPlan) -> Result<Kind, ReleaseRefusal> {
         let params = &function.params;
         let name = function.func.name();
         let known = [
@@ -230,11 +249,15 @@ impl Analysis<'_> {
                 | "approx_percentile_cont"
                 | "approx_percentile_cont_with_weight" => {
                     let reason = format!(
-                        "{name}() shows the value of a single person. Ask in which interval it is: count people in intervals, \
-                         add the counts up, and keep the interval in which half of them (or another part) is reached. Make \
-                         intervals of many people."
+                        "{name}() shows the value of a single person. Ask in which range it is: quantile_range(x, 0.5) is the \
+                         median's, with at least 10 people in it, below it and above it; quantile_low and quantile_high are its \
+                         ends as numbers."
                     );
-                    return Err(self.examples.refuse(reason, Instead::Intervals));
+                    let example = params.args.iter().find_map(|argument| number_of_table(argument, over));
+                    return Err(match example {
+                        Some(example) => ReleaseRefusal { reason, example },
+                        None => self.examples.refuse(reason, Instead::Range),
+                    });
                 }
                 "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value" | "any_value" => format!(
                     "{name}() shows values of single people. Count people per value instead: GROUP BY the column."

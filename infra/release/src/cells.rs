@@ -133,7 +133,7 @@ impl Cells {
     }
 
     /// True where one of the flags names a rule, else false.
-    fn any(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
+    pub(super) fn any(&self, flags: &BTreeSet<Flag>) -> Option<Expr> {
         let any = self.columns_of(flags).map(flagged).reduce(|a, b| binary_expr(a, Operator::Or, b));
         any.map(|any| Expr::IsTrue(Box::new(any)))
     }

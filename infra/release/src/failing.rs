@@ -61,6 +61,7 @@ const TOTAL: &[&str] = &[
     "exp",
     "greatest",
     "initcap",
+    "interval_low",
     "isnan",
     "iszero",
     "least",

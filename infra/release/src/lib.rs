@@ -7,8 +7,9 @@
 //! (`table`) through conditions (`expr`, `scope`), `join`, `union` and `window` to the last `aggregate`; `suppress` adds
 //! hidden counts of people and of what they contribute to it (`need`), hides the cells that a rule forbids (`rule`) and folds small
 //! groups into one row; `cells` carries the result through the rest of the statement and says in the last column what happened.
-//! `lookup` sees to it that `IN (SELECT ..)` tells of a row's own person only, `failing` that no row makes a statement fail, `resolution` that none is computed with more finely than the open zone
-//! may, `day` that no key is a day.
+//! `lookup` sees to it that `IN (SELECT ..)` tells of a row's own person only, `failing` that no row makes a statement fail, `resolution` that
+//! none is computed with more finely than the open zone may, `day` that no key is a day. `ranges` makes counts of people in intervals of
+//! quantiles.
 //!
 //! INVARIANT: fails closed. A node, an expression, a function or a table that isn't understood is refused, by name.
 //! INVARIANT: [`Released`] is made here only; what hasn't been through [`analyse`] can't be sent to a caller.
@@ -35,6 +36,7 @@ mod origin;
 mod people;
 mod perturb;
 mod raised;
+mod ranges;
 mod refusal;
 mod resolution;
 mod roles;
@@ -50,6 +52,7 @@ mod window;
 pub use checked::{Checked, Layout, allowed, checked, makes_cells};
 pub use explain::{Note, explain};
 pub use ledger::{FAR, Ledger, Ledgers, MOST, NEAR};
+pub use ranges::{range_functions, ranged};
 pub use refusal::ReleaseRefusal;
 pub use roles::{ColumnRole, REFERENCE, Roles, SchemaRoles, TABLE_ROLE};
 

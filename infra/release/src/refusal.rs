@@ -36,8 +36,8 @@ pub(super) enum Instead {
     Month,
     /// values that are shown, counted
     Values,
-    /// people in intervals, added up until half of them are reached
-    Intervals,
+    /// the range that holds a median
+    Range,
 }
 
 /// A table of people that the statement names, as far as examples need it.
@@ -120,13 +120,8 @@ impl Examples {
                 ),
                 None => count(table),
             },
-            Instead::Intervals => match &table.number {
-                Some(number) => format!(
-                    "WITH g AS (SELECT 10 * floor({number} / 10) AS low, count(DISTINCT {person}) AS n FROM {name} \
-                     WHERE {number} IS NOT NULL GROUP BY 10 * floor({number} / 10)), \
-                     c AS (SELECT low, n, sum(n) OVER (ORDER BY low) AS so_far, sum(n) OVER () AS total FROM g) \
-                     SELECT low, low + 10 AS high, n FROM c WHERE so_far >= 0.5 * total AND so_far - n < 0.5 * total"
-                ),
+            Instead::Range => match &table.number {
+                Some(number) => range(number, name),
                 None => count(table),
             },
             Instead::PerPerson => format!(
@@ -135,6 +130,11 @@ impl Examples {
             ),
         }
     }
+}
+
+/// The median of a column of numbers, as a range.
+pub(super) fn range(number: &str, table: &str) -> String {
+    format!("SELECT quantile_range({number}, 0.5) AS median, count({number}) AS n FROM {table}")
 }
 
 fn count(table: &Table) -> String {

@@ -71,6 +71,7 @@ pub(super) fn code(rule: Rule) -> u8 {
         Rule::Group | Rule::Rest(_) => 5,
         Rule::Complement => 6,
         Rule::Withheld => 7,
+        Rule::Beside => 8,
     }
 }
 
@@ -95,6 +96,7 @@ fn rule(code: u8) -> Option<Rule> {
         5 => Rule::Group,
         6 => Rule::Complement,
         7 => Rule::Withheld,
+        8 => Rule::Beside,
         raised if raised > RAISED => Rule::Few(u64::from(raised - RAISED)),
         _ => return None,
     })
@@ -269,7 +271,7 @@ mod tests {
         for known in Rule::ALL {
             assert_eq!(rule(code(known)), Some(alike(known)));
         }
-        assert_eq!((rule(0), rule(8)), (None, None));
+        assert_eq!((rule(0), rule(9)), (None, None));
         assert_eq!(Status::Suppressed(rule(1).unwrap()).to_string(), SUPPRESSED);
     }
 

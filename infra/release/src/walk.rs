@@ -7,6 +7,7 @@ use crate::release::{
     explain::Note,
     people::{Carries, People, PersonColumn, column_at},
     perturb::Noise,
+    ranges::Ranges,
     refusal::{Examples, Instead, ReleaseRefusal},
     roles::Roles,
     scope::{Scope, bare, plain},
@@ -168,7 +169,10 @@ impl<'a> Analysis<'a> {
             LogicalPlan::Dml(_) => Err(self.unsupported("changes to data")),
             LogicalPlan::Ddl(ddl) => Err(self.unsupported(ddl.name())),
             LogicalPlan::Copy(_) => Err(self.unsupported("COPY")),
-            LogicalPlan::Extension(extension) => Err(self.unsupported(extension.node.name())),
+            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<Ranges>() {
+                Some(ranges) => self.ranges(ranges, at),
+                None => Err(self.unsupported(extension.node.name())),
+            },
         }
     }
 

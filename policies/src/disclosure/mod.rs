@@ -10,6 +10,7 @@
 //! | [`statistic`] | what becomes of the statistics of people who are counted with noise |
 //! | [`dominance`] | whether a sum or mean tells what one person contributed |
 //! | [`group`] | whether a number tells of everybody in a group |
+//! | [`quantile`] | in which intervals of shown counts a quantile is |
 //! | [`complementary`] | which more cells of a table have to go so that hidden ones can't be computed |
 //! | [`status`] | what is said about it, in `release_status` |
 //!
@@ -26,6 +27,7 @@ pub mod group;
 pub mod limits;
 pub mod lot;
 pub mod noise;
+pub mod quantile;
 pub mod statistic;
 pub mod status;
 pub mod threshold;

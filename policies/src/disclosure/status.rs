@@ -39,11 +39,13 @@ pub enum Rule {
     Complement,
     /// No choice of shown cells keeps the hidden ones hidden.
     Withheld,
+    /// A quantile's range without enough people in it, below it and above it.
+    Beside,
 }
 
 impl Rule {
     /// All rules, under the default threshold.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Few(5),
         Self::Contributors,
         Self::Dominated,
@@ -52,6 +54,7 @@ impl Rule {
         Self::Rest(5),
         Self::Complement,
         Self::Withheld,
+        Self::Beside,
     ];
 
     /// The name of the rule, for logs and documents.
@@ -66,6 +69,7 @@ impl Rule {
             Self::Rest(_) => "rest",
             Self::Complement => "complementary",
             Self::Withheld => "withheld",
+            Self::Beside => "quantile",
         }
     }
 
@@ -81,6 +85,9 @@ impl Rule {
             Self::Rest(_) => "Subtracted from the total of its group, it tells how many the few others are.",
             Self::Complement => "Together with the totals, it would tell a cell that is hidden.",
             Self::Withheld => "However the cells are chosen, those shown would tell a hidden one.",
+            Self::Beside => {
+                "A quantile is told as a range that has at least 10 shown people in it, below it and above it."
+            }
         }
     }
 
@@ -95,6 +102,7 @@ impl Rule {
             Self::Rest(_) => "Ask for the parts without the total, or use coarser groups.",
             Self::Complement => "Ask without totals, or use coarser groups so that no cell is small.",
             Self::Withheld => "Ask one level at a time, or use coarser groups.",
+            Self::Beside => "Use coarser groups or a larger step, or a quantile nearer to the median.",
         }
     }
 }
@@ -110,6 +118,7 @@ impl fmt::Display for Rule {
             Self::Rest(least) => write!(f, "all of the group but fewer than {least}"),
             Self::Complement => f.write_str("would tell a hidden cell"),
             Self::Withheld => f.write_str("the table would tell hidden cells"),
+            Self::Beside => f.write_str("too few people around it"),
         }
     }
 }

@@ -70,6 +70,7 @@ const ALLOWED: &[Function] = &[
     f("floor", 1, 1),
     f("greatest", 1, 64),
     f("initcap", 1, 1),
+    f("interval_low", 1, 2),
     f("isnan", 1, 1),
     f("iszero", 1, 1),
     f("least", 1, 64),

@@ -9,6 +9,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
 use super::coarse;
 use super::constant::decode_literal;
+use super::interval;
 use super::keys::{Keys, in_keys};
 use super::types::decode_type;
 use crate::fragment::{FragmentError, functions};
@@ -83,6 +84,7 @@ impl Binder<'_> {
                 let function = match call.function.as_str() {
                     // Ours, which no session has.
                     coarse::NAME => coarse::udf(),
+                    interval::NAME => interval::udf(),
                     name => self.functions.udf(name).map_err(unknown)?,
                 };
                 let args = call.args.iter().map(|arg| self.expr(Some(arg)));

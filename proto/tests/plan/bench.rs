@@ -108,6 +108,7 @@ pub(crate) fn session() -> SessionContext {
     session.register_table("t", Arc::clone(&TABLE) as _).unwrap();
     // A hub puts it into statements itself.
     session.register_udf(proto::plan::coarse::udf().as_ref().clone());
+    session.register_udf(proto::plan::interval::udf().as_ref().clone());
     session
 }
 

@@ -189,6 +189,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("floor", &["floor(f)", "floor(f / 10) * 10"]),
     ("greatest", &["greatest(i, id, 3)"]),
     ("initcap", &["initcap(s)"]),
+    ("interval_low", &["interval_low(f)", "interval_low(f, 0.25)", "interval_low(CAST(i AS DOUBLE), 10.0)"]),
     ("isnan", &["isnan(f)"]),
     ("iszero", &["iszero(f)"]),
     ("least", &["least(f, 0.5)"]),

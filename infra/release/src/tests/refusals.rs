@@ -160,13 +160,83 @@ This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indk
 
     median:
         "SELECT median(indkomst) FROM bef",
-        @r#"median() shows the value of a single person. Ask in which interval it is: count people in intervals, add the counts up, and keep the interval in which half of them (or another part) is reached. Make intervals of many people.
-This works: WITH g AS (SELECT 10 * floor(indkomst / 10) AS low, count(DISTINCT pnr) AS n FROM bef WHERE indkomst IS NOT NULL GROUP BY 10 * floor(indkomst / 10)), c AS (SELECT low, n, sum(n) OVER (ORDER BY low) AS so_far, sum(n) OVER () AS total FROM g) SELECT low, low + 10 AS high, n FROM c WHERE so_far >= 0.5 * total AND so_far - n < 0.5 * total"#;
+        @r#"median() shows the value of a single person. Ask in which range it is: quantile_range(x, 0.5) is the median's, with at least 10 people in it, below it and above it; quantile_low and quantile_high are its ends as numbers.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
 
     percentile:
         "SELECT approx_percentile_cont(0.9) WITHIN GROUP (ORDER BY indkomst) FROM bef",
-        @r#"approx_percentile_cont() shows the value of a single person. Ask in which interval it is: count people in intervals, add the counts up, and keep the interval in which half of them (or another part) is reached. Make intervals of many people.
-This works: WITH g AS (SELECT 10 * floor(indkomst / 10) AS low, count(DISTINCT pnr) AS n FROM bef WHERE indkomst IS NOT NULL GROUP BY 10 * floor(indkomst / 10)), c AS (SELECT low, n, sum(n) OVER (ORDER BY low) AS so_far, sum(n) OVER () AS total FROM g) SELECT low, low + 10 AS high, n FROM c WHERE so_far >= 0.5 * total AND so_far - n < 0.5 * total"#;
+        @r#"approx_percentile_cont() shows the value of a single person. Ask in which range it is: quantile_range(x, 0.5) is the median's, with at least 10 people in it, below it and above it; quantile_low and quantile_high are its ends as numbers.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    percentile_of_the_own_column:
+        "SELECT kode, percentile_cont(0.9) WITHIN GROUP (ORDER BY v) FROM (SELECT pnr, kode, vaerdi AS v FROM lab) l JOIN bef b USING (pnr) GROUP BY kode",
+        @r#"percentile_cont() shows the value of a single person. Ask in which range it is: quantile_range(x, 0.5) is the median's, with at least 10 people in it, below it and above it; quantile_low and quantile_high are its ends as numbers.
+This works: SELECT quantile_range(vaerdi, 0.5) AS median, count(vaerdi) AS n FROM lab"#;
+
+    range_of_text:
+        "SELECT quantile_range(kode, 0.5) FROM lab",
+        @r#"quantile_range() takes a column of numbers or what is computed from numbers, and this is none. Of days, take how many there are to one that is fixed, or the year: extract(year FROM ..).
+This works: SELECT quantile_range(vaerdi, 0.5) AS median, count(vaerdi) AS n FROM lab"#;
+
+    range_without_a_part:
+        "SELECT quantile_range(indkomst) FROM bef",
+        @r#"quantile_range() takes a number, the part of the people that is below, and perhaps a step: quantile_range(x, 0.5) or quantile_range(x, 0.5, 10).
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    range_of_a_part_that_is_none:
+        "SELECT quantile_low(indkomst, 1) FROM bef",
+        @r#"The second argument of quantile_low() is the part of the people that is below the value, a constant above 0 and below 1: 0.5 for the median, 0.25 and 0.75 for quartiles. The smallest and the largest value are single people's.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    range_of_a_part_that_differs:
+        "SELECT quantile_low(indkomst, 1 / kom) FROM bef",
+        @r#"The second argument of quantile_low() is the part of the people that is below the value, a constant above 0 and below 1: 0.5 for the median, 0.25 and 0.75 for quartiles. The smallest and the largest value are single people's.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    range_with_no_step:
+        "SELECT quantile_high(indkomst, 0.5, -10) FROM bef",
+        @r#"The third argument of quantile_high() is the width of the intervals, a constant above 0: quantile_high(x, 0.5, 10) for 0 to 10, 10 to 20. Without it they are as wide as the first digit: 20 to 30, 300 to 400.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    range_of_distinct_values:
+        "SELECT quantile_range(DISTINCT indkomst, 0.5) FROM bef",
+        @r#"quantile_range() counts people, each once in each interval, so that DISTINCT changes nothing. Leave it out.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    range_over:
+        "SELECT kom, quantile_range(indkomst, 0.5) OVER (PARTITION BY kom) FROM bef",
+        @r#"quantile_range() is an aggregate beside others, in a SELECT with or without GROUP BY. With OVER, inside another aggregate or below one it isn't answered: give the groups a name (WITH g AS (SELECT kom, quantile_range(x, 0.5) AS q FROM .. GROUP BY kom)) and work on its rows.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    range_beside_totals:
+        "SELECT kom, quantile_range(indkomst, 0.5) FROM bef GROUP BY ROLLUP (kom)",
+        @r#"quantile_range() doesn't go with ROLLUP, CUBE and GROUPING SETS. Ask one level of groups at a time.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    range_per_person:
+        "SELECT avg(q) FROM (SELECT pnr, quantile_low(vaerdi, 0.5) AS q FROM lab GROUP BY pnr) x",
+        @r#"A range of one person's values has one person in it. Per person (GROUP BY the person column in a WITH) median() and percentile_cont() are answered.
+This works: SELECT quantile_range(vaerdi, 0.5) AS median, count(vaerdi) AS n FROM lab"#;
+
+    range_of_aggregates:
+        "SELECT quantile_range(n, 0.5) FROM (SELECT kom, count(*) AS n FROM bef GROUP BY kom) x",
+        @r#"This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate the people once, at the level that you want to see; count(DISTINCT ..) counts how many values there are.
+This works: SELECT kom, count(*) AS n, count(DISTINCT pnr) AS people FROM bef GROUP BY kom"#;
+
+    range_without_the_person:
+        "SELECT kom, quantile_range(i, 0.5) FROM (SELECT kom, indkomst AS i FROM bef) x GROUP BY kom",
+        @r#"Ranges of quantiles count people. Select the person column in the subquery or WITH that they are taken from.
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
+
+    range_of_days:
+        "SELECT quantile_range(extract(day FROM dato), 0.5) FROM lab",
+        @r#"A key of the result is as fine as a day, and days are what people are recognised by. Group by date_trunc('week', ..), date_trunc('month', ..) or extract(year FROM ..).
+This works: SELECT date_trunc('month', dato) AS month, count(DISTINCT pnr) AS people FROM lab GROUP BY date_trunc('month', dato)"#;
+
+    range_of_identifiers:
+        "SELECT quantile_range(pnr, 0.5) FROM bef",
+        @r#"quantile_range() takes a column of numbers or what is computed from numbers, and this is none. Of days, take how many there are to one that is fixed, or the year: extract(year FROM ..).
+This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
 
     list:
         "SELECT array_agg(kom) FROM bef",
