@@ -96,7 +96,9 @@ impl Airlock {
             match self.expire(clock.now()).await {
                 Ok(0) => {}
                 Ok(gone) => tracing::info!(gone, days = self.draft_days, "drafts in the airlock expired"),
-                Err(error) => tracing::error!(%error, "drafts in the airlock can't be withdrawn; tried again in an hour"),
+                Err(error) => {
+                    tracing::error!(%error, "drafts in the airlock can't be withdrawn; tried again in an hour")
+                }
             }
         }
     }

@@ -23,11 +23,11 @@ mod vault;
 mod verify;
 
 pub use at_once::{Differs, MOST_ANSWERS};
-pub use check::{Finding, Rule, Weight};
+pub use check::{Finding, Rule, Weight, examine};
 pub use difference::{CellChange, FileChange, FileDifference};
 pub use error::AirlockError;
 pub use expire::DRAFT_DAYS;
-pub use kind::Kind;
+pub use kind::{Kind, NoKind};
 pub use out::ProjectFacts;
 pub use read::Listed;
 pub use record::{FileRecord, ReviewRecord, SubmissionRecord};

@@ -47,7 +47,8 @@ async fn a_draft_that_nobody_changes_for_thirty_days_is_withdrawn_and_its_files_
     let airlock = airlock(dir.path()).await;
     let folder = |id: &SubmissionId| dir.path().join("airlock").join(id.to_string());
     // Four drafts of one day: left alone, checked later, sent, and empty.
-    let [left, later, sent] = [added(&airlock, day(0)).await, added(&airlock, day(0)).await, added(&airlock, day(0)).await];
+    let [left, later, sent] =
+        [added(&airlock, day(0)).await, added(&airlock, day(0)).await, added(&airlock, day(0)).await];
     let empty = airlock.begin(&form(), &anna(), day(0)).await.unwrap().id;
     airlock.check(&sent, &anna(), day(0)).await.unwrap();
     airlock.send(&sent, &BTreeMap::new(), &anna(), day(0)).await.unwrap();
