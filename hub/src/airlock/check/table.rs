@@ -9,7 +9,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, panic::catch_unwind};
 
 /// Rows of one table, at most.
 const MOST_ROWS: usize = 50_000;
@@ -98,7 +98,8 @@ pub(in crate::airlock) fn read(kind: Kind, bytes: &[u8]) -> Result<Table, Unread
     match kind {
         Kind::Csv => csv::read(bytes),
         Kind::Json => records(bytes),
-        Kind::Parquet => parquet(bytes),
+        // The library panics on some files that are broken.
+        Kind::Parquet => catch_unwind(|| parquet(bytes)).unwrap_or(Err(Unreadable::Form)),
         Kind::Png | Kind::Svg | Kind::Pdf | Kind::Text | Kind::Notebook => Err(Unreadable::Form),
     }
 }

@@ -89,6 +89,26 @@ async fn the_operator_sets_the_days_and_a_full_project_has_room_again_when_they_
 }
 
 #[tokio::test]
+async fn attack_nothing_moves_that_can_not_be_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let airlock = airlock(dir.path()).await;
+    let id = added(&airlock, day(0)).await;
+    std::fs::write(crate::audit::log_path(dir.path()), b"").unwrap();
+    let said = [
+        airlock.check(&id, &anna(), day(1)).await.map(drop),
+        airlock.withdraw(&id, &anna(), day(1)).await.map(drop),
+        airlock.expire(day(31)).await.map(drop),
+        airlock.purge(&form().project, day(31)).await.map(drop),
+        airlock.begin(&form(), &anna(), day(1)).await.map(drop),
+    ];
+    for said in said {
+        assert!(said.unwrap_err().to_string().contains("audit log"));
+    }
+    assert_eq!(state(&airlock, &id).await, State::Draft);
+    assert!(dir.path().join("airlock").join(id.to_string()).join("table1.csv.sealed").is_file());
+}
+
+#[tokio::test]
 async fn what_can_not_be_written_down_does_not_expire_and_what_was_left_over_is_removed_later() {
     let dir = tempfile::tempdir().unwrap();
     let airlock = airlock(dir.path()).await;
