@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn each_file_says_what_it_shows_of_whom_and_how_many() {
-        let fields: [(&str, fn(&mut FileForm) -> &mut String); 3] = [
+        type Field = fn(&mut FileForm) -> &mut String;
+        let fields: [(&str, Field); 3] = [
             ("description", |file| &mut file.description),
             ("population", |file| &mut file.population),
             ("counts", |file| &mut file.counts),
