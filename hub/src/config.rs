@@ -61,6 +61,8 @@ pub struct HubConfig {
     pub query: Query,
     /// the HTTP API, if it is served
     pub api: Option<ApiConfig>,
+    /// what is handed in to leave
+    pub airlock: AirlockConfig,
     /// who has a role at the hub
     pub roles: Vec<RoleConfig>,
     /// whose access tokens are believed
@@ -258,6 +260,20 @@ pub struct ApiConfig {
     pub screening: Screening,
 }
 
+/// What is handed in to leave.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AirlockConfig {
+    /// a draft that nobody changes for so many days is withdrawn, and its files are removed
+    pub draft_days: u32,
+}
+
+impl Default for AirlockConfig {
+    fn default() -> Self {
+        Self { draft_days: crate::airlock::DRAFT_DAYS }
+    }
+}
+
 /// Who has a role at the hub.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -286,6 +302,8 @@ struct HubFile {
     query: Query,
     #[serde(default)]
     api: Option<ApiConfig>,
+    #[serde(default)]
+    airlock: AirlockConfig,
     #[serde(default, rename = "role")]
     roles: Vec<RoleConfig>,
     #[serde(default, rename = "issuer")]
@@ -366,6 +384,9 @@ impl HubConfig {
         {
             return Err(wrong("gateway.certificate_days".to_owned(), "must be from 1 to 3650".to_owned()));
         }
+        if !(1..=3650).contains(&file.airlock.draft_days) {
+            return Err(wrong("airlock.draft_days".to_owned(), "must be from 1 to 3650".to_owned()));
+        }
         let custodian = file.custodian.map(|c| CustodianConfig { tls: c.tls.below(&folder), ..c });
         let config = Self {
             link: file.link.below(&folder),
@@ -377,6 +398,7 @@ impl HubConfig {
             custodian,
             query: file.query,
             api: file.api,
+            airlock: file.airlock,
             roles: file.roles,
             issuers,
             logins,
@@ -452,6 +474,7 @@ address = "127.0.0.1:7101"
         assert_eq!(config.query.timeout_seconds, 300);
         assert_eq!(config.api.unwrap().screening, Screening::Manual);
         assert_eq!(config.roles[0].role, "coordinator");
+        assert_eq!(config.airlock.draft_days, 30);
     }
 
     #[test]
@@ -483,6 +506,8 @@ address = "127.0.0.1:7101"
         assert!(network.contains("listen.open") && network.contains("[listen.tls]"), "{network}");
         let api = error(&format!("{HUB}[api]\naddress = \"0.0.0.0:7003\"\n"));
         assert!(api.contains("api.address") && api.contains("[listen.tls]"), "{api}");
+        let days = error(&format!("{HUB}[airlock]\ndraft_days = 0\n"));
+        assert!(days.contains("airlock.draft_days") && days.contains("from 1 to 3650"), "{days}");
         let role = error(&format!("{HUB}[[role]]\nuser = \"no user\"\nissuer = \"\"\nrole = \"operator\"\n"));
         assert!(role.contains("line"), "{role}");
     }

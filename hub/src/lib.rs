@@ -18,6 +18,7 @@ pub mod cli;
 pub mod compute;
 pub mod config;
 pub mod count;
+mod database;
 pub mod decide;
 pub mod dispatch;
 pub mod endpoints;

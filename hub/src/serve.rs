@@ -239,11 +239,12 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let planner = Planner::new(registry, Arc::new(compute), config.query.key_list, ledgers.clone());
     let issuers = Issuers::new(&config.issuers)?;
     let identify = Identify::new(issuers.clone(), tokens.clone());
-    let airlock = Airlock::open(&config.folder, &config.name, &tokens, audit.clone(), Arc::clone(&own.key))?;
+    let airlock = Airlock::open(&config.folder, &config.name, &tokens, audit.clone(), Arc::clone(&own.key))?
+        .keeping_drafts(config.airlock.draft_days);
     let (metrics, settings) = (config.metrics.clone(), config.clone());
     let core = Core::new(config, reconciler.projects(), identify.clone(), planner, sealer, audit.clone())?;
     let core = Arc::new(core);
-    let held = airlock.clone();
+    let (held, expiring, dated) = (airlock.clone(), airlock.clone(), Arc::clone(&clock));
     let parts = api::Parts {
         applications,
         airlock,
@@ -264,6 +265,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let before = move || watched.meters().now(&watched.now());
     let metrics = runtime::telemetry::metrics::serve(&metrics, core.meters().registry(), before, ended.clone()).await?;
     let (nudge, purge, mut duties) = own.start(&core, held, ledgers, &ended);
+    duties.push(tokio::spawn(expiring.keep_expiring(dated, ended.clone())));
     duties.push(tokio::spawn(pass_on(nudges.subscribe(), reconciler.nudge(), nudge, ended.clone())));
     let gateway = match at_gateway {
         None => None,

@@ -10,6 +10,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use demo::platform::{Part, Platform, USER};
 use std::{
+    collections::BTreeSet,
     fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
@@ -152,6 +153,28 @@ async fn read_elsewhere(crate_file: &Path) -> Result<serde_json::Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+/// Holds the crate against the published profiles, with a validator that is not ours, and sees that it finds what is broken.
+async fn validates_elsewhere(crate_file: &Path) -> Result<()> {
+    let python = cache().join("crate/bin/python");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("crate/validate.py");
+    let output =
+        Command::new(python).arg(script).arg(crate_file).output().await.context("no validator; run tests/setup")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let whole = said["whole"].as_object().context("what is wrong, by profile")?;
+    let profiles: BTreeSet<&str> = whole.keys().map(String::as_str).collect();
+    assert_eq!(profiles, BTreeSet::from(["five-safes", "ro-crate-1.2", "workflow-ro-crate-1.0"]));
+    for (profile, wrong) in whole {
+        assert_eq!(*wrong, serde_json::json!([]), "{profile}: {}", crate_file.display());
+    }
+    let broken = said["broken"].as_object().context("what is wrong with broken ones")?;
+    ensure!(broken.len() == 7, "{broken:?}");
+    for (what, wrong) in broken {
+        ensure!(wrong.as_array().is_some_and(|all| !all.is_empty()), "{what} is not found");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn results_leave_as_the_documents_say() -> Result<()> {
     let provider = Provider::start().await?;
@@ -278,6 +301,9 @@ async fn results_leave_as_the_documents_say() -> Result<()> {
     let computed = read_elsewhere(&other.path("counts.zip")).await?;
     assert_eq!(computed["outputs"], serde_json::json!(["outputs/counts.csv"]));
     assert_eq!(computed["organisations"], serde_json::json!([]));
+    for name in ["results.zip", "counts.zip"] {
+        validates_elsewhere(&other.path(name)).await?;
+    }
     let mut bytes = fs::read(other.path("results.zip"))?;
     let at = bytes.windows(7).position(|w| w == b"101,1,1").context("the table")?;
     *bytes.get_mut(at).context("a byte")? = b'9';

@@ -1,6 +1,9 @@
 //! Blind totals over spoke processes: exact, and of no member's number there is a trace in the hub.
 
-use crate::fixture::{ROLES, number};
+use crate::{
+    faults::SmallDisk,
+    fixture::{ROLES, number},
+};
 use anyhow::{Context, Result, ensure};
 use arrow::{array::AsArray, datatypes::Int64Type};
 use demo::{
@@ -9,7 +12,10 @@ use demo::{
     sites,
 };
 use policies::{application::BlindForm, disclosure::statistic::Share};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 use tests::{process, search::Secrets};
 
 const SITES: usize = 5;
@@ -132,5 +138,52 @@ async fn attack_the_memory_and_logs_of_a_hub_over_five_spoke_processes_hold_no_s
         std::fs::remove_file(&file)?;
     }
     platform.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custodian_that_is_away_or_has_no_room_gives_no_total_and_the_next_one_is_whole() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut options = Options::new(folder.path().join("platform"), ROLES, PEOPLE);
+    options.cast = sites::cast(ROWS, SITES);
+    let mut platform = Platform::prepare(options).await?;
+    introduce(&mut platform).await?;
+    platform.start_all().await?;
+    let mut anna = Client::connect(platform.open().context("runs")?, platform.token(), PROJECT).await?;
+    let asked = format!("SELECT count(*) AS n FROM national.obs_{SITES}");
+    let whole = number(&anna.ask(&asked).await?)?;
+
+    // Away: by name, soon, and no part of a total; then it is there again.
+    platform.kill(Part::Custodian).await;
+    let said = anna.ask(&asked).await.err().context("a total without its masks")?.to_string();
+    println!("away: {said}");
+    ensure!(said.contains("custodian") && said.contains("can't be reached"), "{said}");
+    // Its folder on a small disk, and no room left.
+    let (home, kept) = (platform.custodian_dir(), folder.path().join("kept"));
+    std::fs::rename(&home, &kept)?;
+    let disk = SmallDisk::mount(&home, "8m")?;
+    ensure!(Command::new("cp").arg("-a").arg(kept.join(".")).arg(&home).status()?.success(), "cp");
+    platform.start_part(Part::Custodian).await?;
+    assert_eq!(number(&anna.ask(&asked).await?)?, whole);
+    let filler = home.join("filler");
+    let full = Command::new("dd").args(["if=/dev/zero", "bs=4k"]).arg(format!("of={}", filler.display())).output()?;
+    ensure!(String::from_utf8_lossy(&full.stderr).contains("No space left"), "the disk is not full");
+    // Some totals may find room in files that have grown before.
+    let mut summed = 0;
+    let said = loop {
+        match anna.ask(&asked).await {
+            Ok(total) => assert_eq!(number(&total)?, whole),
+            Err(error) => break error.to_string(),
+        }
+        summed += 1;
+        ensure!(summed < 200, "a full disk hinders nobody");
+    };
+    println!("full after {summed} that found room: {said}");
+    ensure!(said.contains("the custodian can't") && said.contains("tell its operator"), "{said}");
+    // Room again: it goes on by itself.
+    std::fs::remove_file(&filler)?;
+    assert_eq!(number(&anna.ask(&asked).await?)?, whole);
+    platform.stop().await?;
+    drop(disk);
     Ok(())
 }

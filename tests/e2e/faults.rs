@@ -187,10 +187,10 @@ async fn a_hub_killed_while_answering_is_seen_and_its_restart_is_enough() -> Res
 }
 
 /// A small file system of its own, unmounted when dropped.
-struct SmallDisk<'a>(&'a Path);
+pub(crate) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path, size: &str) -> Result<Self> {
+    pub(crate) fn mount(at: &'a Path, size: &str) -> Result<Self> {
         std::fs::create_dir_all(at)?;
         let said =
             Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at).output()?;

@@ -1,10 +1,12 @@
 //! Quick tests over spoke processes: without a project, people at several controllers once, as documented when repeated.
 
+mod faults;
+
 use crate::fixture::{Running, start, token};
 use anyhow::{Context, Result, ensure};
 use demo::{
     oracle::Oracle,
-    platform::{Part, Platform},
+    platform::{Outcome, Part, Platform},
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -195,6 +197,12 @@ async fn people_at_three_controllers_are_counted_once_by_a_stranger_to_every_pro
     Ok(())
 }
 
+/// `hub count` as somebody types it who is signed in.
+async fn typed(platform: &Platform, user: &str, args: &[&str]) -> Result<Outcome> {
+    let all: Vec<&str> = ["count"].into_iter().chain(args.iter().copied()).collect();
+    Ok(platform.desk(user, false).await?.context("the hub serves its API")?.hub(&all).await?)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_8th_identical_request_and_the_101st_in_an_hour_behave_as_documented() -> Result<()> {
     let Running { mut platform, folder } = start(500).await?;
@@ -204,8 +212,16 @@ async fn the_8th_identical_request_and_the_101st_in_an_hour_behave_as_documented
     let first = bo.counted(&request).await?;
     assert_eq!((first["kept"].as_bool(), first["left_this_hour"].as_u64()), (Some(false), Some(99)));
     let mut ids = BTreeSet::from([first["query"].to_string()]);
-    for _ in 2..=8 {
-        let again = bo.counted(&request).await?;
+    for nth in 2..=8 {
+        // The last of them is typed.
+        let again = if nth < 8 {
+            bo.counted(&request).await?
+        } else {
+            let args = ["--where", "sds.lmdb.atc = A10BA02", "--by", "dst.bef.koen", "--json"];
+            let said = typed(&platform, STRANGER, &args).await?;
+            ensure!(said.success(), "{}", said.text);
+            serde_json::from_str(&said.stdout)?
+        };
         // The same answer, asked of nobody, and none of the hundred.
         assert_eq!(again["cells"], first["cells"]);
         assert_eq!((again["kept"].as_bool(), again["left_this_hour"].as_u64()), (Some(true), Some(99)));
@@ -222,6 +238,9 @@ async fn the_8th_identical_request_and_the_101st_in_an_hour_behave_as_documented
     ensure!(status == StatusCode::TOO_MANY_REQUESTS, "{status}: {said}");
     ensure!(again.is_some_and(|seconds| (1..=3600).contains(&seconds)), "{again:?}");
     ensure!(said["detail"].as_str().is_some_and(|text| text.contains("the next one is taken at")), "{said}");
+    // The same at the command line: when the next one is taken, and another exit code than for a fault.
+    let said = typed(&platform, STRANGER, &["--where", "dst.bef.kom = 1000"]).await?;
+    ensure!(said.code == Some(5) && said.text.contains("the next one is taken at"), "{:?}: {}", said.code, said.text);
     // The same request as before is answered still, as long as it is kept; and somebody else has a share of their own.
     assert_eq!(bo.counted(&request).await?["cells"], first["cells"]);
     let anna = Caller::new(&platform, platform.token())?;

@@ -35,6 +35,9 @@ address = "127.0.0.1:7004"
 # enclave = "127.0.0.1:7005"        # the same inside the secure environment, reachable from there alone: the airlock
 screening = "automatic"             # manual: a coordinator says when an application is complete
 
+[airlock]                           # what is handed in to leave (docs/airlock.md)
+draft_days = 30                     # a draft that nobody changes for so long is withdrawn, and its files are removed
+
 # Roles at the hub; none of them opens data. role: operator, coordinator, approver:CONTROLLER, checker:ORGANISATION
 # [[role]]
 # user = "bente@example.org"

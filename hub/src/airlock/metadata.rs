@@ -11,6 +11,8 @@ use std::{collections::BTreeMap, fmt::Write};
 const CRATE: &str = "https://w3id.org/ro/crate/1.2";
 const PROFILE: &str = "https://w3id.org/5s-crate/0.4";
 const WORKFLOW_CRATE: &str = "https://w3id.org/workflowhub/workflow-ro-crate/1.0";
+/// The hash of a bag's manifests.
+const SHA512: &str = "https://www.iana.org/assignments/named-information#sha-512";
 const SHP: &str = "https://w3id.org/shp#";
 const DONE: &str = "http://schema.org/CompletedActionStatus";
 const FAILED: &str = "http://schema.org/FailedActionStatus";
@@ -226,8 +228,9 @@ impl About<'_> {
                 "contentSize": release.to_string(),
             }),
             licence(),
-            json!({ "@id": "#hub", "@type": "Organization", "name": format!("Hub '{}'", self.hub), "description": "Runs the secure processing environment's airlock" }),
-            json!({ "@id": "#airlock", "@type": "SoftwareApplication", "name": "eger airlock", "version": env!("CARGO_PKG_VERSION"), "provider": id("#hub") }),
+            // No entity of its own for the software: RO-Crate 1.2 wants an address of one, and release.json names its version.
+            json!({ "@id": "#hub", "@type": "Organization", "name": format!("Hub '{}'", self.hub), "description": format!("Runs the secure processing environment's airlock, eger {}", env!("CARGO_PKG_VERSION")) }),
+            json!({ "@id": SHA512, "@type": "DefinedTerm", "name": "sha-512", "description": "Hashes of all files of this crate, in manifest-sha512.txt" }),
             json!({ "@id": "#applicant", "@type": "Organization", "name": self.project.organisation }),
             json!({ "@id": "#submitter", "@type": "Person", "name": self.of.submitted_by, "affiliation": id("#applicant"), "memberOf": [id("#project")] }),
             json!({
@@ -287,6 +290,11 @@ impl About<'_> {
     fn actions(&self) -> Vec<Value> {
         let of = &self.of.submission;
         let results = self.files.iter().map(|file| format!("outputs/{}", file.name));
+        let unchanged = "Hashes of the frozen files: unchanged";
+        let mut hashes = self.assessed("#check-hashes", "CheckValue", unchanged, "#hub", DONE, self.now);
+        if let Some(map) = hashes.as_object_mut() {
+            map.insert("instrument".to_owned(), id(SHA512));
+        }
         let mut all = vec![
             json!({
                 "@id": format!("#run-{}", self.of.id),
@@ -299,14 +307,7 @@ impl About<'_> {
                 "result": ids(results),
                 "endTime": stamp(self.of.begun_at),
             }),
-            self.assessed(
-                "#check-hashes",
-                "CheckValue",
-                "Hashes of the frozen files: unchanged",
-                "#airlock",
-                DONE,
-                self.now,
-            ),
+            hashes,
             self.assessed(
                 "#check-rules",
                 "DisclosureCheck",
@@ -315,7 +316,7 @@ impl About<'_> {
                 } else {
                     "Automatic disclosure checks: nothing that refuses it"
                 },
-                "#airlock",
+                "#hub",
                 DONE,
                 self.of.sent_at.unwrap_or(self.now),
             ),

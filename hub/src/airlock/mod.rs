@@ -3,13 +3,14 @@
 //!
 //! INVARIANT: a file that was taken is never changed: what is checked, reviewed and released is the same bytes.
 //! INVARIANT: what happens here stands in the hub's audit log before it happens; who reviewed stands there alone.
-//! INVARIANT: time comes as an argument; nothing here asks the clock.
+//! INVARIANT: time comes as an argument, or from a clock that is given; nothing here asks the machine's.
 
 mod at_once;
 mod bag;
 mod check;
 mod difference;
 mod error;
+mod expire;
 mod kind;
 mod metadata;
 mod out;
@@ -22,10 +23,11 @@ mod vault;
 mod verify;
 
 pub use at_once::{Differs, MOST_ANSWERS};
-pub use check::{Finding, Rule, Weight};
+pub use check::{Finding, Rule, Weight, examine};
 pub use difference::{CellChange, FileChange, FileDifference};
 pub use error::AirlockError;
-pub use kind::Kind;
+pub use expire::DRAFT_DAYS;
+pub use kind::{Kind, NoKind};
 pub use out::ProjectFacts;
 pub use read::Listed;
 pub use record::{FileRecord, ReviewRecord, SubmissionRecord};
@@ -55,6 +57,8 @@ pub struct Airlock {
     hub: String,
     /// checks at once: each holds a submission's tables
     places: Arc<Semaphore>,
+    /// how long a draft that nobody changes is kept, days
+    draft_days: u32,
 }
 
 /// Submissions that are checked or packed at once.
@@ -89,7 +93,14 @@ impl Airlock {
             key,
             hub: hub.to_owned(),
             places: Arc::new(Semaphore::new(PLACES)),
+            draft_days: DRAFT_DAYS,
         })
+    }
+
+    /// The same, whose drafts are kept for `days` after their last change.
+    #[must_use]
+    pub fn keeping_drafts(self, days: u32) -> Self {
+        Self { draft_days: days, ..self }
     }
 
     /// What releases are verified with.
@@ -125,11 +136,31 @@ impl Airlock {
         what: &'static str,
         detail: serde_json::Value,
     ) -> Result<(), AirlockError> {
+        self.logged(of, Some(who), what, detail).await
+    }
+
+    /// The same of what the hub does by itself.
+    async fn log_own(
+        &self,
+        of: &SubmissionRecord,
+        what: &'static str,
+        detail: serde_json::Value,
+    ) -> Result<(), AirlockError> {
+        self.logged(of, None, what, detail).await
+    }
+
+    async fn logged(
+        &self,
+        of: &SubmissionRecord,
+        who: Option<&Who>,
+        what: &'static str,
+        detail: serde_json::Value,
+    ) -> Result<(), AirlockError> {
         let event = Event::Airlock {
             project: of.project().clone(),
             submission: of.id,
-            user: who.user.clone(),
-            issuer: who.issuer.clone(),
+            user: who.map(|who| who.user.clone()),
+            issuer: who.map(|who| who.issuer.clone()),
             what,
             detail,
         };

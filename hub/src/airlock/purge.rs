@@ -37,6 +37,7 @@ impl Airlock {
             if !record.state.is_final() {
                 step(&mut tx, &record.id, Event::Withdraw, now).await?;
                 told(&mut tx, project, &record.id, &Actor::Hub, "airlock_withdrawn", json!({}), now).await?;
+                self.log_own(&record, "withdrawn_with_its_data", json!({})).await?;
             }
             if record.state != State::Released {
                 gone.push(record.id);

@@ -27,6 +27,8 @@ pub struct SubmissionRecord {
     pub computed: bool,
     /// when it was begun
     pub begun_at: DateTime<Utc>,
+    /// when a file was added, it was checked, or it moved otherwise; the last of these
+    pub changed_at: DateTime<Utc>,
     /// when it went to the checkers
     pub sent_at: Option<DateTime<Utc>>,
     /// when they were done
@@ -47,6 +49,7 @@ impl SubmissionRecord {
             snapshots: serde_json::from_str(&row.text("snapshots")?).map_err(|_| row.corrupt("snapshots"))?,
             computed: row.number("computed")? != 0,
             begun_at: row.time("begun_at")?,
+            changed_at: row.time("changed_at")?,
             sent_at: row.time_maybe("sent_at")?,
             decided_at: row.time_maybe("decided_at")?,
             released_at: row.time_maybe("released_at")?,

@@ -37,10 +37,11 @@ pub(super) async fn step(
     let at = |wanted: State| (next == wanted && record.state != wanted).then(|| stamp(now));
     let decided = if next == State::Approved { at(State::Approved) } else { at(State::ChangesRequested) };
     sqlx::query(
-        "UPDATE submission SET state = ?, sent_at = COALESCE(sent_at, ?), decided_at = COALESCE(decided_at, ?), \
-         released_at = COALESCE(released_at, ?) WHERE id = ?",
+        "UPDATE submission SET state = ?, changed_at = ?, sent_at = COALESCE(sent_at, ?), \
+         decided_at = COALESCE(decided_at, ?), released_at = COALESCE(released_at, ?) WHERE id = ?",
     )
     .bind(next.name())
+    .bind(stamp(now))
     .bind((event == Event::Send).then(|| stamp(now)))
     .bind(decided)
     .bind(at(State::Released))
@@ -61,8 +62,8 @@ pub(super) async fn insert(
     let content =
         serde_json::to_string(submission).map_err(|_| ApplyError::Corrupt { table: "submission", field: "content" })?;
     sqlx::query(
-        "INSERT INTO submission (id, project, state, content, earlier, submitted_by, issuer, begun_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO submission (id, project, state, content, earlier, submitted_by, issuer, begun_at, changed_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(id.to_string())
     .bind(submission.project.to_string())
@@ -71,6 +72,7 @@ pub(super) async fn insert(
     .bind(submission.earlier.map(|earlier| earlier.to_string()))
     .bind(who.user.to_string())
     .bind(&who.issuer)
+    .bind(stamp(now))
     .bind(stamp(now))
     .execute(connection)
     .await?;
@@ -89,6 +91,8 @@ impl Airlock {
         who: &Who,
         now: DateTime<Utc>,
     ) -> Result<SubmissionRecord, AirlockError> {
+        // Drafts that are over don't take places.
+        self.expire(now).await?;
         let mut tx = self.begin_write().await?;
         let project = &submission.project;
         let open: i64 = sqlx::query_scalar(

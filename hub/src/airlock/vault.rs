@@ -129,6 +129,16 @@ impl Vault {
         gone(&self.path(submission, name), |path| std::fs::remove_file(path))
     }
 
+    /// Submissions that have a folder here.
+    pub(super) fn kept(&self) -> Result<Vec<SubmissionId>, VaultError> {
+        let failed = |cause| VaultError::Io { path: self.folder.clone(), cause };
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            all.extend(entry.map_err(failed)?.file_name().to_str().and_then(|name| name.parse::<SubmissionId>().ok()));
+        }
+        Ok(all)
+    }
+
     /// Removes all files of a submission.
     pub(super) fn clear(&self, submission: &SubmissionId) -> Result<(), VaultError> {
         gone(&self.folder.join(submission.to_string()), |path| std::fs::remove_dir_all(path)).map(drop)

@@ -136,6 +136,25 @@ mod tests {
         assert!(said.contains("another list of files"), "{said}");
     }
 
+    /// Whatever is broken in an archive, it is refused, or it is the same release.
+    #[test]
+    fn attack_no_broken_crate_verifies_as_another() {
+        use crate::airlock::check::hostile::{Chance, broken, cases};
+        let key = SigningKey::generate().unwrap();
+        let made = made(&key);
+        let whole = bag::unpack(&made).unwrap();
+        let mut refused = 0;
+        for case in cases() {
+            let bytes = broken(&mut Chance(case), &made, &made);
+            match verify(&bytes, &key.public()) {
+                Ok(_) => assert_eq!(bag::unpack(&bytes).unwrap(), whole, "broken crate {case}"),
+                Err(_) => refused += 1,
+            }
+        }
+        // Some bytes of an archive mean nothing, such as a file's day.
+        assert!(refused * 2 > cases().count());
+    }
+
     #[test]
     fn attack_zip_tricks_are_refused() {
         let key = SigningKey::generate().unwrap();

@@ -56,7 +56,8 @@ async fn seen(api: &Api, person: &Person, id: &str) -> Result<(SubmissionRecord,
 async fn view(api: &Api, record: &SubmissionRecord, sight: Sight) -> Result<SubmissionView, Problem> {
     let files = api.0.airlock.files(&record.id).await?;
     let reviews = if record.state.is_reviewed() { api.0.airlock.reviews(&record.id).await? } else { Vec::new() };
-    Ok(SubmissionView::of(record, sight, &files, &reviews))
+    let expires_at = api.0.airlock.expires_at(record);
+    Ok(SubmissionView { expires_at, ..SubmissionView::of(record, sight, &files, &reviews) })
 }
 
 /// Begin a submission (inside)

@@ -25,6 +25,8 @@ pub struct SubmissionView {
     pub decided_at: Option<DateTime<Utc>>,
     /// when it left
     pub released_at: Option<DateTime<Utc>>,
+    /// a draft: when it is withdrawn by itself, unless it is changed or sent before
+    pub expires_at: Option<DateTime<Utc>>,
     /// what it is; inside
     pub content: Option<ContentView>,
 }
@@ -120,6 +122,7 @@ impl SubmissionView {
             sent_at: of.sent_at,
             decided_at: of.decided_at,
             released_at: of.released_at,
+            expires_at: None,
             content: (sight != Sight::State).then(|| content(of, sight, files, reviews)),
         }
     }

@@ -4,11 +4,8 @@
 
 use policies::epoch::EpochRecord;
 use proto::ids::{ControllerId, ProjectId};
-use sqlx::{
-    Row, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
-use std::{path::Path, time::Duration};
+use sqlx::{Row, SqlitePool};
+use std::path::Path;
 
 /// Why the keys can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -31,13 +28,7 @@ impl EpochStore {
     /// # Errors
     /// When that can't be opened or brought up to date.
     pub async fn open(database: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(database)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
+        let pool = crate::database::open(database, 2).await?;
         sqlx::migrate!("./migrations").run(&pool).await?;
         Ok(Self(pool))
     }

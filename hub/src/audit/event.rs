@@ -78,10 +78,12 @@ pub enum Event {
         project: ProjectId,
         /// which submission
         submission: SubmissionId,
-        /// who did it; checkers stand here and nowhere else
-        user: UserId,
+        /// who did it; checkers stand here and nowhere else. Nobody: the hub did it by itself
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
         /// who vouches for that person
-        issuer: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        issuer: Option<String>,
         /// what
         what: &'static str,
         /// more about it: names, hashes and verdicts, never what is in a file

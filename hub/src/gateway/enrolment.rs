@@ -7,11 +7,8 @@ use super::EnrolmentError;
 use chrono::{DateTime, Utc};
 use proto::ids::ControllerId;
 use runtime::{ca::CertFacts, invite::InviteSecret};
-use sqlx::{
-    Row, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
-use std::{path::Path, time::Duration};
+use sqlx::{Row, SqliteConnection, SqlitePool};
+use std::path::Path;
 use subtle::ConstantTimeEq;
 
 /// Certificates that one controller may get in a day.
@@ -70,12 +67,7 @@ impl Enrolment {
     pub async fn open(path: &Path) -> Result<Self, EnrolmentError> {
         // Makes the file with the right mode when it is missing.
         crate::identify::TokenStore::open(path).await?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = crate::database::open(path, 4).await?;
         Ok(Self { pool })
     }
 

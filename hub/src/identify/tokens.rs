@@ -2,14 +2,12 @@
 //!
 //! INVARIANT: the secret part of a token is shown once, when it is made, and stored nowhere.
 
+use crate::database;
 use chrono::{DateTime, Utc};
 use proto::ids::{ProjectId, UserId};
 use sha2::{Digest, Sha256};
-use sqlx::{
-    Row, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
-};
-use std::{fmt, path::Path, time::Duration};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use std::{fmt, path::Path};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -110,13 +108,7 @@ impl TokenStore {
     /// When that fails.
     pub async fn open(path: &Path) -> Result<Self, TokenError> {
         private_file(path).map_err(|source| TokenError::File { path: path.to_owned(), source })?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = database::open(path, 4).await?;
         sqlx::migrate!("./migrations").run(&pool).await?;
         Ok(Self { pool })
     }

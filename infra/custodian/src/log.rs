@@ -129,6 +129,8 @@ pub enum Event<'a> {
         /// why
         reason: &'a str,
     },
+    /// entries can be written again, after one that could not be
+    LogResumed,
     /// a spoke's checkpoint was refused: its log does not go on from what it showed before
     CheckpointRefused {
         /// whose
@@ -172,6 +174,12 @@ impl Log {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
+    }
+
+    /// Whether an entry can be written, as far as one can tell: after one that could not be, another is tried.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        !self.is_broken() || self.write(&Event::LogResumed).is_ok()
     }
 
     /// The log itself, to sign how far it goes.

@@ -12,7 +12,7 @@ pub use quota::{Alarm, AlarmKind, Charge, Quota};
 use chrono::{DateTime, Utc};
 use runtime::sign::VerifyingKey;
 use sqlx::{
-    Row, SqlitePool,
+    Connection, Row, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use std::{
@@ -90,7 +90,16 @@ impl Register {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(20));
         // One connection: counting is one after the other anyway, and never waits for itself that way.
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)?;
+        let pool = SqlitePoolOptions::new().max_connections(1).after_release(|connection, _| {
+            Box::pin(async move {
+                // Waits for a rollback that is under way.
+                connection.ping().await?;
+                // On a full disk SQLite ends a transaction by itself, and the library takes the connection for one that is
+                // still inside, for ever. Another one is opened in its place.
+                Ok(!connection.is_in_transaction())
+            })
+        });
+        let pool = pool.connect_with(options).await.map_err(failed)?;
         sqlx::migrate!("./migrations").run(&pool).await.map_err(|e| failed(e.into()))?;
         Ok(Self { pool, path: path.to_owned() })
     }

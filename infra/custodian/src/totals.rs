@@ -115,7 +115,8 @@ enum No {
 impl totals_server::Totals for Totals {
     async fn sum(&self, request: Request<SumRequest>) -> Result<Response<SumReply>, Status> {
         let hub = self.hub(&request).await?;
-        if self.log.is_broken() {
+        // Before anything is used up.
+        if !self.log.is_writable() {
             return Err(no_log().into());
         }
         let request = request.into_inner();

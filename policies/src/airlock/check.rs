@@ -242,6 +242,25 @@ mod tests {
     }
 
     #[test]
+    fn each_file_says_what_it_shows_of_whom_and_how_many() {
+        type Field = fn(&mut FileForm) -> &mut String;
+        let fields: [(&str, Field); 3] = [
+            ("description", |file| &mut file.description),
+            ("population", |file| &mut file.population),
+            ("counts", |file| &mut file.counts),
+        ];
+        for (name, of) in fields {
+            // The figure as well as the table, and whoever is to stay inside.
+            for (at, inside) in [(0, false), (1, false), (1, true)] {
+                let mut form = example();
+                form.files[at].inside = inside;
+                of(&mut form.files[at]).clear();
+                assert_eq!(wrong(&form), [format!("files[{at}].{name}")]);
+            }
+        }
+    }
+
+    #[test]
     fn names_that_differ_by_the_size_of_letters_are_one() {
         let mut form = example();
         form.files[1].name = "TABLE1.csv".to_owned();

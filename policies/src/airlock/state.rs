@@ -96,6 +96,8 @@ named! {
         Answer = "answer",
         /// taken back
         Withdraw = "withdraw",
+        /// nobody went on with it
+        Expire = "expire",
     }
 }
 
@@ -115,7 +117,7 @@ fn hint(state: State) -> &'static str {
         State::UnderReview | State::Conflict => ": the checkers have it. Withdraw it to change something",
         State::ChangesRequested => ": hand in another one that names it as 'earlier'",
         State::Released => ": it has left. Hand in another one",
-        State::Withdrawn => ": it was withdrawn. Hand in another one",
+        State::Withdrawn => ": it was withdrawn, or lay as a draft for too long. Hand in another one",
         State::Checked | State::Approved => "",
     }
 }
@@ -142,6 +144,8 @@ impl State {
             (S::Draft | S::Checked | S::UnderReview | S::Conflict | S::Approved | S::ChangesRequested, E::Withdraw) => {
                 S::Withdrawn
             }
+            // What waits for people waits as long as they need.
+            (S::Draft | S::Checked, E::Expire) => S::Withdrawn,
             (state, event) => return Err(Illegal { state, event }),
         })
     }
@@ -175,11 +179,13 @@ mod tests {
             (S::Draft, E::Pass, S::Checked),
             (S::Draft, E::Answer, S::Approved),
             (S::Draft, E::Withdraw, S::Withdrawn),
+            (S::Draft, E::Expire, S::Withdrawn),
             (S::Checked, E::Add, S::Draft),
             (S::Checked, E::Fail, S::Draft),
             (S::Checked, E::Pass, S::Checked),
             (S::Checked, E::Send, S::UnderReview),
             (S::Checked, E::Withdraw, S::Withdrawn),
+            (S::Checked, E::Expire, S::Withdrawn),
             (S::UnderReview, E::Review, S::UnderReview),
             (S::UnderReview, E::Disagree, S::Conflict),
             (S::UnderReview, E::Approve, S::Approved),

@@ -4,7 +4,7 @@
 
 use super::error::PublishError;
 use sqlx::{
-    SqlitePool,
+    Connection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
@@ -38,7 +38,16 @@ impl State {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(failed)?;
+        let pool = SqlitePoolOptions::new().max_connections(4).after_release(|connection, _| {
+            Box::pin(async move {
+                // Waits for a rollback that is under way.
+                connection.ping().await?;
+                // On a full disk SQLite ends a transaction by itself, and the library takes the connection for one that is
+                // still inside, for ever. Another one is opened in its place.
+                Ok(!connection.is_in_transaction())
+            })
+        });
+        let pool = pool.connect_with(options).await.map_err(failed)?;
         sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| failed(error.into()))?;
         Ok(Self { pool, path: path.to_owned() })
     }

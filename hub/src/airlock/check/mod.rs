@@ -16,7 +16,7 @@ pub(super) mod table;
 mod text;
 mod totals;
 
-use super::kind::Kind;
+use super::kind::{self, Kind, NoKind};
 use policies::airlock::{Output, Submission};
 use std::collections::BTreeMap;
 pub(super) use table::Table;
@@ -258,5 +258,25 @@ fn alone(submission: &Submission, file: &Checked<'_>, tables: &BTreeMap<&str, Ta
     }
 }
 
+/// What is found in files that all hold the same bytes, which may be anything, beside an earlier release of them; for those who look for
+/// files that break the readers.
+///
+/// # Errors
+/// When they are of no kind that may leave.
+pub fn examine(submission: &Submission, bytes: &[u8]) -> Result<BTreeMap<String, Vec<Finding>>, NoKind> {
+    let mut files = Vec::new();
+    let mut earlier = Vec::new();
+    for output in &submission.files {
+        let kind = kind::recognise(&output.name, bytes)?;
+        files.push(Checked { output, kind, bytes });
+        if let Ok(table) = table::read(kind, bytes) {
+            earlier.push(Earlier { label: "an earlier release".to_owned(), output: output.clone(), table });
+        }
+    }
+    Ok(run(submission, &files, &earlier))
+}
+
+#[cfg(test)]
+pub(in crate::airlock) mod hostile;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,11 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use bytes::Bytes;
-use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::collections::BTreeSet;
+use datafusion::parquet::{
+    arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    basic::Compression,
+};
+use std::{collections::BTreeSet, panic::catch_unwind};
 
 /// Rows of one table, at most.
 const MOST_ROWS: usize = 50_000;
@@ -44,6 +47,11 @@ pub(in crate::airlock) enum Unreadable {
     /// A column of something else than values.
     #[error("column '{0}' holds no plain values: numbers, text, days and true/false may leave")]
     Type(String),
+    /// A Parquet file is packed in a way whose unpacking has no end.
+    #[error(
+        "is packed in a way that is not unpacked here: write it with snappy, zstd or lz4, without packing, or as CSV"
+    )]
+    Packed,
     /// A Parquet file carries more than its table.
     #[error("carries notes beside its table (key-value metadata): write it without, or as CSV")]
     Notes,
@@ -98,7 +106,8 @@ pub(in crate::airlock) fn read(kind: Kind, bytes: &[u8]) -> Result<Table, Unread
     match kind {
         Kind::Csv => csv::read(bytes),
         Kind::Json => records(bytes),
-        Kind::Parquet => parquet(bytes),
+        // The library panics on some files that are broken.
+        Kind::Parquet => catch_unwind(|| parquet(bytes)).unwrap_or(Err(Unreadable::Form)),
         Kind::Png | Kind::Svg | Kind::Pdf | Kind::Text | Kind::Notebook => Err(Unreadable::Form),
     }
 }
@@ -131,13 +140,22 @@ fn records(bytes: &[u8]) -> Result<Table, Unreadable> {
 }
 
 fn parquet(bytes: &[u8]) -> Result<Table, Unreadable> {
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes)).map_err(|_| Unreadable::Form)?;
+    // Of what programs note about types nothing is read: the columns say what they are, and a note that is broken panics its reader.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::copy_from_slice(bytes), options)
+        .map_err(|_| Unreadable::Form)?;
     let known = builder.metadata();
     let unfolded: i64 =
         known.row_groups().iter().flat_map(|group| group.columns()).map(|c| c.uncompressed_size()).sum();
     if known.file_metadata().num_rows() > MOST_ROWS as i64 || unfolded > MOST_BYTES as i64 {
         return Err(Unreadable::Large);
+    }
+    // The others unpack as much as there is, whatever the file says of its length.
+    let bounded = |packing| {
+        matches!(packing, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) | Compression::LZ4_RAW)
+    };
+    if !known.row_groups().iter().flat_map(|group| group.columns()).all(|column| bounded(column.compression())) {
+        return Err(Unreadable::Packed);
     }
     let notes = known.file_metadata().key_value_metadata();
     let mut length = 0;
@@ -194,16 +212,20 @@ mod tests {
     };
     use datafusion::parquet::{
         arrow::ArrowWriter,
+        basic::ZstdLevel,
         file::{metadata::KeyValue, properties::WriterProperties},
     };
     use std::sync::Arc;
 
     fn written(columns: Vec<(&str, ArrayRef)>, notes: Option<Vec<KeyValue>>) -> Vec<u8> {
+        packed(columns, WriterProperties::builder().set_key_value_metadata(notes).build())
+    }
+
+    fn packed(columns: Vec<(&str, ArrayRef)>, properties: WriterProperties) -> Vec<u8> {
         let fields: Vec<Field> =
             columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
         let columns = columns.into_iter().map(|(_, column)| column).collect();
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
-        let properties = WriterProperties::builder().set_key_value_metadata(notes).build();
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
         writer.into_inner().unwrap()
@@ -219,6 +241,20 @@ mod tests {
         assert_eq!(csv, json);
         assert_eq!(csv, parquet);
         assert_eq!((csv.at("n"), csv.cell(0, 1), csv.cell(1, 1)), (Some(1), Some("12"), None));
+    }
+
+    #[test]
+    fn attack_what_unpacks_without_an_end_is_not_unpacked() {
+        let with = |packing| {
+            let n: ArrayRef = Arc::new(Int64Array::from(vec![12; 5_000]));
+            read(Kind::Parquet, &packed(vec![("n", n)], WriterProperties::builder().set_compression(packing).build()))
+        };
+        for packing in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())] {
+            assert_eq!(with(packing).map(|table| table.rows.len()), Ok(5_000), "{packing}");
+        }
+        assert_eq!(with(Compression::LZ4_RAW).map(|table| table.rows.len()), Ok(5_000));
+        // Of those that are refused, the one that this build can write.
+        assert_eq!(with(Compression::LZ4), Err(Unreadable::Packed));
     }
 
     #[test]

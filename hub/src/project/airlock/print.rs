@@ -26,9 +26,10 @@ pub(super) fn status(view: &SubmissionView) {
         ("sent", view.sent_at),
         ("decided", view.decided_at),
         ("released", view.released_at),
+        ("kept till", view.expires_at),
     ] {
         if let Some(at) = at {
-            println!("  {name:<8}  {} UTC", minute(at));
+            println!("  {name:<9} {} UTC", minute(at));
         }
     }
 }

@@ -190,6 +190,40 @@ async fn attack_what_the_checks_refuse_is_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attack_nothing_moves_or_leaves_that_can_not_be_written_down() {
+    let (house, _sds) = house().await;
+    let anna = inside(&house, ANNA);
+    let (form, files) = simple();
+    let draft = anna.begin(&form).await.unwrap().id;
+    let id = anna.sent(&form, &files).await;
+    assert_eq!(inside(&house, CARL).review(&id, &[("a.csv", None)]).await, StatusCode::NO_CONTENT);
+    let path = hub::audit::log_path(house.path());
+    let spoiled = || {
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, b"").unwrap();
+        whole
+    };
+    let whole = spoiled();
+    let (no, yes) = (StatusCode::SERVICE_UNAVAILABLE, [("a.csv", None)]);
+    assert_eq!(anna.add(&draft, "a.csv", TABLE.as_bytes()).await.0, no);
+    assert_eq!(inside(&house, DORA).review(&id, &yes).await, no);
+    assert_eq!(inside(&house, DORA).call(Method::GET, &format!("/v1/airlock/{id}/files/a.csv"), None).await.0, no);
+    assert_eq!(anna.post(&format!("/v1/airlock/{id}/withdraw"), &()).await.0, no);
+    assert_eq!(at(&house, ANNA, Zone::Open).post("/v1/airlock/answers", &counts()).await.0, no);
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!((anna.show(&draft).await.state, anna.show(&id).await.state), (State::Draft, State::UnderReview));
+    assert_eq!(anna.add(&draft, "a.csv", TABLE.as_bytes()).await.0, StatusCode::CREATED);
+    assert_eq!(inside(&house, DORA).review(&id, &yes).await, StatusCode::NO_CONTENT);
+    let whole = spoiled();
+    let (status, said) = anna.release(&id).await;
+    assert_eq!(status, no);
+    assert!(String::from_utf8_lossy(&said).contains("audit log") && !said.starts_with(b"PK"));
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(anna.show(&id).await.state, State::Approved);
+    assert_eq!(anna.release(&id).await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attack_a_project_cannot_fill_the_airlock() {
     let (house, _sds) = house().await;
     let anna = inside(&house, ANNA);

@@ -1,6 +1,7 @@
 //! The airlock over the real HTTP API, inside and outside: hand in, check, review, release; and who may not.
 
 mod attacks;
+mod drafts;
 mod story;
 
 use crate::{
@@ -147,6 +148,17 @@ impl At {
     pub async fn release(&self, id: &str) -> (StatusCode, Vec<u8>) {
         self.post(&format!("/v1/airlock/{id}/release"), &()).await
     }
+}
+
+/// Whether the hub's log has that `who` did `what` with a submission; nobody: the hub itself.
+pub fn logged(house: &House, what: &str, submission: &str, who: Option<&str>) -> bool {
+    let entries = runtime::audit::read(&hub::audit::log_path(house.path())).unwrap();
+    entries.map(|entry| entry.unwrap().0.event).any(|event| {
+        event["event"] == "airlock"
+            && event["what"] == what
+            && event["submission"] == submission
+            && event["user"].as_str() == who
+    })
 }
 
 pub fn file(name: &str, count: &[&str]) -> FileForm {

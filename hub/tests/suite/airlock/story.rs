@@ -7,6 +7,7 @@ use hub::{
     api::{EventList, KeyView},
 };
 use policies::airlock::State;
+use sha2::{Digest, Sha256, Sha512};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_organisations_approve_and_a_signed_crate_leaves() {
@@ -63,10 +64,17 @@ async fn two_organisations_approve_and_a_signed_crate_leaves() {
 
     // The hub's log has who did what, the project's has no checker.
     let log = std::fs::read_to_string(hub::audit::log_path(house.path())).unwrap();
-    for what in ["begun", "added", "checked", "sent", "examined", "read", "reviewed", "released", "taken_out_again"] {
-        assert!(log.contains(&format!("\"what\":\"{what}\"")), "{what}");
+    for what in ["begun", "added", "checked", "sent", "released", "taken_out_again"] {
+        assert!(logged(&house, what, &id, Some(ANNA)), "{what}");
     }
-    assert!(log.contains(CARL) && log.contains(DORA));
+    for (what, who) in [("examined", CARL), ("read", CARL), ("reviewed", CARL), ("reviewed", DORA)] {
+        assert!(logged(&house, what, &id, Some(who)), "{what} by {who}");
+    }
+    // Which bytes were taken, and which left.
+    for bytes in [TABLE.as_bytes(), &made] {
+        let hash = if bytes == made { hex::encode(Sha512::digest(bytes)) } else { hex::encode(Sha256::digest(bytes)) };
+        assert!(log.contains(&hash));
+    }
     let application = house.applications.latest(&"diabetes".parse().unwrap()).await.unwrap().id;
     let events: EventList = outside.get(&format!("/v1/applications/{application}/events?limit=200")).await;
     let told = serde_json::to_string(&events).unwrap();
@@ -86,7 +94,13 @@ async fn a_conflict_goes_to_a_third_and_comments_are_read_when_they_are_done() {
     let view = anna.show(&id).await;
     assert_eq!(view.state, State::Conflict);
     assert_eq!(view.content.unwrap().comments, []);
-    assert_eq!(inside(&house, FINN).list().await, std::slice::from_ref(&id));
+    // The third sees what there is to decide, and neither what the others said nor who they are.
+    let finn = inside(&house, FINN);
+    assert_eq!(finn.list().await, std::slice::from_ref(&id));
+    let seen = serde_json::to_string(&finn.show(&id).await).unwrap();
+    for hidden in ["say what koen means", "CHANGES_REQUESTED", "APPROVED", CARL, DORA, ANNA, "\"ssi\"", "\"ku\""] {
+        assert!(!seen.contains(hidden), "{hidden}: {seen}");
+    }
     assert_eq!(review(FINN, None, Some("koen needs words")).await, StatusCode::NO_CONTENT);
     let view = anna.show(&id).await;
     assert_eq!(view.state, State::ChangesRequested);
@@ -121,6 +135,7 @@ async fn a_resubmission_shows_what_it_changes() {
         let values = (cell.before.as_deref(), cell.after.as_deref());
         assert_eq!((cell.row.as_str(), cell.column.as_str(), values), ("101", "n", (Some("120"), Some("125"))));
         assert_ne!(all[0].sha256_before, all[0].sha256_after);
+        assert!(logged(&house, "compared", &second, Some(who)));
     }
     let outside = at(&house, ANNA, Zone::Open);
     assert_eq!(outside.call(Method::GET, &path, None).await.0, StatusCode::NOT_FOUND);
@@ -137,6 +152,7 @@ async fn what_is_withdrawn_is_gone_and_what_left_is_compared_with() {
     assert!(!std::fs::read(folder.join("a.csv.sealed")).unwrap().windows(7).any(|w| w == b"101,120"));
     let (status, _) = anna.post(&format!("/v1/airlock/{id}/withdraw"), &()).await;
     assert_eq!((status, folder.exists()), (StatusCode::OK, false));
+    assert!(logged(&house, "withdrawn", &id, Some(ANNA)));
     assert_eq!(anna.show(&id).await.state, State::Withdrawn);
     assert_eq!(inside(&house, CARL).list().await, Vec::<String>::new());
     assert_eq!(inside(&house, CARL).review(&id, &[("a.csv", None)]).await, StatusCode::NOT_FOUND);
@@ -162,6 +178,7 @@ async fn an_answer_of_the_open_zone_leaves_at_once_as_the_platform_writes_it() {
     assert_eq!(made.0, StatusCode::CREATED, "{}", String::from_utf8_lossy(&made.1));
     let made: hub::api::SubmissionView = serde_json::from_slice(&made.1).unwrap();
     assert_eq!((made.state, made.content), (State::Approved, None));
+    assert!(logged(&house, "answered", &made.id, Some(ANNA)));
     let (status, packed) = outside.release(&made.id).await;
     assert_eq!(status, StatusCode::OK);
     let key: KeyView = outside.get("/v1/published/key").await;

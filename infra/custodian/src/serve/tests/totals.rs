@@ -345,6 +345,23 @@ async fn a_projects_day_has_an_end_and_a_log_that_cannot_be_written_stops_sums()
 }
 
 #[tokio::test]
+async fn sums_go_on_when_the_log_can_be_written_again_and_the_log_says_so() {
+    let place = place(&THREE, |_| {}).await;
+    place.honest(&THREE).await.unwrap();
+    let path = place.running.config.audit_log();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+    assert!(place.honest(&THREE).await.unwrap_err().message().contains("audit log"));
+    // As it was: whoever emptied the disk has made room.
+    std::fs::write(&path, &text).unwrap();
+    place.honest(&THREE).await.unwrap();
+    let after = std::fs::read_to_string(&path).unwrap();
+    let kinds: Vec<&str> =
+        after[text.len()..].split("\"event\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(kinds, ["log_resumed", "total_summed"], "{after}");
+}
+
+#[tokio::test]
 async fn two_requests_for_one_total_at_the_same_time_get_one_sum() {
     let place = place(&THREE, |_| {}).await;
     let total = QueryId::new();
