@@ -40,7 +40,7 @@ impl Kept {
             Err(TryLockError::Poisoned(state)) => state.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        self.bytes = state.cells.as_ref().map_or(0, super::Cells::bytes);
+        self.bytes = state.known.as_ref().map_or(0, super::Known::bytes);
     }
 }
 

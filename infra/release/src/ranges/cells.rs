@@ -49,7 +49,7 @@ impl Analysis<'_> {
         for place in &node.places {
             match place {
                 Place::Group(at) => match shown.get(*at) {
-                    Some(column @ CellColumn::Shown(_)) => {
+                    Some(column @ CellColumn::Shown { .. }) => {
                         exprs.push(column_at(groups.plan.schema(), *at));
                         columns.push(column.clone());
                     }
@@ -69,7 +69,7 @@ impl Analysis<'_> {
                     };
                     exprs.push(unless(in_folded_row.clone(), range.clone()).alias(name));
                     let by = groups.rows.iter().copied().chain([flag]).collect();
-                    columns.push(CellColumn::Shown(by));
+                    columns.push(CellColumn::Shown { hidden_by: by, noisy: true });
                     flags.push((flag, hidden));
                     self.notes.push(Note::new(name, PERTURBED, TOLD));
                     self.notes.push(Note::new(name, BESIDE, FEW));
