@@ -9,6 +9,7 @@ mod noise;
 mod persons;
 mod property;
 mod refusals;
+mod remembered;
 mod resolution;
 mod shapes;
 mod status;
