@@ -26,8 +26,8 @@ pub use all::Ledgers;
 
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use file::{File, written};
-pub(super) use known::{Of, Record};
 use known::{Found, Known, Lens};
+pub(super) use known::{Of, Record};
 use policies::disclosure::{
     Threshold, lot,
     noise::{self, CellKey},

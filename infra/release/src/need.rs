@@ -9,7 +9,9 @@ use arrow::datatypes::DataType;
 use datafusion::{
     common::{DFSchema, ScalarValue},
     functions_aggregate::{count, stddev, variance},
-    logical_expr::{Cast, Expr, ExprSchemable, Operator, binary_expr, expr::AggregateFunction, lit},
+    logical_expr::{
+        Cast, Expr, ExprSchemable, Operator, binary_expr, expr::AggregateFunction, lit, utils::COUNT_STAR_EXPANSION,
+    },
 };
 use proto::plan::contributions::Tells;
 
@@ -46,6 +48,8 @@ pub(super) struct Need {
     pub(super) squared: bool,
     /// of a sample, not of all
     pub(super) sample: bool,
+    /// a count of rows, not of different values
+    pub(super) rows: bool,
 }
 
 /// What somebody contributes to: the value as Float64, and the statistic's FILTER.
@@ -107,7 +111,8 @@ impl Asked {
         };
         let squared = function.func == variance::var_samp_udaf() || function.func == variance::var_pop_udaf();
         let sample = function.func == variance::var_samp_udaf() || function.func == stddev::stddev_udaf();
-        self.needs.push(Need { made, kind, squared, sample });
+        let rows = kind == Kind::Count && !function.params.distinct;
+        self.needs.push(Need { made, kind, squared, sample, rows });
     }
 
     /// Where a contribution is among those that are known: one for all statistics of the same values.
@@ -161,6 +166,18 @@ pub(super) fn deviation(mean: &Expr) -> Option<Expr> {
         Vec::new(),
         None,
     )))
+}
+
+/// How many rows meet a condition.
+pub(super) fn rows(condition: Option<Expr>) -> Expr {
+    Expr::AggregateFunction(AggregateFunction::new_udf(
+        count::count_udaf(),
+        vec![Expr::Literal(COUNT_STAR_EXPANSION, None)],
+        false,
+        condition.map(Box::new),
+        Vec::new(),
+        None,
+    ))
 }
 
 /// A column that holds the row's person in every row.

@@ -6,12 +6,13 @@
 
 mod numbers;
 mod remembered;
+mod rows;
 
 use super::ledger::Ledger;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array},
     compute::cast,
-    datatypes::{DataType, Float64Type},
+    datatypes::{DataType, Float64Type, Int64Type},
 };
 use datafusion::{
     common::{DataFusionError, Result, exec_datafusion_err, internal_err},
@@ -28,6 +29,7 @@ use policies::disclosure::{
 };
 use proto::plan::persons::{NoSummary, Summary, head};
 use remembered::Kind;
+use rows::Rows;
 use std::{
     hash::{Hash, Hasher},
     sync::{Arc, LazyLock},
@@ -42,7 +44,8 @@ enum Makes {
     Shown,
     /// `shown(value, adding, contributions)`: of a sum
     Statistic,
-    /// `shown_count(value, summary)`: of one that says nothing but who they are: rows, or a constant for each
+    /// `shown_count(value, summary, rows)`: of one that says nothing but who they are: rows, or a constant for each of as many rows; without
+    /// `rows`: of different values
     Counted,
     /// `shown_mean(value, adding, all, deviation)`: of a mean of all, to which some add; with their `contributions`, unless it is a share
     Mean,
@@ -86,11 +89,9 @@ fn function(makes: Makes, ledger: &Arc<Ledger>) -> Arc<ScalarUDF> {
     let any = |arguments| Signature::any(arguments, Volatility::Immutable);
     let signature = match makes {
         Makes::People | Makes::Shown => any(1),
-        Makes::Counted => any(2),
+        Makes::Counted => Signature::one_of(vec![TypeSignature::Any(2), TypeSignature::Any(3)], Volatility::Immutable),
         Makes::Statistic | Makes::Spread(_) | Makes::SpreadOfShare(_) => any(3),
-        Makes::Mean => {
-            Signature::one_of(vec![TypeSignature::Any(4), TypeSignature::Any(5)], Volatility::Immutable)
-        }
+        Makes::Mean => Signature::one_of(vec![TypeSignature::Any(4), TypeSignature::Any(5)], Volatility::Immutable),
     };
     Arc::new(ScalarUDF::new_from_impl(Perturb { makes, signature, ledger: Arc::clone(ledger) }))
 }
@@ -144,14 +145,20 @@ impl Noise {
         call(&self.statistic, vec![value, adding, contributions])
     }
 
-    /// The same of a count, in whatever words: as exact as the people's, and remembered with them.
-    pub(super) fn counted(&self, value: Expr, summary: Expr) -> Expr {
-        call(&self.counted, vec![value, summary])
+    /// The same of a count, in whatever words: as exact as the people's, and remembered with them. `rows`: of which it is a count.
+    pub(super) fn counted(&self, value: Expr, summary: Expr, rows: Option<Expr>) -> Expr {
+        call(&self.counted, [value, summary].into_iter().chain(rows).collect())
     }
 
     /// What is shown of a mean over `all`, to which the people of `adding` add, with its standard deviation; `contributions`: unless it is
     /// of zeros and ones.
-    pub(super) fn mean(&self, value: Expr, (adding, all): (Expr, Expr), deviation: Expr, contributions: Option<Expr>) -> Expr {
+    pub(super) fn mean(
+        &self,
+        value: Expr,
+        (adding, all): (Expr, Expr),
+        deviation: Expr,
+        contributions: Option<Expr>,
+    ) -> Expr {
         call(&self.mean, [value, adding, all, deviation].into_iter().chain(contributions).collect())
     }
 
@@ -205,9 +212,16 @@ impl ScalarUDFImpl for Perturb {
                 let people = self.released(summaries(0)?)?;
                 Arc::new(people.into_iter().map(|cell| Some(cell?.shown)).map(count).collect::<Result<Int64Array>>()?)
             }
-            (Makes::Counted, [value, _]) => {
+            (Makes::Counted, [value, _]) => times(value, &self.released(summaries(1)?)?, |_| 0.0)?,
+            (Makes::Counted, [value, _, rows]) => {
+                let Some(rows) = rows.as_primitive_opt::<Int64Type>() else {
+                    return internal_err!("{}: a count of rows is missing", self.name());
+                };
                 let people = self.released(summaries(1)?)?;
-                times(value, &people, |row, value| cell(&people, row).map_or(0.0, |cell| cell.noise_of_rows(value)))?
+                let of =
+                    |row| cell(&people, row).map(|cell| Rows::of(cell, rows.is_valid(row).then(|| rows.value(row))));
+                let value = numbers(value, |row, value| Some(of(row).map_or(value, |rows| rows.rounded(value))))?;
+                times(&value, &people, |row| of(row).map_or(0.0, |rows| rows.noise))?
             }
             (Makes::Statistic, [value, _, _]) => {
                 let ones = self.ones(value, summaries(1)?)?;
@@ -217,7 +231,7 @@ impl ScalarUDFImpl for Perturb {
                 let exact = cells(summaries(1)?, Cell::exact)?;
                 let own: Vec<_> = exact.iter().zip(&ones).map(|(own, ones)| ones.or(own.map(Cell::plain))).collect();
                 let noise = |row| cell(&exact, row).map_or(0.0, |cell| cell.noise(0, contributed.get(row)));
-                let own = times(value, &own, |row, _| if counts(row) { 0.0 } else { noise(row) })?;
+                let own = times(value, &own, |row| if counts(row) { 0.0 } else { noise(row) })?;
                 remembered::shown(&self.ledger, Kind::Sum, &own, &contributed, counts)?
             }
             (Makes::Mean, [value, _, _, deviation, rest @ ..]) => {
@@ -264,7 +278,6 @@ impl ScalarUDFImpl for Perturb {
 /// What other noise than the count's is looked up under: the key, turned so.
 const OF_MEANS: u8 = 0x55;
 const OF_SPREADS: u8 = 0xaa;
-const OF_ROWS: u8 = 0x33;
 
 impl Perturb {
     /// Cells as they are shown, which the ledger knows from now on.
@@ -273,7 +286,9 @@ impl Perturb {
         let whole = whole.collect::<Result<Vec<_>>>()?;
         let shown = self.ledger.shown(&whole)?;
         let cell = |(cell, shown): (Option<Summary>, Option<u64>)| {
-            Some(Cell { shown: shown?, ..Cell::of(cell.as_ref()?.people, cell.as_ref()?.key) })
+            let cell = cell.as_ref()?;
+            let lot = cell.marks.iter().fold(cell.key, |lot, mark| lot ^ mark);
+            Some(Cell { shown: shown?, lot, ..Cell::of(cell.people, cell.key) })
         };
         Ok(whole.into_iter().zip(shown).map(cell).collect())
     }
@@ -301,6 +316,8 @@ struct Cell {
     people: u64,
     shown: u64,
     key: u8,
+    /// what falls by lot for them, where their marks were looked at; it is not what draws their noise
+    lot: u8,
 }
 
 impl Cell {
@@ -311,7 +328,7 @@ impl Cell {
     }
 
     fn of(people: u64, key: u8) -> Self {
-        Self { people, shown: noise::perturbed(people, CellKey::new(key), Threshold::DEFAULT), key }
+        Self { people, shown: noise::perturbed(people, CellKey::new(key), Threshold::DEFAULT), key, lot: key }
     }
 
     /// None where nobody adds anything, so that there is nothing to be hidden.
@@ -337,24 +354,13 @@ impl Cell {
             None => people as f64,
         }
     }
-
-    /// What is added to the people of a count of their `rows`. Where all have equally many it says nothing but who they are; else two
-    /// counts that are shown as of the same people would tell how many rows those have who are in one of them only.
-    fn noise_of_rows(self, rows: Number) -> f64 {
-        let people = i128::from(self.people.max(1));
-        let alike = match rows {
-            Number::Whole(rows) => rows % people == 0,
-            Number::Float(rows) => (rows % people as f64).abs() < f64::EPSILON,
-        };
-        if alike { 0.0 } else { self.noise(OF_ROWS, None) }
-    }
 }
 
 /// Statistics that grow with their people: times those shown, and so many `more`, over those there are.
-fn times(values: &ArrayRef, people: &[Option<Cell>], more: impl Fn(usize, Number) -> f64) -> Result<ArrayRef> {
+fn times(values: &ArrayRef, people: &[Option<Cell>], more: impl Fn(usize) -> f64) -> Result<ArrayRef> {
     numbers(values, |row, value| {
         let Some(share) = cell(people, row).and_then(Cell::share) else { return Some(value) };
-        let share = share.moved(more(row, value));
+        let share = share.moved(more(row));
         match value {
             Number::Whole(value) => share.whole(value).map(Number::Whole),
             Number::Float(value) => Some(Number::Float(share.number(value))),

@@ -7,7 +7,7 @@
 use crate::release::{
     cells::{Cells, Flag, choose, flagged},
     explain::Note,
-    need::{Asked, Giving, Kind, Made, Need, counts_people, deviation},
+    need::{Asked, Giving, Kind, Made, Need, counts_people, deviation, rows},
     people::{People, column_at},
     perturb::{self, Spread},
     raised::raised,
@@ -146,6 +146,19 @@ impl Analysis<'_> {
                 Some(name)
             })
             .collect();
+        // of how many rows a sum of ones is
+        let rows_of: Vec<Option<String>> = statistics
+            .iter()
+            .zip(&needs)
+            .map(|(_, need)| {
+                let (Made::Counted { adding, .. }, Kind::Sum, Some(_)) = (need.made, need.kind, &self.noise) else {
+                    return None;
+                };
+                let name = self.hidden("rows");
+                measures.push(rows(conditions.get(adding).cloned().flatten()).alias(&name));
+                Some(name)
+            })
+            .collect();
         // names and types of the columns as the rest of the statement knows them
         let shape = if statistics.is_empty() {
             Aggregate::try_new(Arc::clone(&input), keys.clone(), vec![persons(person, None)])
@@ -244,11 +257,15 @@ impl Analysis<'_> {
                                 noise.mean(exact, (adding, all), deviation, said)
                             }
                             (Some(noise), Kind::Spread, _, Some(said)) => noise.spread(exact, all, said, spread),
-                            (Some(noise), Kind::Spread, _, None) => {
-                                noise.spread_of_share(exact, (adding, all), spread)
-                            }
+                            (Some(noise), Kind::Spread, _, None) => noise.spread_of_share(exact, (adding, all), spread),
                             (Some(noise), Kind::Count | Kind::Sum, _, Some(said)) => noise.sum(exact, adding, said),
-                            (Some(noise), Kind::Count | Kind::Sum, _, None) => noise.counted(exact, adding),
+                            (Some(noise), Kind::Count | Kind::Sum, _, None) => {
+                                let rows = match rows_of.get(place).and_then(Option::as_ref) {
+                                    Some(name) => Some(hidden_column(name)),
+                                    None => need.rows.then(|| exact.clone()),
+                                };
+                                noise.counted(exact, adding, rows)
+                            }
                             (Some(_), Kind::Mean, None, _) => {
                                 return Err(self.unsupported("a mean without a spread"));
                             }

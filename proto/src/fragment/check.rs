@@ -302,10 +302,7 @@ impl<'a> Walk<'a> {
 
 /// Measures of a person and a value.
 fn contributions(kind: MeasureKind) -> bool {
-    matches!(
-        kind,
-        MeasureKind::Contributions | MeasureKind::ContributionsMean | MeasureKind::ContributionsSpread
-    )
+    matches!(kind, MeasureKind::Contributions | MeasureKind::ContributionsMean | MeasureKind::ContributionsSpread)
 }
 
 fn unknown(what: &'static str, value: i32) -> FragmentError {

@@ -7,7 +7,13 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, col, lit};
 use proto::fragment::{Limits, build, functions};
-use proto::plan::{Tables, contributions::{Tells, contributions_udaf}, decode, encode_plan, persons::persons_udaf, say};
+use proto::plan::{
+    Tables,
+    contributions::{Tells, contributions_udaf},
+    decode, encode_plan,
+    persons::persons_udaf,
+    say,
+};
 use proto::wire;
 
 use crate::bench::{Form, Outcome, plan, rows, session, tables, there_and_back, travel};

@@ -144,7 +144,8 @@ fn sums_of_few_people_with_nothing_in_common_are_not_alike() {
 fn a_ledger_of_cells_alone_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("diabetes-1.cells");
-    let old = [b"eger cells 0001\n".to_vec(), cell(0..300).write().unwrap(), cell(900..950).write().unwrap(), vec![7; 90]];
+    let old =
+        [b"eger cells 0001\n".to_vec(), cell(0..300).write().unwrap(), cell(900..950).write().unwrap(), vec![7; 90]];
     std::fs::write(&path, old.concat()).unwrap();
     let project: ProjectId = "diabetes".parse().unwrap();
     let first = [own(300, cell(0..300).key), own(50, cell(900..950).key)];
@@ -327,4 +328,31 @@ proptest! {
             }
         }
     }
+}
+
+/// How long a result of 100 sums takes against 100,000 released ones: `cargo nextest run -p release --run-ignored only -E 'test(measure_sums)'
+/// --success-output immediate`.
+#[test]
+#[ignore = "it measures"]
+fn measure_sums_against_many_released_ones() {
+    let ledger = Ledger::default();
+    let record = |at: u32| sum(at * 40..at * 40 + 10 + at % 90, age, f64::from(at));
+    let all: Vec<Option<Record>> = (0..100_000).map(|at| Some(record(at))).collect();
+    let started = std::time::Instant::now();
+    ledger.statistics(&all).unwrap();
+    let entered = started.elapsed();
+    let kept = ledger.size().0;
+    for (what, asked) in [
+        ("known", (0..100).map(|at| Some(record(at * 997))).collect::<Vec<_>>()),
+        (
+            "one more",
+            (0..100).map(|at| at * 997).map(|at| Some(sum(at * 40..at * 40 + 11 + at % 90, age, 0.0))).collect(),
+        ),
+        ("new", (0..100).map(|at| Some(sum(at * 50_000..at * 50_000 + 60, |p| age(p) * 1.5, 0.0))).collect()),
+    ] {
+        let started = std::time::Instant::now();
+        ledger.statistics(&asked).unwrap();
+        println!("100 sums that are {what} against {kept}: {:?}", started.elapsed());
+    }
+    println!("100,000 entered in {entered:?}; {} bytes", ledger.size().1);
 }

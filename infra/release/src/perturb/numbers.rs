@@ -11,7 +11,7 @@ use datafusion::common::{Result, exec_err, internal_datafusion_err, internal_err
 use std::{cell::RefCell, sync::Arc};
 
 /// One value of a statistic; a decimal in its smallest units.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Number {
     Whole(i128),
     Float(f64),
@@ -130,7 +130,8 @@ fn whole_of(value: f64, scale: i32) -> i128 {
     let Some((digits, exponent)) = text.split_once('e') else { return 0 };
     let behind = digits.split_once('.').map_or(0, |(_, behind)| behind.len());
     let digits: String = digits.chars().filter(|c| *c != '.').collect();
-    let (Ok(digits), Ok(exponent), Ok(behind)) = (digits.parse::<i128>(), exponent.parse::<i32>(), i32::try_from(behind))
+    let (Ok(digits), Ok(exponent), Ok(behind)) =
+        (digits.parse::<i128>(), exponent.parse::<i32>(), i32::try_from(behind))
     else {
         return 0;
     };

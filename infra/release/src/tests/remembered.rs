@@ -23,7 +23,13 @@ fn payments() -> SessionContext {
             for _ in 0..=person % 2 {
                 who.push(pseudonym(person, 1));
                 year.push(in_year);
-                group.push(if person < 10 { 10 } else if person < 100 { 90 } else { 300 });
+                group.push(if person < 10 {
+                    10
+                } else if person < 100 {
+                    90
+                } else {
+                    300
+                });
                 part.push(i32::try_from(person).unwrap());
                 amount.push(i64::from(300 + person * 7 % 211) + if in_year == 2021 { 0 } else { 20 });
             }
