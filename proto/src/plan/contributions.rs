@@ -13,6 +13,7 @@
 pub mod amounts;
 mod groups;
 mod parts;
+mod rows;
 
 use super::persons::WIDTH;
 use arrow::{
