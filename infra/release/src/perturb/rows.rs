@@ -3,7 +3,8 @@
 //! A count of rows is shown as shown people over people of them, and whose people differ by few has the same shown people. Where everybody has
 //! as many rows as everybody else that is all there is to it. Otherwise two counts of rows would tell exactly how many rows those have who are in
 //! one of them only: so they have noise of their own. And where nearly everybody has as many, noise of their own would tell that somebody hasn't:
-//! so the few rows that are too many or too few are shown as none or as [`STEP`] of them, by the people's lot and right on average.
+//! so the few rows that are too many or too few are shown as none or as [`STEP`] of them (of few people, as half as many as they are), by the people's
+//! lot and right on average.
 
 use super::{Cell, Number};
 
@@ -35,11 +36,12 @@ impl Rows {
         let each = (there + people / 2) / people;
         let even = each * people;
         let off = there - even;
-        if off.abs() >= STEP || each == 0 {
+        let step = STEP.min(people / 2).max(1);
+        if off.abs() >= step || each == 0 {
             return Self { noise: cell.noise(OF_ROWS, None), ..plainly };
         }
         // of 256 lots as many are for a step as rows are off
-        let taken = if i64::from(cell.lot) < off.abs() * 256 / STEP { even + STEP * off.signum() } else { even };
+        let taken = if i64::from(cell.lot) < off.abs() * 256 / step { even + step * off.signum() } else { even };
         Self { there, taken, noise: 0.0 }
     }
 
@@ -91,6 +93,19 @@ mod tests {
             }
             assert_eq!(sum, off * 256, "on average");
             assert!(seen.iter().all(|taken| [0, STEP * off.signum()].contains(taken)), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn few_people_keep_about_as_many_rows() {
+        for people in 5..16 {
+            for rows in people..4 * people {
+                let (people, there) = (u64::try_from(people).unwrap_or_default(), rows);
+                let taken = (0..=255).map(|key| Rows::of(cell(people, key), Some(there)).taken);
+                let (sum, most) =
+                    taken.fold((0, 0), |(sum, most), taken| (sum + taken, most.max((taken - there).abs())));
+                assert!(most < 8.min(rows) && (sum - 256 * there).abs() < 256, "{people} {there}: {most} {sum}");
+            }
         }
     }
 
