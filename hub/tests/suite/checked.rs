@@ -13,7 +13,7 @@ use std::sync::Arc;
 const LAB: &str = "\"region-h\".lab_forsker";
 
 /// The same rows under pseudonyms that look as real ones do: those of other people are far.
-pub fn hashed(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
+pub(crate) fn hashed(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
     let each = batches.into_iter().map(|batch| {
         let people = batch.column(0).as_fixed_size_binary().iter().map(|person| {
             let hash: [u8; 32] = Sha256::digest(person.unwrap()).into();
@@ -50,6 +50,8 @@ async fn cells_that_a_spoke_has_checked_are_shown_as_the_hubs_own_would_be() {
         format!(
             "SELECT kom, count(DISTINCT pnr) AS n, avg(value) AS m, sum(value) FROM {LAB} l GROUP BY kom ORDER BY 1"
         ),
+        format!("SELECT stddev(value) AS s, var_pop(value) AS v FROM {LAB}"),
+        format!("SELECT sum(value) AS s, avg(value) AS m, stddev_pop(value) AS d FROM {LAB} WHERE value <> 72"),
         format!("SELECT kom, count(*) AS n FROM {LAB} GROUP BY kom HAVING count(*) > 6 ORDER BY n DESC, kom LIMIT 2"),
         format!(
             "SELECT kom, coalesce(n, 0) + 1 AS n FROM (SELECT kom, count(*) AS n FROM {LAB} GROUP BY kom) g ORDER BY kom"
@@ -69,7 +71,7 @@ async fn cells_that_a_spoke_has_checked_are_shown_as_the_hubs_own_would_be() {
     }
     // One question each, and none for who the people are: those are counted where they are.
     let asked = checking.region.asked();
-    assert_eq!(asked.len(), 11, "{asked:#?}");
+    assert_eq!(asked.len(), 13, "{asked:#?}");
     assert!(!asked.iter().any(|asked| asked.to_lowercase().contains("persons")), "{asked:#?}");
     // What a hidden cell is made of never came: the rules that hide it came in its place.
     assert!(plain.region.asked().iter().any(|asked| asked.to_lowercase().contains("persons")));

@@ -1,6 +1,7 @@
 //! One table over several controllers'.
 
 use crate::{
+    checked::hashed,
     client::schema_of,
     house::{ANNA, Build, House, lab},
     spoke::{Manner, Spoke},
@@ -361,6 +362,60 @@ async fn disjoint_members_under_a_new_key_are_looked_at_anew() {
     assert_eq!(regions.h.asked().len(), 5);
 }
 
+/// Where everybody is at one spoke, and where they are at two that may share people or don't: the same is shown, with somebody and without.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_open_zone_several_spokes_show_what_one_would() {
+    let plainly = DECLARED
+        .replace(
+            "kode = { from = \"analysiscode\", map = { NPU27300 = \"HbA1c\" } }",
+            "kode = { from = \"analysiscode\" }",
+        )
+        .replace("value = { factor = 2.0, offset = 1.0 }\n", "")
+        .replace("kom = { missing = true }\n", "");
+    for (persons, at_m) in [("disjoint", 60..140), ("overlapping", 60..140), ("overlapping", 20..140)] {
+        let all = [lab(0..60), lab(at_m.clone())].concat();
+        let all = arrow::compute::concat_batches(&all[0].schema(), &all).unwrap();
+        let whole = Spoke::new("region-h").offer("diabetes", "lab_forsker", hashed(vec![all]));
+        let one = Build::new().spoke(&whole).await.start(&[("diabetes", &[ANNA])]).await;
+        let h = Spoke::new("region-h").offer("diabetes", "lab_forsker", hashed(lab(0..60)));
+        let m = Spoke::new("region-m").offer("diabetes", "lab", hashed(lab(at_m)));
+        let build = Build::new();
+        std::fs::create_dir(build.path().join("national")).unwrap();
+        let declared = plainly.replace("\"overlapping\"", &format!("\"{persons}\""));
+        std::fs::write(build.path().join("national/lab_forsker.toml"), declared).unwrap();
+        let two = build.spoke(&h).await.spoke(&m).await.start(&[("diabetes", &[ANNA])]).await;
+        let (mut one, mut two) = (one.client(ANNA, Zone::Open).await, two.client(ANNA, Zone::Open).await);
+        let mut shown = Vec::new();
+        let whats = [
+            "sum(value) AS x",
+            "avg(value) AS x",
+            "stddev_pop(value) AS x, var_samp(value) AS y",
+            "sum(value) AS x, avg(value) AS y, stddev(value) AS z, count(DISTINCT pnr) AS n",
+        ];
+        for what in whats {
+            // everybody; without one who is at one spoke; without one who may be at both; others
+            for who in ["value > 0", "value <> 150", "value <> 75", "value < 140", "kom = 101"] {
+                let ask = |table: &str| format!("SELECT {what} FROM {table} WHERE {who}");
+                let answer = two.shown(&ask("national.lab_forsker")).await;
+                assert_eq!(answer, one.shown(&ask("\"region-h\".lab_forsker")).await, "{persons} {what} {who}");
+                shown.push(answer);
+            }
+        }
+        for answers in shown.chunks(5) {
+            assert!(answers[1] == answers[0] && answers[2] == answers[0], "{answers:?}");
+            assert!(answers[3] != answers[0] && answers[4] != answers[0], "{answers:?}");
+            assert!(answers[0].contains("perturbed"), "{answers:?}");
+        }
+        // What a sum doesn't need doesn't travel: how many values somebody has, and their squares.
+        let asked = m.asked();
+        let sums = asked.iter().filter(|sql| !sql.contains("avg(") && !sql.contains("var_pop("));
+        assert!(sums.clone().count() >= 5, "{asked:?}");
+        for sql in sums {
+            assert!(!sql.contains(") * ") && !sql.contains("count(coarse") && !sql.contains("contributions_"), "{sql}");
+        }
+    }
+}
+
 /// Every shape gives what it gives when nothing is known: sets, conditions, other values that are counted, unions, both zones.
 #[tokio::test(flavor = "multi_thread")]
 async fn disjoint_members_give_the_answers_of_overlapping_ones() {
@@ -397,6 +452,10 @@ async fn disjoint_members_give_the_answers_of_overlapping_ones() {
         ),
         (Zone::Open, format!("SELECT kom, count(*) AS n, avg(value) AS a FROM {table} GROUP BY kom ORDER BY kom")),
         (Zone::Open, format!("SELECT count(DISTINCT pnr) AS p FROM {table} WHERE value > 42")),
+        (
+            Zone::Open,
+            format!("SELECT kom, stddev(value) AS s, var_pop(value) AS v FROM {table} GROUP BY kom ORDER BY kom"),
+        ),
         (Zone::Open, format!("SELECT kode, sum(value) AS s FROM {table} GROUP BY kode ORDER BY kode")),
     ] {
         let mut there = overlapping.house.client(ANNA, zone).await;

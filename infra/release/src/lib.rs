@@ -14,7 +14,7 @@
 //! INVARIANT: fails closed. A node, an expression, a function or a table that isn't understood is refused, by name.
 //! INVARIANT: [`Released`] is made here only; what hasn't been through [`analyse`] can't be sent to a caller.
 //!
-//! Not covered yet, and stated in `docs/release.md`: differences between two released sums, cells of several keys that equal their
+//! Not covered yet, and stated in `docs/release.md`: sums with and without somebody in other units, cells of several keys that equal their
 //! margin, and that a group of one to four people exists at all.
 
 // The modules name each other by the crate's own name.

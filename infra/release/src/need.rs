@@ -49,6 +49,13 @@ pub(super) struct Need {
     pub(super) sample: bool,
 }
 
+impl Need {
+    /// Whether it is a count, in whatever words.
+    pub(super) fn counts(&self) -> bool {
+        matches!(self.made, Made::Counted { .. })
+    }
+}
+
 /// What somebody contributes to: the value as Float64, and the statistic's FILTER.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Giving {

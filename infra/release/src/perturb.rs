@@ -303,7 +303,8 @@ impl Perturb {
         let whole = whole.collect::<Result<Vec<_>>>()?;
         let shown = self.ledger.shown(&whole)?;
         let cell = |(cell, shown): (Option<Summary>, Option<u64>)| {
-            Some(Cell { shown: shown?, ..Cell::of(cell.as_ref()?.people, cell.as_ref()?.key) })
+            let cell = cell.as_ref()?;
+            Some(Cell { shown: shown?, ..Cell::of(cell.people, cell.key) })
         };
         Ok(whole.into_iter().zip(shown).map(cell).collect())
     }

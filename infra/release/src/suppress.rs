@@ -362,14 +362,16 @@ fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
         _ if is_people => {
             "People, off by up to 5, by 1.4 on average. Who differ by fewer than 10 people from those of an earlier answer are shown as it was."
         }
-        Kind::Count => "Times shown people over people; one row a person: the number of people.",
-        Kind::Sum => {
-            "Times shown people over people, of those who add something, and rounded to a tenth of what one adds."
+        Kind::Count | Kind::Sum if need.counts() => {
+            "Times shown people over people; one row a person: the number of people. Of unequal numbers of rows: off by up to 5 people's besides."
         }
+        Kind::Count | Kind::Sum => "Off by up to 7 average people's part, and rounded to a tenth of what one adds.",
         Kind::Mean => {
-            "Off by up to 5 standard deviations over the number of people, and rounded. Of zeros and ones: one shown count over the other."
+            "Off by up to 7 standard deviations over the number of people, and rounded. Of zeros and ones: one shown count over the other."
         }
-        Kind::Spread => "Off by up to 5 parts in the number of people, and rounded.",
+        Kind::Spread => {
+            "Off by up to 7 parts in the number of people, and rounded. Of zeros and ones: that of the shown share."
+        }
     };
     let mut notes = Vec::new();
     let few = match need.made {
@@ -384,6 +386,7 @@ fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
         Made::Counted { .. } => notes.push(Note::new(name, GROUP, PART)),
         Made::Share { .. } => notes.push(Note::new(name, GROUP, SHARE)),
         Made::Contributed(_) => {
+            notes.push(Note::new(name, PERTURBED, NEARLY));
             notes.push(Note::new(name, CONTRIBUTORS, GIVERS));
             notes.push(Note::new(name, DOMINATED, LARGEST));
             if need.kind != Kind::Sum {
@@ -394,6 +397,7 @@ fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
     notes
 }
 
+const NEARLY: &str = "To which all but 9 people or fewer add the same as to an earlier one is shown as that was.";
 const CONTRIBUTORS: &str = "suppressed: fewer than 10 contributors";
 const GIVERS: &str = "Contributors are people whose value isn't zero; 10 to 12 of them are enough by lot.";
 const DOMINATED: &str = "suppressed: dominated by two people";

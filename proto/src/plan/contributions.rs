@@ -16,6 +16,7 @@ pub mod amounts;
 mod groups;
 pub mod outer;
 mod parts;
+mod rows;
 
 use super::persons::WIDTH;
 use arrow::{

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use proptest::prelude::*;
-use proto::ids::ProjectId;
+use proto::{ids::ProjectId, plan::contributions::amounts};
 use std::collections::BTreeSet;
 
 /// As a project's pseudonyms are.
@@ -59,6 +59,105 @@ fn other_people_have_their_own_answer_and_steps_lead_nowhere() {
     // nine more each time: what is shown doesn't stay at the first
     let steps: Vec<u64> = (0..20).map(|step| shown(&ledger, 0..600 + step * 9)).collect();
     assert!(steps.last().unwrap() > &(600 + 19 * 9 - 20), "{steps:?}");
+}
+
+/// The sum of people who have so much each.
+fn sum(people: impl IntoIterator<Item = u32>, each: impl Fn(u32) -> f64, shown: f64) -> Record {
+    let mut marks = Summary::default();
+    for person in people {
+        amounts::add(&mut marks, &pseudonym(person), &[each(person)]);
+    }
+    Record { of: Of::Sum, marks, shown }
+}
+
+fn again(ledger: &Ledger, record: Record) -> f64 {
+    ledger.statistics(&[Some(record)]).unwrap()[0].unwrap().number
+}
+
+fn age(person: u32) -> f64 {
+    f64::from(20 + person % 61)
+}
+
+#[test]
+fn attack_difference_of_statistics_by_few_contributions_is_answered_as_if_there_were_none() {
+    for differ in 1..=9_u32 {
+        let ledger = Ledger::default();
+        assert_eq!(again(&ledger, sum(0..500, age, 1.0)), 1.0);
+        for other in [
+            sum(0..500 + differ, age, 2.0),
+            sum(differ..500, age, 3.0),
+            sum(0..500, |person| age(person) + f64::from(u8::from(person < differ)), 4.0),
+        ] {
+            assert_eq!(again(&ledger, other), 1.0, "by {differ}");
+        }
+    }
+    let ledger = Ledger::default();
+    assert_eq!(again(&ledger, sum(0..500, age, 1.0)), 1.0);
+    assert_eq!(again(&ledger, sum(0..520, age, 2.0)), 2.0);
+    assert_eq!(again(&ledger, sum(0..500, |person| 2.0 * age(person), 3.0)), 3.0, "other values of the same people");
+    assert_eq!(again(&ledger, Record { of: Of::Mean, ..sum(0..500, age, 4.0) }), 4.0, "another function");
+    assert_eq!(again(&ledger, sum(0..501, age, 5.0)), 1.0);
+    assert_eq!(ledger.statistics(&[None]).unwrap(), [None]);
+    assert_eq!(ledger.size().0, 4);
+    // The people of a count are none of a sum.
+    assert_eq!(shown(&ledger, 0..500), own(500, cell(0..500).key));
+}
+
+/// Between ten and twelve contributions the lot of those who differ decides, whatever the unit.
+#[test]
+fn contributions_at_the_boundary_fall_by_lot_and_in_other_units_by_the_same() {
+    let mut told = [0, 0, 0];
+    for from in (0..120).map(|set| set * 1_000) {
+        for (above, told) in told.iter_mut().enumerate() {
+            let differ = 10 + u32::try_from(above).unwrap();
+            let answers: Vec<bool> = [1.0, 2.0, 0.001]
+                .into_iter()
+                .map(|unit| {
+                    let ledger = Ledger::default();
+                    again(&ledger, sum(from..from + 200, |person| unit * age(person), 1.0));
+                    again(&ledger, sum(from..from + 200 + differ, |person| unit * age(person), 2.0)) == 2.0
+                })
+                .collect();
+            // two who meet in a mark may differ in one fewer
+            if answers.iter().all(|own| *own) {
+                *told += 1;
+            }
+        }
+    }
+    assert!((5..30).contains(&told[0]) && (40..80).contains(&told[1]) && (90..116).contains(&told[2]), "{told:?}");
+}
+
+#[test]
+fn sums_of_few_people_with_nothing_in_common_are_not_alike() {
+    for people in 10..14 {
+        let ledger = Ledger::default();
+        for from in (0..60).map(|set| set * 100) {
+            for (unit, shown) in [(1.0, 1.0), (300.0, 2.0), (0.7, 3.0)] {
+                let record = sum(from..from + people, |person| unit * age(person), shown + f64::from(from));
+                assert_eq!(again(&ledger, record), shown + f64::from(from));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ledger_of_cells_alone_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("diabetes-1.cells");
+    let old =
+        [b"eger cells 0001\n".to_vec(), cell(0..300).write().unwrap(), cell(900..950).write().unwrap(), vec![7; 90]];
+    std::fs::write(&path, old.concat()).unwrap();
+    let project: ProjectId = "diabetes".parse().unwrap();
+    let first = [own(300, cell(0..300).key), own(50, cell(900..950).key)];
+    for _ in 0..2 {
+        let ledgers = Ledgers::new(folder.path().to_owned());
+        let ledger = ledgers.of(&project, 1);
+        assert_eq!([shown(&ledger, 0..303), shown(&ledger, 901..950)], first);
+        assert_eq!(again(&ledger, sum(0..300, age, 1.5)), 1.5);
+        assert_eq!(again(&ledger, sum(0..299, age, 2.5)), 1.5);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 16 + 3 * 270);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
 #[test]

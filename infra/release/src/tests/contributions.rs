@@ -11,13 +11,17 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 use proto::plan::{
-    contributions::{Contributions, Tells, contributions_udaf},
+    contributions::{Contributions, Merged, Tells, contributions_udaf},
     persons::head,
 };
 use std::sync::Arc;
 
 fn grouped() -> Box<dyn GroupsAccumulator> {
-    let udaf = contributions_udaf(Tells::Sum);
+    grouped_as(Tells::Sum)
+}
+
+fn grouped_as(tells: Tells) -> Box<dyn GroupsAccumulator> {
+    let udaf = contributions_udaf(tells);
     let fields = [
         Arc::new(Field::new("p", DataType::FixedSizeBinary(16), true)),
         Arc::new(Field::new("v", DataType::Float64, true)),
@@ -120,6 +124,67 @@ fn partial_states_add_up_to_the_whole() {
         all(&whole.evaluate(EmitTo::All).unwrap()),
         [Some((1, -1, 0.0, 0.0, 0.0)), Some((0, -1, 0.0, 0.0, 0.0))]
     );
+}
+
+/// At one spoke, at two that share nobody, and as sums per person of two that do: the same is said of who adds how much.
+#[test]
+fn amounts_are_the_same_on_every_path() {
+    let rows = |from: u32, to: u32| {
+        let people: Vec<u32> = (from..to).flat_map(|person| [person, person]).collect();
+        let each =
+            people.iter().zip([1.0, 2.5].iter().cycle()).map(|(person, more)| Some(f64::from(person % 40) * more));
+        [pseudonyms(&people), values(&each.collect::<Vec<_>>())]
+    };
+    let mut told = Vec::new();
+    for tells in Tells::ALL {
+        let of = |parts: &[[ArrayRef; 2]]| {
+            let mut groups = grouped_as(tells);
+            for part in parts {
+                groups.update_batch(part, &vec![0; part[0].len()], None, 1).unwrap();
+            }
+            groups
+        };
+        let said = |mut groups: Box<dyn GroupsAccumulator>| {
+            groups.evaluate(EmitTo::All).unwrap().as_binary::<i32>().value(0).to_vec()
+        };
+        let whole = said(of(&[rows(1, 200)]));
+        let mut merged = of(&[rows(120, 200)]);
+        let state = of(&[rows(1, 120)]).state(EmitTo::All).unwrap();
+        merged.merge_batch(&state, &[0], 1).unwrap();
+        let raw = merged.convert_to_state(&[pseudonyms(&[199]), values(&[Some(0.0)])], None).unwrap();
+        assert_eq!(said(merged), whole);
+        assert_eq!(raw.len(), 2);
+        let parts = [rows(1, 120), rows(120, 200)].map(|part| {
+            let bytes = said(of(&[part]));
+            Merged::of(Contributions::read(&bytes).unwrap()).unwrap()
+        });
+        let mut both = parts[0].clone();
+        both.merge(&parts[1]);
+        let (both, whole) = (both.write().unwrap(), Contributions::read(&whole).unwrap());
+        let both = Contributions::read(&both).unwrap();
+        assert_eq!((both.amounts, both.sizes), (whole.amounts, whole.sizes));
+        assert_eq!(whole.amounts.iter().flatten().count(), tells.numbers());
+        // each person's values as they were added up elsewhere, in two parts
+        let mut sums = grouped_as(tells);
+        for (number, more) in [(1.0, 1.0), (1.0, 2.5)] {
+            let people: Vec<u32> = (1..200).collect();
+            let value = |person: &u32| f64::from(person % 40) * more;
+            let columns = [
+                people.iter().map(|person| Some(value(person))).collect::<Vec<_>>(),
+                people.iter().map(|_| Some(number)).collect(),
+                people.iter().map(|person| Some(value(person) * value(person))).collect(),
+            ];
+            let mut arguments = vec![pseudonyms(&people)];
+            arguments.extend(columns.iter().take(tells.numbers()).map(|column| values(column)));
+            sums.update_batch(&arguments, &vec![0; people.len()], None, 1).unwrap();
+        }
+        let sums = said(sums);
+        assert_eq!(Contributions::read(&sums).unwrap().amounts, whole.amounts, "{tells:?}");
+        told.push(whole.amounts.map(|amounts| amounts.map(<[u8]>::to_vec)));
+    }
+    // what tells a sum is the same whatever else is told
+    assert!(told.iter().all(|amounts| amounts[0] == told[0][0]) && told[1][1] == told[2][1]);
+    assert_ne!(told[2][1], told[2][2]);
 }
 
 /// Many groups and people over several partitions and batches, so that every path of the engine is taken.

@@ -10,6 +10,7 @@ mod persons;
 mod property;
 mod ranges;
 mod refusals;
+mod remembered;
 mod resolution;
 mod shapes;
 mod status;

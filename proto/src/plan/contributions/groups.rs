@@ -9,11 +9,12 @@ use super::{
     amounts::{add_nobody, amount},
     outer::Outer,
     parts::{Contributions, Sizes},
+    rows::{NOTHING, Rows, Sums, add_up, value},
 };
 use crate::plan::{
     persons::{
         NoSummary, Summary,
-        groups::{BYTES, Entry, passes, pseudonyms},
+        groups::{BYTES, Entry, passes},
         summaries::Summaries,
     },
     spread::Spread,
@@ -35,8 +36,6 @@ use std::{
 
 /// Bytes of a number.
 const NUMBER: usize = size_of::<f64>();
-/// The sum of zeros, and of nothing.
-const NOTHING: f64 = -0.0;
 
 /// Field of the lists that travel between the phases of an aggregate.
 pub(super) fn item(numbers: usize) -> FieldRef {
@@ -55,9 +54,6 @@ struct Cell {
     /// what rows without a person number add up to, when one of them adds something
     nobody: Option<f64>,
 }
-
-/// What somebody's values add up to: their sum, their number, the sum of their squares, as many of these as there are.
-type Sums<const N: usize> = [f64; N];
 
 /// What everybody adds to every group.
 #[derive(Debug)]
@@ -400,62 +396,6 @@ impl<const N: usize> GroupsAccumulator for Groups<N> {
 /// Whether a sum is of more than zeros.
 fn adds(sum: f64) -> bool {
     sum.to_bits() != NOTHING.to_bits()
-}
-
-/// The sum of somebody's values.
-const fn value<const N: usize>(sums: &Sums<N>) -> f64 {
-    match sums.as_slice() {
-        [value, ..] => *value,
-        [] => NOTHING,
-    }
-}
-
-fn add_up<const N: usize>(so_far: &mut Sums<N>, sums: &Sums<N>) {
-    so_far.iter_mut().zip(sums).for_each(|(so_far, sum)| *so_far += sum);
-}
-
-/// Who adds what, row by row.
-struct Rows<'a, const N: usize> {
-    people: &'a FixedSizeBinaryArray,
-    values: &'a Float64Array,
-    /// numbers that were added up elsewhere; else each row is one value
-    more: Vec<&'a Float64Array>,
-}
-
-impl<'a, const N: usize> Rows<'a, N> {
-    fn of(arguments: &'a [ArrayRef]) -> Result<Self> {
-        let [people, numbers @ ..] = arguments else { return exec_err!("contributions: arguments are missing") };
-        let numbers = numbers.iter().map(|numbers| {
-            let numbers = numbers.as_primitive_opt::<Float64Type>();
-            numbers.ok_or_else(|| internal_datafusion_err!("contributions: values are not Float64"))
-        });
-        let numbers = numbers.collect::<Result<Vec<_>>>()?;
-        match numbers.as_slice() {
-            [values, more @ ..] if more.is_empty() || more.len() + 1 == N => {
-                Ok(Self { people: pseudonyms(people)?, values, more: more.to_vec() })
-            }
-            _ => exec_err!("contributions: a value is needed, or what values add up to"),
-        }
-    }
-
-    fn person(&self, row: usize) -> Option<&'a [u8]> {
-        self.people.is_valid(row).then(|| self.people.value(row))
-    }
-
-    /// What a row adds; none where it has no value.
-    fn sums(&self, row: usize) -> Option<Sums<N>> {
-        if self.values.is_null(row) {
-            return None;
-        }
-        let value = self.values.value(row);
-        let mut sums = [if value == 0.0 { NOTHING } else { value }, 1.0, value * value].into_iter();
-        let mut own = [NOTHING; N];
-        own.iter_mut().zip(&mut sums).for_each(|(own, sum)| *own = sum);
-        for (own, more) in own.iter_mut().skip(1).zip(&self.more) {
-            *own = if more.is_valid(row) { more.value(row) } else { NOTHING };
-        }
-        Some(own)
-    }
 }
 
 fn state(values: &[ArrayRef]) -> Result<(&ListArray, &Float64Array)> {

@@ -349,4 +349,14 @@ async fn attack_difference_by_one_person_at_a_spoke_that_checks_its_cells_is_ans
         told += usize::from(own(39, whole.wrapping_sub(key(&place, at))) != all);
     }
     assert!(told > 0, "noise of their own would have told some of them");
+    // Sums and spreads the same.
+    let condition = |amount: i64| if amount < 0 { String::new() } else { format!("AND amount <> {amount}") };
+    for what in ["sum(amount)", "avg(amount)", "stddev_pop(amount)", "var_samp(amount)"] {
+        let sql = |amount: i64| format!("SELECT {what} AS x FROM people WHERE kom = 'A' {}", condition(amount));
+        let all = place.sql(&sql(-1)).await;
+        assert!(all[0][0] != "NULL", "{what}: {all:?}");
+        for (_, amount) in rows.iter().take(8) {
+            assert_eq!(place.sql(&sql(*amount)).await, all, "{what}");
+        }
+    }
 }
