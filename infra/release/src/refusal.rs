@@ -36,6 +36,8 @@ pub(super) enum Instead {
     Month,
     /// people in intervals, added up until half of them are reached
     Intervals,
+    /// means and spreads of two numbers and of their sum
+    Spreads,
 }
 
 /// A table of people that the statement names, as far as examples need it.
@@ -45,6 +47,7 @@ struct Table {
     person: String,
     group: Option<String>,
     number: Option<String>,
+    other: Option<String>,
     day: Option<String>,
 }
 
@@ -120,6 +123,13 @@ impl Examples {
                 ),
                 None => count(table),
             },
+            Instead::Spreads => match (&table.number, &table.other) {
+                (Some(x), Some(y)) => format!(
+                    "SELECT count(*) AS n, avg({x}) AS mean_x, avg({y}) AS mean_y, var_samp({x}) AS var_x, var_samp({y}) AS var_y, \
+                     var_samp({x} + {y}) AS var_sum FROM {name} WHERE {x} IS NOT NULL AND {y} IS NOT NULL"
+                ),
+                _ => count(table),
+            },
             Instead::PerPerson => format!(
                 "WITH each AS (SELECT {person}, count(*) AS n FROM {name} GROUP BY {person}) \
                  SELECT avg(n) AS mean_per_person FROM each"
@@ -152,11 +162,16 @@ fn describe(scan: &TableScan, roles: &dyn Roles) -> Option<Table> {
             .find(|field| wanted(field.data_type()))
             .map(|field| quote_identifier(field.name()).into_owned())
     };
+    let number = value(DataType::is_floating).or_else(|| value(DataType::is_numeric));
+    let numbers = of_role(ColumnRole::Value).filter(|field| field.data_type().is_numeric());
+    let other =
+        numbers.map(|field| quote_identifier(field.name()).into_owned()).find(|other| Some(other) != number.as_ref());
     Some(Table {
         name: table_name(&scan.table_name),
         person,
         group: value(|kind| kind.is_string() || kind.is_integer() || *kind == DataType::Boolean),
-        number: value(DataType::is_floating).or_else(|| value(DataType::is_numeric)),
+        number,
+        other,
         day: value(|kind| matches!(kind, DataType::Date32 | DataType::Timestamp(..))),
     })
 }

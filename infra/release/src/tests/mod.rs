@@ -8,6 +8,7 @@ mod engine;
 mod noise;
 mod persons;
 mod property;
+mod recipes;
 mod refusals;
 mod resolution;
 mod shapes;
