@@ -33,7 +33,7 @@ pub use submit::{MOST_BYTES, MOST_FILE};
 pub use verify::{Verified, VerifyError, verify};
 
 use crate::{
-    apply::{Actor, ApplyError, event},
+    apply::{Actor, Applications, ApplyError, event},
     audit::{Event, HubAudit},
     identify::TokenStore,
 };
@@ -49,6 +49,8 @@ use vault::Vault;
 #[derive(Debug, Clone)]
 pub struct Airlock {
     pool: SqlitePool,
+    /// what the project's controllers ask for
+    applications: Applications,
     vault: Arc<Vault>,
     audit: HubAudit,
     key: Arc<SigningKey>,
@@ -84,6 +86,7 @@ impl Airlock {
         let vault = Arc::new(Vault::open(folder)?);
         Ok(Self {
             pool: tokens.pool(),
+            applications: Applications::new(tokens),
             vault,
             audit,
             key,

@@ -106,9 +106,18 @@ impl Ledger {
     /// # Errors
     /// When the ledger can't be read or written, is full, or belongs to a project that has ended.
     pub fn shown(&self, cells: &[Option<Summary>]) -> Result<Vec<Option<u64>>> {
+        self.shown_under(cells, Threshold::DEFAULT)
+    }
+
+    /// The same in a statement whose numbers are about so many people at `least`: noise doesn't go below, and an earlier cell of fewer people
+    /// is shown as that many.
+    ///
+    /// # Errors
+    /// As [`Self::shown`].
+    pub fn shown_under(&self, cells: &[Option<Summary>], least: Threshold) -> Result<Vec<Option<u64>>> {
         let failed = |error: io::Error| unusable(&error.to_string());
         let decided = loop {
-            if let Some(decided) = self.decide(cells)? {
+            if let Some(decided) = self.decide(cells, least)? {
                 break decided;
             }
             aside(|| self.load()).map_err(failed)?;
@@ -127,7 +136,7 @@ impl Ledger {
     }
 
     /// `None` as long as it isn't read.
-    fn decide(&self, cells: &[Option<Summary>]) -> Result<Option<Decided>> {
+    fn decide(&self, cells: &[Option<Summary>], least: Threshold) -> Result<Option<Decided>> {
         let mut state = self.state();
         if state.over {
             return Err(over());
@@ -136,7 +145,7 @@ impl Ledger {
         let mut decided = Decided { shown: Vec::with_capacity(cells.len()), needed: 0, begun: *begun, full: false };
         for cell in cells {
             // Hidden, or nobody: neither has noise.
-            let Some(cell) = cell.as_ref().filter(|cell| cell.people >= Threshold::DEFAULT.least()) else {
+            let Some(cell) = cell.as_ref().filter(|cell| cell.people >= least.least()) else {
                 decided.shown.push(cell.as_ref().map(|cell| cell.people));
                 continue;
             };
@@ -156,7 +165,7 @@ impl Ledger {
                 }
             };
             decided.needed = decided.needed.max(at + 1);
-            decided.shown.push(known.head(at).map(|(people, key)| own(people, key)));
+            decided.shown.push(known.head(at).map(|(people, key)| own(people, key, least)));
         }
         Ok(Some(decided))
     }
@@ -249,8 +258,8 @@ fn over() -> DataFusionError {
     exec_datafusion_err!("the project has ended, and nothing more is released of it")
 }
 
-fn own(people: u64, key: u8) -> u64 {
-    noise::perturbed(people, CellKey::new(key), Threshold::DEFAULT)
+fn own(people: u64, key: u8, least: Threshold) -> u64 {
+    noise::perturbed(people.max(least.least()), CellKey::new(key), least)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! INVARIANT: they run after the last aggregate, at the hub or at a spoke that checks its own cells; a fragment can't say them, so that nobody
 //! chooses where noise comes in.
+//! INVARIANT: no count is shown below the threshold that holds for its statement.
 
 use super::ledger::Ledger;
 use arrow::{
@@ -14,7 +15,9 @@ use arrow::{
     },
 };
 use datafusion::{
-    common::{DataFusionError, Result, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err},
+    common::{
+        DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err,
+    },
     logical_expr::{
         ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
     },
@@ -52,11 +55,13 @@ struct Perturb {
     makes: Makes,
     signature: Signature,
     ledger: Arc<Ledger>,
+    /// of the statement
+    least: Threshold,
 }
 
 impl PartialEq for Perturb {
     fn eq(&self, other: &Self) -> bool {
-        self.makes == other.makes && Arc::ptr_eq(&self.ledger, &other.ledger)
+        self.makes == other.makes && self.least == other.least && Arc::ptr_eq(&self.ledger, &other.ledger)
     }
 }
 
@@ -65,10 +70,11 @@ impl Eq for Perturb {}
 impl Hash for Perturb {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.makes.hash(state);
+        self.least.hash(state);
     }
 }
 
-fn function(makes: Makes, ledger: &Arc<Ledger>) -> Arc<ScalarUDF> {
+fn function(makes: Makes, ledger: &Arc<Ledger>, least: Threshold) -> Arc<ScalarUDF> {
     let signature = Signature::any(
         match makes {
             Makes::People | Makes::Shown => 1,
@@ -77,10 +83,11 @@ fn function(makes: Makes, ledger: &Arc<Ledger>) -> Arc<ScalarUDF> {
         },
         Volatility::Immutable,
     );
-    Arc::new(ScalarUDF::new_from_impl(Perturb { makes, signature, ledger: Arc::clone(ledger) }))
+    Arc::new(ScalarUDF::new_from_impl(Perturb { makes, signature, ledger: Arc::clone(ledger), least }))
 }
 
-static PEOPLE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| function(Makes::People, &Arc::default()));
+static PEOPLE: LazyLock<Arc<ScalarUDF>> =
+    LazyLock::new(|| function(Makes::People, &Arc::default(), Threshold::DEFAULT));
 
 fn call(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
     Expr::ScalarFunction(ScalarFunction { func: Arc::clone(function), args })
@@ -100,6 +107,7 @@ pub(super) fn people_udf() -> Arc<ScalarUDF> {
 /// Noise in the numbers of one project, whose released cells are in a ledger.
 #[derive(Debug, Clone)]
 pub(super) struct Noise {
+    ledger: Arc<Ledger>,
     shown: Arc<ScalarUDF>,
     statistic: Arc<ScalarUDF>,
     counted: Arc<ScalarUDF>,
@@ -109,8 +117,18 @@ pub(super) struct Noise {
 
 impl Noise {
     pub(super) fn new(ledger: &Arc<Ledger>) -> Self {
-        let of = |makes| function(makes, ledger);
+        Self::of(ledger, Threshold::DEFAULT)
+    }
+
+    /// The same in a statement whose numbers are about so many people at least.
+    pub(super) fn under(&self, least: Threshold) -> Self {
+        Self::of(&self.ledger, least)
+    }
+
+    fn of(ledger: &Arc<Ledger>, least: Threshold) -> Self {
+        let of = |makes| function(makes, ledger, least);
         Self {
+            ledger: Arc::clone(ledger),
             shown: of(Makes::Shown),
             statistic: of(Makes::Statistic),
             counted: of(Makes::Counted),
@@ -194,7 +212,7 @@ impl ScalarUDFImpl for Perturb {
                     let share = cell(&released, row).unwrap_or(own).share();
                     let Some(share) = share else { return Some(value) };
                     match value {
-                        Number::Whole(value) => share.whole(value).map(Number::Whole),
+                        Number::Whole(value) => Some(Number::Whole(share.whole(value))),
                         Number::Float(value) => Some(Number::Float(share.number(value))),
                     }
                 })?
@@ -233,7 +251,7 @@ impl Perturb {
     fn released(&self, summaries: &BinaryArray) -> Result<Vec<Option<Cell>>> {
         let whole = summaries.iter().map(|summary| summary.map(Summary::read).transpose().map_err(unread));
         let whole = whole.collect::<Result<Vec<_>>>()?;
-        let shown = self.ledger.shown(&whole)?;
+        let shown = self.ledger.shown_under(&whole, self.least)?;
         let cell = |(cell, shown): (Option<Summary>, Option<u64>)| {
             Some(Cell { shown: shown?, ..Cell::of(cell.as_ref()?.people, cell.as_ref()?.key) })
         };
@@ -266,7 +284,8 @@ struct Cell {
 }
 
 impl Cell {
-    /// With its own noise, whatever was released before.
+    /// With its own noise, whatever was released before: of what is no count, so that no raised threshold bounds it below. There the noise
+    /// of the fewest people is as large as that of all others.
     fn exact(summary: &[u8]) -> Result<Self> {
         let (people, key) = head(summary).map_err(unread)?;
         Ok(Self::of(people, key))
@@ -339,17 +358,42 @@ fn numbers(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) 
     })
 }
 
-fn whole<T: ArrowPrimitiveType>(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) -> Result<ArrayRef>
+/// The least and the largest number of a type; of a decimal in its smallest units.
+fn bounds<T: ArrowPrimitiveType>(kind: &DataType) -> (i128, i128)
 where
-    T::Native: Into<i128> + TryFrom<i128>,
+    T::Native: Into<i128>,
 {
-    let (least, most): (i128, i128) = match values.data_type() {
+    match kind {
         DataType::Decimal128(digits, _) => {
             let most = 10_i128.pow(u32::from(*digits)) - 1;
             (-most, most)
         }
         _ => (T::Native::MIN_TOTAL_ORDER.into(), T::Native::MAX_TOTAL_ORDER.into()),
+    }
+}
+
+/// The largest number that a sum of this type can be, as an array of one and as a float; `None` of types that hold any.
+pub(super) fn largest(kind: &DataType) -> Result<Option<(ArrayRef, f64)>> {
+    let (most, scale) = match kind {
+        DataType::Int64 => (bounds::<Int64Type>(kind).1, 0),
+        DataType::UInt64 => (bounds::<UInt64Type>(kind).1, 0),
+        DataType::Decimal128(_, scale) => (bounds::<Decimal128Type>(kind).1, *scale),
+        _ => return Ok(None),
     };
+    let one = match kind {
+        DataType::Int64 => ScalarValue::Int64(i64::try_from(most).ok()),
+        DataType::UInt64 => ScalarValue::UInt64(u64::try_from(most).ok()),
+        DataType::Decimal128(digits, scale) => ScalarValue::Decimal128(Some(most), *digits, *scale),
+        _ => return Ok(None),
+    };
+    Ok(Some((one.to_array()?, most as f64 / 10_f64.powi(i32::from(scale)))))
+}
+
+fn whole<T: ArrowPrimitiveType>(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) -> Result<ArrayRef>
+where
+    T::Native: Into<i128> + TryFrom<i128>,
+{
+    let (least, most) = bounds::<T>(values.data_type());
     let values = values.as_primitive::<T>();
     let shown = values.iter().enumerate().map(|(row, value)| {
         let Some(value) = value else { return Ok(None) };

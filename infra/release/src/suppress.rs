@@ -7,6 +7,7 @@
 use crate::release::{
     cells::{Cells, Flag, choose, flagged},
     explain::Note,
+    fits::fitting,
     need::{Asked, Giving, Kind, Made, Need, counts_people, deviation},
     people::{People, column_at},
     perturb,
@@ -235,7 +236,13 @@ impl Analysis<'_> {
                             (Some(noise), Kind::Count | Kind::Sum, _) if matches!(need.made, Made::Counted { .. }) => {
                                 noise.counted(exact, adding)
                             }
-                            (Some(noise), ..) => noise.sum(exact, adding),
+                            (Some(noise), ..) => {
+                                let sum = noise.sum(exact, adding);
+                                match need.made {
+                                    Made::Contributed(giving) => fitting(sum, hidden.contributions(giving)),
+                                    _ => sum,
+                                }
+                            }
                         }
                     }
                 }

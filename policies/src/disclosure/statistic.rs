@@ -35,13 +35,20 @@ impl Share {
         if people == 0 { None } else { Some(Self { shown, people }) }
     }
 
-    /// A whole number, for example a count of rows or a decimal in its smallest units; `None` when it doesn't fit.
+    /// A whole number, for example a count of rows or a decimal in its smallest units; one that doesn't fit is the largest or the least
+    /// that does.
     #[must_use]
-    pub fn whole(self, value: i128) -> Option<i128> {
-        let scaled = divided(value.checked_mul(i128::from(self.shown))?, i128::from(self.people))?;
+    pub fn whole(self, value: i128) -> i128 {
+        let (shown, people) = (i128::from(self.shown), i128::from(self.people));
+        // The product may be larger than any number, where the quotient isn't.
+        let (whole, rest) = (value / people, value % people);
+        let scaled = whole.saturating_mul(shown).saturating_add(divided(rest.saturating_mul(shown), people));
+        if scaled == i128::MAX || scaled == i128::MIN {
+            return scaled;
+        }
         let unit = value.unsigned_abs().div_ceil(u128::from(self.people.saturating_mul(FINER)));
-        let step = i128::try_from(nice_whole(unit)).ok()?;
-        divided(scaled, step)?.checked_mul(step)
+        let step = i128::try_from(nice_whole(unit)).unwrap_or(i128::MAX);
+        divided(scaled, step).saturating_mul(step)
     }
 
     /// A number with digits behind the point.
@@ -75,11 +82,10 @@ impl Share {
     }
 }
 
-/// The nearest whole number, halves away from zero.
-fn divided(value: i128, by: i128) -> Option<i128> {
-    let (whole, rest) = (value.checked_div(by)?, value.checked_rem(by)?);
-    let up = rest.unsigned_abs() >= by.unsigned_abs().div_ceil(2);
-    Some(if up { whole + value.signum() * by.signum() } else { whole })
+/// The nearest whole number, halves away from zero, by a number above zero.
+fn divided(value: i128, by: i128) -> i128 {
+    let (whole, rest) = (value / by, value % by);
+    if rest.unsigned_abs() >= by.unsigned_abs().div_ceil(2) { whole + value.signum() } else { whole }
 }
 
 /// The smallest of 1, 2, 5 times a power of ten that isn't below.
@@ -136,17 +142,17 @@ mod tests {
     #[test]
     fn a_count_of_one_row_a_person_is_the_shown_count() {
         for (shown, people) in [(7, 5), (998, 1_000), (5, 9)] {
-            assert_eq!(share(shown, people).whole(i128::from(people)), Some(i128::from(shown)));
+            assert_eq!(share(shown, people).whole(i128::from(people)), i128::from(shown));
         }
     }
 
     #[test]
     fn a_statistic_keeps_a_tenth_of_what_one_person_adds() {
         // 340 rows of 100 people: one adds 3.4, a tenth is 0.34, so whole numbers stay.
-        assert_eq!(share(100, 100).whole(340), Some(340));
+        assert_eq!(share(100, 100).whole(340), 340);
         // 12,345,678 of 100 people: a tenth of one person is 12,346, shown in steps of 20,000.
-        assert_eq!(share(100, 100).whole(12_345_678), Some(12_340_000));
-        assert_eq!(share(100, 100).whole(-12_345_678), Some(-12_340_000));
+        assert_eq!(share(100, 100).whole(12_345_678), 12_340_000);
+        assert_eq!(share(100, 100).whole(-12_345_678), -12_340_000);
         assert_eq!(share(100, 100).number(54.317_9), 54.3);
         assert_eq!(share(1_000, 1_000).number(54.317_9), 54.32);
         assert_eq!(share(10, 10).number(54.317_9), 54.0);
@@ -171,6 +177,22 @@ mod tests {
         assert_eq!(all.spread(0.0, 3), 0.0);
     }
 
+    /// Incomes of six million people as `DECIMAL(38, 20)`: times the shown people it is larger than any whole number.
+    #[test]
+    fn a_whole_number_is_shown_where_its_product_with_the_people_does_not_fit() {
+        let (people, income) = (6_000_000, 400_000 * 10_i128.pow(20));
+        let sum = income * i128::from(people);
+        assert!(sum.checked_mul(i128::from(people)).is_none());
+        for (shown, value) in [(people, sum), (people - 5, -sum), (people + 3, sum)] {
+            let exact = value / i128::from(people) * i128::from(shown);
+            let off = share(shown, people).whole(value).abs_diff(exact);
+            assert!(off <= income.unsigned_abs() / 8, "{off}");
+        }
+        assert_eq!(share(7, 5).whole(i128::MAX), i128::MAX);
+        assert_eq!(share(7, 5).whole(i128::MIN), i128::MIN);
+        assert!(share(5, 7).whole(i128::MAX) < i128::MAX / 7 * 5 + i128::MAX / 70);
+    }
+
     proptest! {
         #[test]
         fn rounding_is_never_off_by_more_than_a_step(value in -1e12_f64..1e12, people in 1_u64..10_000_000) {
@@ -183,7 +205,7 @@ mod tests {
         #[test]
         fn whole_numbers_and_numbers_agree(value in -1_000_000_000_i128..1_000_000_000, people in 5_u64..100_000, off in 0_u64..10) {
             let share = share(people + off - 5, people);
-            let (whole, number) = (share.whole(value).unwrap() as f64, share.number(value as f64));
+            let (whole, number) = (share.whole(value) as f64, share.number(value as f64));
             let step = (2.5 * value as f64 / (people as f64 * 10.0)).abs().max(1.0);
             prop_assert!((whole - number).abs() <= step, "{} {}", whole, number);
         }
