@@ -23,9 +23,12 @@ use datafusion::{
         expr::{ScalarFunction, WindowFunction},
     },
 };
+use std::cell::Cell;
 
 /// Deeper columns are taken to be days.
 const DEEPEST: usize = 64;
+/// More parts of expressions than this aren't looked at: each level of subqueries may name a column twice.
+const MOST: usize = 100_000;
 
 /// Coarser than a day.
 const SPANS: &[&str] = &["week", "month", "quarter", "year"];
@@ -81,7 +84,7 @@ impl Tells {
 impl Analysis<'_> {
     /// Refuses keys of the result that are as fine as a day, each by itself or together.
     pub(super) fn coarser_than_days(&self, keys: &[&Expr], plan: &LogicalPlan) -> Result<(), ReleaseRefusal> {
-        let days = Days { roles: self.roles };
+        let days = Days { roles: self.roles, looked_at: Cell::new(0) };
         if keys.iter().any(|key| days.tells(key, plan, 0).is_fine()) {
             return Err(self.examples.refuse(
                 "A key of the result is as fine as a day, and days are what people are recognised by. Group by \
@@ -102,11 +105,13 @@ impl Analysis<'_> {
 
 struct Days<'r> {
     roles: &'r dyn Roles,
+    looked_at: Cell<usize>,
 }
 
 impl Days<'_> {
     fn tells(&self, key: &Expr, plan: &LogicalPlan, depth: usize) -> Tells {
-        if depth > DEEPEST {
+        self.looked_at.set(self.looked_at.get() + 1);
+        if depth > DEEPEST || self.looked_at.get() > MOST {
             return Tells::Fine;
         }
         let below = |e: &Expr| self.tells(e, plan, depth + 1);
@@ -197,12 +202,13 @@ impl Days<'_> {
 
     fn column(&self, expr: &Expr, plan: &LogicalPlan, depth: usize) -> Tells {
         let Expr::Column(column) = expr else { return Tells::Fine };
-        // A calendar's day is the same for all whom it is joined with.
-        if !self.has_people(plan) {
-            return if temporal(expr, plan) { Tells::Fine } else { Tells::Coarse };
-        }
-        if let LogicalPlan::TableScan(_) = plan {
-            return if temporal(expr, plan) { Tells::Day } else { Tells::Coarse };
+        if let LogicalPlan::TableScan(scan) = plan {
+            return match temporal(expr, plan) {
+                false => Tells::Coarse,
+                true if self.roles.has_people(scan.source.as_ref()) => Tells::Day,
+                // A calendar's day is the same for all whom it is joined with.
+                true => Tells::Fine,
+            };
         }
         if let Some((input, made)) = window(expr, plan) {
             return self.function(made.fun.name(), &made.params.args, input, depth + 1);
@@ -211,6 +217,13 @@ impl Days<'_> {
             Some(sources) => {
                 let each = sources.iter().map(|source| self.tells(&source.expr, source.plan, depth + 1));
                 each.fold(Tells::Nothing, Tells::or)
+            }
+            None if !self.has_people(plan) => {
+                if temporal(expr, plan) {
+                    Tells::Fine
+                } else {
+                    Tells::Coarse
+                }
             }
             // whether a row of a join has a partner
             None if expr.get_type(plan.schema()).is_ok_and(|kind| kind == arrow::datatypes::DataType::Boolean) => {

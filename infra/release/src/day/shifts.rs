@@ -5,7 +5,7 @@
 //!
 //! INVARIANT: what isn't understood moves days in a way of its own.
 
-use super::{DEEPEST, PICKS, constant, keeps_days, tells_no_day, temporal, window};
+use super::{DEEPEST, MOST, PICKS, constant, keeps_days, tells_no_day, temporal, window};
 use crate::release::{origin::sources, scope::bare};
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -26,6 +26,7 @@ pub(super) fn more_than_one(keys: &[&Expr], plan: &LogicalPlan) -> bool {
 struct Moves {
     of: BTreeMap<String, BTreeSet<String>>,
     own: usize,
+    looked_at: usize,
 }
 
 impl Moves {
@@ -35,9 +36,20 @@ impl Moves {
         format!("{way} #{}", self.own)
     }
 
+    /// Of such a key it isn't said that its days are moved alike.
+    fn too_many(&mut self, depth: usize) -> bool {
+        self.looked_at += 1;
+        let too_many = depth > DEEPEST || self.looked_at > MOST;
+        if too_many {
+            let own = self.unlike("");
+            self.of.entry(String::new()).or_default().extend([own, String::new()]);
+        }
+        too_many
+    }
+
     /// What is made coarser in a key.
     fn key(&mut self, expr: &Expr, plan: &LogicalPlan, depth: usize) {
-        if depth > DEEPEST {
+        if self.too_many(depth) {
             return;
         }
         match bare(expr) {
@@ -51,9 +63,7 @@ impl Moves {
 
     /// The columns of days that `expr` is made of, moved in this `way` above it.
     fn days(&mut self, expr: &Expr, plan: &LogicalPlan, way: &str, depth: usize) {
-        if depth > DEEPEST {
-            let own = self.unlike(way);
-            self.of.entry(String::new()).or_default().insert(own);
+        if self.too_many(depth) {
             return;
         }
         let below = |moves: &mut Self, part: &Expr, way: &str| moves.days(part, plan, way, depth + 1);
