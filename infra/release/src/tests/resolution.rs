@@ -262,21 +262,6 @@ async fn weeks_months_years_and_how_long_something_took_are_keys() {
     assert!(!answer(&ctx, "SELECT kode, count(DISTINCT dato) AS days FROM lab GROUP BY kode").await.is_empty());
 }
 
-/// Whoever names a column twice in each of many subqueries doesn't make the rules look for hours.
-#[tokio::test]
-async fn a_key_of_many_parts_is_refused_soon() {
-    let ctx = registers();
-    let mut from = "lab".to_owned();
-    for _ in 0..18 {
-        from = format!("(SELECT pnr, kode || kode AS kode, dato FROM {from}) x");
-    }
-    for key in ["kode", "concat(kode, CAST(date_trunc('week', dato) AS text))"] {
-        let refused = released(&ctx, &format!("SELECT {key} AS k, count(*) AS n FROM {from} GROUP BY {key}")).await;
-        let reason = refused.unwrap_err().reason;
-        assert!(reason.contains("as fine as a day"), "{reason}");
-    }
-}
-
 /// What is told to whoever asks for a median, with noise: the interval that holds it.
 #[tokio::test]
 async fn a_median_is_asked_for_as_an_interval() {
