@@ -11,6 +11,36 @@ async fn started(people: u32) -> Result<Running> {
     Ok(Running { platform: Platform::start(options).await?, folder })
 }
 
+/// `spoke approve --threshold 10`, where rows reach the hub and it makes the cells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_threshold_that_a_permit_raises_holds_at_the_hub() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut options = options(&folder, 2_000);
+    (options.output, options.threshold) = (Some("hub_aggregates".to_owned()), Some(10));
+    let running = Running { platform: Platform::start(options).await?, folder };
+    let oracle = Oracle::open(&running.platform.registers_dir())?;
+    let mut open = running.open().await?;
+    let sql = "SELECT kom, koen, COUNT(DISTINCT pnr) AS n FROM dst.bef WHERE year = 2024 GROUP BY kom, koen";
+    let truth = rows(&oracle.ask(sql).await?)?;
+    let number = |row: &[String]| row.get(2).and_then(|n| n.parse::<u64>().ok());
+    let between = truth.iter().filter(|row| number(row).is_some_and(|n| (8..10).contains(&n))).count();
+    ensure!(between > 0, "the registers have no group of eight or nine: {truth:?}");
+    let shown = rows(&open.ask(sql).await?)?;
+    let large = truth.iter().filter(|row| number(row).is_some_and(|n| n >= 13)).count();
+    let told: Vec<_> = shown.iter().filter(|row| number(row).is_some()).collect();
+    ensure!(told.len() >= large, "{} of {large}", told.len());
+    for row in &told {
+        let exact = truth.iter().find(|exact| exact.get(..2) == row.get(..2)).and_then(|exact| number(exact));
+        ensure!(exact >= Some(10) && number(row) >= Some(10), "{row:?}, exactly {exact:?}");
+    }
+    let hidden: Vec<_> = shown.iter().filter(|row| number(row).is_none()).collect();
+    ensure!(hidden.len() == 1 && hidden[0][3] == "suppressed: fewer than 10 people", "{hidden:?}");
+    let notes = rows(&open.ask(&format!("EXPLAIN RELEASE {sql}")).await?)?;
+    ensure!(notes.iter().flatten().any(|cell| cell == "suppressed: fewer than 10 people"), "{notes:?}");
+    running.platform.stop().await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn spokes_release_their_own_cells_and_the_hub_remembers_none_of_them() -> Result<()> {
     let running = started(2_000).await?;

@@ -35,7 +35,7 @@ pub use submit::{MOST_BYTES, MOST_FILE};
 pub use verify::{Verified, VerifyError, verify};
 
 use crate::{
-    apply::{Actor, ApplyError, event},
+    apply::{Actor, Applications, ApplyError, event},
     audit::{Event, HubAudit},
     identify::TokenStore,
 };
@@ -51,6 +51,8 @@ use vault::Vault;
 #[derive(Debug, Clone)]
 pub struct Airlock {
     pool: SqlitePool,
+    /// what the project's controllers ask for
+    applications: Applications,
     vault: Arc<Vault>,
     audit: HubAudit,
     key: Arc<SigningKey>,
@@ -88,6 +90,7 @@ impl Airlock {
         let vault = Arc::new(Vault::open(folder)?);
         Ok(Self {
             pool: tokens.pool(),
+            applications: Applications::new(tokens),
             vault,
             audit,
             key,

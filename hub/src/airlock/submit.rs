@@ -197,7 +197,7 @@ impl Airlock {
         if !missing.is_empty() {
             return Err(AirlockError::Conflict(format!("these files are missing: {}", missing.join(", "))));
         }
-        let found = self.found(&record, &files).await?;
+        let found = self.found(&record, &files, now).await?;
         let refused = found.values().flatten().any(|finding| finding.weight == Weight::Refused);
         let mut tx = self.begin_write().await?;
         step(&mut tx, id, if refused { Event::Fail } else { Event::Pass }, now).await?;
@@ -227,6 +227,7 @@ impl Airlock {
         &self,
         record: &SubmissionRecord,
         files: &[FileRecord],
+        now: DateTime<Utc>,
     ) -> Result<BTreeMap<String, Vec<Finding>>, AirlockError> {
         let _place = self.place().await?;
         let mut contents = Vec::new();
@@ -234,13 +235,14 @@ impl Airlock {
             contents.push((file.name.clone(), file.kind, self.frozen(&record.id, file).await?));
         }
         let earlier = self.released_tables(record.project()).await?;
+        let least = self.applications.least(record.project(), now.date_naive()).await?;
         let submission = record.submission.clone();
         blocking(move || {
             let checked: Vec<Checked<'_>> = contents
                 .iter()
                 .filter_map(|(name, kind, bytes)| Some(Checked { output: submission.file(name)?, kind: *kind, bytes }))
                 .collect();
-            check::run(&submission, &checked, &earlier)
+            check::run(&submission, &checked, &earlier, least)
         })
         .await
     }

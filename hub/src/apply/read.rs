@@ -4,9 +4,9 @@ use super::{
     Applications, ApplyError, PartRecord, Question, Record,
     record::{Row, stamp},
 };
-use crate::decide::{PermitState, Said, State, read as read_statement};
-use chrono::{DateTime, Utc};
-use policies::permit::Permit;
+use crate::decide::{PermitState, Said, State, read as read_statement, settle};
+use chrono::{DateTime, NaiveDate, Utc};
+use policies::{disclosure::Threshold, permit::Permit};
 use proto::ids::{ApplicationId, ControllerId, PartId, PermitId, ProjectId, UserId};
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -341,6 +341,26 @@ impl Applications {
             (controller, crate::assemble::Given { permits, revoked: of.revoked, ever })
         });
         Ok(given.collect())
+    }
+
+    /// The least people that a number of a project may be about: what the strictest of its permits asks for, of those that no other has
+    /// replaced. One that is over or was taken back still counts for what was made under it.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn least(&self, project: &ProjectId, today: NaiveDate) -> Result<Threshold, ApplyError> {
+        let of = super::statements::believed(&mut *self.pool.acquire().await?, project).await?;
+        let mut least = Threshold::DEFAULT;
+        for of in of.values() {
+            let settled = settle(&of.permits, &of.revoked, today);
+            let replaced = |permit: &Permit| {
+                matches!(settled.0.get(&permit.id), Some(PermitState::Amended | PermitState::Renewed))
+            };
+            for permit in of.permits.iter().filter(|permit| !replaced(permit)) {
+                least = least.raised_to(permit.threshold.unwrap_or_default().into());
+            }
+        }
+        Ok(least)
     }
 
     /// What controllers have signed for which nobody applied: each one's permits, and those of them that it took back.

@@ -174,8 +174,7 @@ fn answered(
 }
 
 fn least(offers: &[Arc<TableOffer>]) -> Threshold {
-    let told = offers.first().and_then(|offer| offer.terms.checked).unwrap_or_default();
-    Threshold::DEFAULT.raised_to(told.into())
+    offers.first().map_or(Threshold::DEFAULT, |offer| offer.least())
 }
 
 /// A table that cells are made of.

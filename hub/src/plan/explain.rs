@@ -33,7 +33,7 @@ pub(super) fn rules_schema() -> SchemaRef {
 /// One row for each rule that a statement meets.
 pub(super) fn rules(notes: &[Note]) -> Result<RecordBatch, Refusal> {
     let column = |of: fn(&Note) -> &str| Arc::new(StringArray::from_iter_values(notes.iter().map(of))) as ArrayRef;
-    let columns = vec![column(|note| &note.about), column(|note| note.rule), column(|note| &note.what)];
+    let columns = vec![column(|note| &note.about), column(|note| &note.rule), column(|note| &note.what)];
     RecordBatch::try_new(rules_schema(), columns).map_err(|_| Refusal::new(Kind::Internal, "the rules can't be shown"))
 }
 

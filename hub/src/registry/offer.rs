@@ -2,7 +2,7 @@
 
 use super::{national::Part, statistics::TableStatistics};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use policies::zone::Zone;
+use policies::{disclosure::Threshold, zone::Zone};
 use proto::{
     blind::MAX_MEMBERS,
     ids::{ControllerId, PermitId, ProjectId, TableName},
@@ -44,6 +44,8 @@ pub struct Terms {
     pub blind: Option<BlindSet>,
     /// nothing leaves but cells that the spoke itself has checked, of this many people at least
     pub checked: Option<u32>,
+    /// the least people that a number may be about, whoever looks at it; 0: the platform's, as of a spoke that tells none
+    pub threshold: u32,
     /// people are counted here without a project, and nothing else is answered
     pub quick: Option<QuickSet>,
 }
@@ -89,6 +91,16 @@ pub struct TableOffer {
     pub disjoint: bool,
     /// members that can't be asked and are left out, in a request that allows it
     pub left_out: Vec<ControllerId>,
+}
+
+impl TableOffer {
+    /// The least people that a number made of it may be about: of a national table, what the strictest of its members asks for.
+    #[must_use]
+    pub fn least(&self) -> Threshold {
+        let members = self.parts.iter().map(|part| part.offer.least());
+        let told = self.terms.threshold.max(self.terms.checked.unwrap_or_default());
+        members.fold(Threshold::DEFAULT.raised_to(told.into()), Threshold::max)
+    }
 }
 
 /// What a controller answers to a project.
@@ -197,6 +209,7 @@ fn terms(reply: &wire::CatalogueReply) -> Result<Terms, &'static str> {
         client_signature: reply.client_signature,
         blind: reply.blind.as_ref().map(blind).transpose()?,
         checked: reply.checked.as_ref().map(|cells| cells.threshold),
+        threshold: reply.threshold,
         quick: reply.quick.as_ref().map(|set| quick(set, &reply.controller)).transpose()?,
         compresses: reply.compresses().filter(|way| *way != wire::Compression::Unspecified).take(MAX_WAYS).collect(),
     })

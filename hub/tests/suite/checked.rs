@@ -86,6 +86,72 @@ async fn a_threshold_that_a_permit_raises_holds_for_its_controllers_cells() {
     assert!(shown.contains("suppressed: fewer than 20 people"), "{shown}");
 }
 
+/// The numbers of an answer that aren't hidden, from column `at` on.
+fn numbers(shown: &str, at: usize) -> Vec<i64> {
+    let cells =
+        |line: &str| line.split('|').skip(1 + at).filter_map(|cell| cell.trim().parse().ok()).collect::<Vec<i64>>();
+    shown.lines().filter(|line| line.contains("perturbed")).flat_map(cells).collect()
+}
+
+/// Learns: nothing of fewer than 35 people of a controller whose permit asks for so many, though the hub makes the cells.
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_small_groups_at_a_hub_that_was_told_a_raised_threshold() {
+    let two = two().await;
+    let groups = format!("SELECT kom, count(*) AS n FROM {LAB} GROUP BY kom ORDER BY kom");
+    let mut anna = two.house.client(ANNA, Zone::Open).await;
+    let plain = numbers(&anna.shown(&groups).await, 1);
+    assert!(plain.iter().any(|n| *n < 33), "the attack doesn't work by itself: {plain:?}");
+    two.region.asks_for(35);
+    let mut anna = two.house.client(ANNA, Zone::Open).await;
+    let few = "suppressed: fewer than 35 people";
+    for (sql, at) in [
+        (groups.clone(), 1),
+        (
+            format!(
+                "SELECT kom, count(DISTINCT pnr) AS n, count(*) FILTER (WHERE value > 60) AS m FROM {LAB} GROUP BY kom"
+            ),
+            1,
+        ),
+        (
+            format!(
+                "SELECT atc, count(DISTINCT m.pnr) AS n FROM sds.lmdb m JOIN {LAB} l ON l.pnr = m.pnr WHERE l.kom = 101 GROUP BY atc"
+            ),
+            1,
+        ),
+        (format!("SELECT count(*) AS n FROM sds.lmdb WHERE pnr IN (SELECT pnr FROM {LAB} WHERE kom = 999)"), 0),
+    ] {
+        let shown = anna.shown(&sql).await;
+        assert!(shown.contains(few), "{sql}\n{shown}");
+        assert!(numbers(&shown, at).iter().all(|n| *n >= 35), "{sql}\n{shown}");
+    }
+    let told = anna.shown(&format!("EXPLAIN RELEASE {groups}")).await;
+    assert!(told.contains(few), "{told}");
+    // The other controller's have the platform's own.
+    let told = anna.shown("EXPLAIN RELEASE SELECT count(*) FROM sds.lmdb").await;
+    assert!(!told.contains(few), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_national_table_has_the_largest_threshold_of_its_members() {
+    let h = Spoke::new("region-h").offer("diabetes", "lab", hashed(lab(0..60)));
+    let m = Spoke::new("region-m").offer("diabetes", "lab", hashed(lab(50..80)));
+    m.asks_for(70);
+    h.asks_for(3);
+    let build = Build::new();
+    std::fs::create_dir(build.path().join("national")).unwrap();
+    let declared = "persons = \"overlapping\"\ndescription_en = \"Results\"\n[[column]]\nname = \"pnr\"\ntype = \"person\"\n\
+                    [[column]]\nname = \"value\"\ntype = \"float64\"\n[[member]]\ncontroller = \"region-h\"\n[[member]]\n\
+                    controller = \"region-m\"\n";
+    std::fs::write(build.path().join("national/lab.toml"), declared).unwrap();
+    let house = build.spoke(&h).await.spoke(&m).await.start(&[("diabetes", &[ANNA])]).await;
+    let mut anna = house.client(ANNA, Zone::Open).await;
+    let sql = "SELECT controller, count(DISTINCT pnr) AS n FROM national.lab GROUP BY controller";
+    let shown = anna.shown(sql).await;
+    assert!(shown.contains("suppressed: fewer than 70 people") && numbers(&shown, 1).is_empty(), "{shown}");
+    let own = anna.shown("SELECT count(DISTINCT pnr) AS n FROM \"region-h\".lab").await;
+    assert!(numbers(&own, 0).len() == 1, "{own}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_of_a_checking_spoke_are_joined_with_groups_of_another_controller() {
     let two = checking().await;

@@ -155,6 +155,11 @@ impl Spoke {
         self.terms.lock().unwrap().checked = Some(wire::CheckedCells { threshold });
     }
 
+    /// From now on its permit asks for so many people, and the hub looks whether there are.
+    pub fn asks_for(&self, threshold: u32) {
+        self.terms.lock().unwrap().threshold = threshold;
+    }
+
     pub fn offer(mut self, project: &str, name: &str, batches: Vec<RecordBatch>) -> Self {
         let facts = (0..batches[0].num_columns()).map(|column| facts(&batches, column)).collect();
         let table = Table { schema: batches[0].schema(), batches, facts };

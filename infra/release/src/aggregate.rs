@@ -174,7 +174,7 @@ impl Analysis<'_> {
             return Err(self.examples.refuse(reason, Instead::Count));
         }
         if !self.accepted {
-            each(&keys).into_iter().try_for_each(|key| self.coarser_than_days(key, &people.plan))?;
+            self.coarser_than_days(&each(&keys), &people.plan)?;
         }
         let Some(carrier) = people.carrier(who) else {
             return Err(self.unsupported("rows without a person column"));
@@ -262,6 +262,14 @@ impl Analysis<'_> {
                 "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value" | "any_value" => format!(
                     "{name}() shows values of single people. Count people per value instead: GROUP BY the column."
                 ),
+                _ if ["corr", "covar", "regr"].iter().any(|begins| name.starts_with(begins)) => {
+                    let reason = format!(
+                        "{name}() isn't released. Make it of spreads: the covariance of x and y is (var_samp(x + y) - var_samp(x) - \
+                         var_samp(y)) / 2, the slope of y on x is that over var_samp(x), the correlation that over stddev(x) * \
+                         stddev(y). Multiply one of them so that both vary about alike."
+                    );
+                    return Err(self.examples.refuse(reason, Instead::Spreads));
+                }
                 "approx_distinct" => {
                     "approx_distinct() can't be checked. Use count(DISTINCT ..), of people or contacts.".to_owned()
                 }

@@ -7,12 +7,13 @@ use crate::release::{
     failing::without_failures,
     refusal::Examples,
     resolution,
-    roles::Roles,
+    roles::{Roles, least},
     scope::bare,
     walk::{Analysis, At, Part},
 };
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan};
-use std::{collections::HashMap, sync::Arc};
+use policies::disclosure::{Rule, Status, Threshold};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 /// What holds for a part of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +21,14 @@ pub struct Note {
     /// a column, or what else it is about
     pub about: String,
     /// the rule, as `release_status` names it
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// what it does
     pub what: String,
 }
 
 impl Note {
-    pub(super) fn new(about: impl Into<String>, rule: &'static str, what: impl Into<String>) -> Self {
-        Self { about: about.into(), rule, what: what.into() }
+    pub(super) fn new(about: impl Into<String>, rule: impl Into<Cow<'static, str>>, what: impl Into<String>) -> Self {
+        Self { about: about.into(), rule: rule.into(), what: what.into() }
     }
 }
 
@@ -44,7 +45,8 @@ pub fn explain(plan: &LogicalPlan, roles: &dyn Roles) -> (Released<LogicalPlan>,
 fn notes(plan: &LogicalPlan, roles: &dyn Roles) -> Result<Vec<Note>, ReleaseRefusal> {
     let examples = Examples::of(plan, roles).unwrap_or_default();
     super::reserved_names(plan, &examples)?;
-    let mut analysis = Analysis::new(roles, examples.clone(), None);
+    let least = least(plan, roles);
+    let mut analysis = Analysis::new(roles, examples.clone(), None).with_least(least);
     let part = analysis.visit(plan, At::default())?;
     let coarse = resolution::coarsened(plan.clone(), roles, &examples)?;
     without_failures(coarse, &examples)?;
@@ -57,6 +59,7 @@ fn notes(plan: &LogicalPlan, roles: &dyn Roles) -> Result<Vec<Note>, ReleaseRefu
         Part::Cells(_) => {
             let shown = names(plan);
             let mut notes = analysis.notes;
+            notes.extend(raised(least));
             for note in &mut notes {
                 if let Some(name) = shown.get(&note.about) {
                     note.about.clone_from(name);
@@ -67,6 +70,18 @@ fn notes(plan: &LogicalPlan, roles: &dyn Roles) -> Result<Vec<Note>, ReleaseRefu
         }
         Part::People(_) => Err(analysis.rows()),
     }
+}
+
+/// What holds for all numbers where a permit has raised the threshold.
+fn raised(least: Threshold) -> Option<Note> {
+    (least > Threshold::DEFAULT).then(|| {
+        let what = format!(
+            "The permit of a table that it reads asks for {least} people: groups, and numbers made of fewer or of all but fewer of a group, are \
+             hidden, and no count is shown below {least}.",
+            least = least.least()
+        );
+        Note::new("every number", Status::Suppressed(Rule::Few(least.least())).to_string(), what)
+    })
 }
 
 /// What a result's columns are called by those who ask, of those that only have another name in the aggregate.

@@ -123,7 +123,16 @@ impl Ledger {
     /// # Errors
     /// When the ledger can't be read or written, is full, or belongs to a project that has ended.
     pub fn shown(&self, cells: &[Option<Summary>]) -> Result<Vec<Option<u64>>> {
-        self.answered(|| self.decide_people(cells))
+        self.shown_under(cells, Threshold::DEFAULT)
+    }
+
+    /// The same in a statement whose numbers are about so many people at `least`: noise doesn't go below, and an earlier cell of fewer people
+    /// is shown as that many.
+    ///
+    /// # Errors
+    /// As [`Self::shown`].
+    pub fn shown_under(&self, cells: &[Option<Summary>], least: Threshold) -> Result<Vec<Option<u64>>> {
+        self.answered(|| self.decide_people(cells, least))
     }
 
     /// What is shown of sums, means or spreads, and takes note of it: of nearly the same contributions to one of the same kind, what was shown
@@ -140,15 +149,15 @@ impl Ledger {
         })
     }
 
-    fn decide_people(&self, cells: &[Option<Summary>]) -> Result<Option<Decided<u64>>> {
+    fn decide_people(&self, cells: &[Option<Summary>], least: Threshold) -> Result<Option<Decided<u64>>> {
         let asked = cells.iter().map(|cell| match cell {
-            Some(cell) if cell.people >= Threshold::DEFAULT.least() => {
+            Some(cell) if cell.people >= least.least() => {
                 Asks::Of(Record { of: Of::People, marks: cell.clone(), shown: 0.0 })
             }
             // Hidden, or nobody: neither has noise.
             few => Asks::As(few.as_ref().map(|cell| cell.people)),
         });
-        self.decide(asked, |found| own(found.people, found.key))
+        self.decide(asked, |found| own(found.people, found.key, least))
     }
 
     fn answered<T>(&self, decide: impl Fn() -> Result<Option<Decided<T>>>) -> Result<Vec<Option<T>>> {
@@ -302,8 +311,8 @@ fn over() -> DataFusionError {
     exec_datafusion_err!("the project has ended, and nothing more is released of it")
 }
 
-fn own(people: u64, key: u8) -> u64 {
-    noise::perturbed(people, CellKey::new(key), Threshold::DEFAULT)
+fn own(people: u64, key: u8, least: Threshold) -> u64 {
+    noise::perturbed(people.max(least.least()), CellKey::new(key), least)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod day;
 mod explain;
 mod expr;
 mod failing;
+mod fits;
 mod join;
 mod ledger;
 mod limited;
@@ -104,6 +105,8 @@ impl Released<LogicalPlan> {
 /// Decides whether a statement may be answered in this zone, and rewrites it so that only what may leave does. Cells that are
 /// shown get into `ledger`, the project's, when it runs.
 ///
+/// Where the permit of a table asks for more people than the platform does, nothing is shown of fewer.
+///
 /// `plan` is analysed (types coerced), not optimised.
 ///
 /// # Errors
@@ -137,13 +140,15 @@ fn open(plan: LogicalPlan, roles: &dyn Roles, noise: Option<Noise>) -> Result<Lo
     analysis.built(released)
 }
 
-/// What a statement's rows are, with the rules in it.
+/// What a statement's rows are, with the rules in it. `least`: what the caller asks for, above which its tables may.
 fn decided<'r>(
     plan: LogicalPlan,
     roles: &'r dyn Roles,
     noise: Option<Noise>,
     least: Threshold,
 ) -> Result<(Analysis<'r>, Part), ReleaseRefusal> {
+    let least = least.max(roles::least(&plan, roles));
+    let noise = noise.map(|noise| noise.under(least));
     let examples = Examples::of(&plan, roles).unwrap_or_default();
     reserved_names(&plan, &examples)?;
     // What is refused is refused as it was written.

@@ -20,22 +20,37 @@ const DEEPEST: usize = 64;
 
 /// Whether the values of `expr` over the rows of `plan` are 0, 1 or missing, or a constant times that.
 pub(super) fn zero_or_one(expr: &Expr, plan: &LogicalPlan) -> bool {
+    times_zero_or_one(expr, plan, LARGEST)
+}
+
+/// The largest constant, in itself: a sum of so many of anything that a country has still fits into any type.
+const LARGEST: f64 = 1e9;
+
+/// The same times constants that are no larger together than `most`.
+fn times_zero_or_one(expr: &Expr, plan: &LogicalPlan, most: f64) -> bool {
     match bare(expr) {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Multiply, right }) => {
-            (factor(left) && zero_or_one(right, plan)) || (factor(right) && zero_or_one(left, plan))
+            let times = |constant: &Expr, rest: &Expr| {
+                let size = factor(constant).filter(|size| *size <= most);
+                size.is_some_and(|size| times_zero_or_one(rest, plan, most / size.max(1.0)))
+            };
+            times(left, right) || times(right, left)
         }
-        Expr::Cast(cast) => truth(&cast.expr, plan.schema()) || zero_or_one(&cast.expr, plan),
+        Expr::Cast(cast) => truth(&cast.expr, plan.schema()) || times_zero_or_one(&cast.expr, plan, most),
         other => ones(other, plan, 0),
     }
 }
 
-/// A constant that nobody contributes.
-fn factor(expr: &Expr) -> bool {
+/// The size of a constant that nobody contributes.
+fn factor(expr: &Expr) -> Option<f64> {
     match bare(expr) {
-        Expr::Literal(value, _) => !value.is_null(),
+        Expr::Literal(value, _) => match value.cast_to(&DataType::Float64) {
+            Ok(ScalarValue::Float64(Some(size))) => Some(size.abs()),
+            _ => None,
+        },
         Expr::Cast(cast) => factor(&cast.expr),
         Expr::Negative(inner) => factor(inner),
-        _ => false,
+        _ => None,
     }
 }
 
@@ -214,6 +229,9 @@ mod tests {
             ("avg(x) FROM (SELECT pnr, 1 AS x FROM bef UNION ALL SELECT pnr, koen AS x FROM bef) a", false),
             ("avg(100 * x) FROM (SELECT pnr, CAST(kom = 1 AS int) AS x FROM bef) a", true),
             ("avg(CAST(kom = 1 AS int) * -100.0) FROM bef", true),
+            ("sum(1000000000 * x) FROM (SELECT pnr, CAST(kom = 1 AS bigint) AS x FROM bef) a", true),
+            ("sum(9223372036854775807 * x) FROM (SELECT pnr, CAST(kom = 1 AS bigint) AS x FROM bef) a", false),
+            ("sum(1000000 * (1000000 * x)) FROM (SELECT pnr, CAST(kom = 1 AS bigint) AS x FROM bef) a", false),
             ("avg(x * x) FROM (SELECT pnr, CAST(kom = 1 AS int) AS x FROM bef) a", false),
             ("avg(CASE WHEN kom = 1 THEN 2 ELSE 0 END) FROM bef", false),
             ("avg(CASE WHEN kom = 1 THEN indkomst ELSE 0 END) FROM bef", false),

@@ -3,6 +3,7 @@
 //!
 //! INVARIANT: they run after the last aggregate, at the hub or at a spoke that checks its own cells; a fragment can't say them, so that nobody
 //! chooses where noise comes in.
+//! INVARIANT: no count is shown below the threshold that holds for its statement.
 
 mod limits;
 mod numbers;
@@ -19,6 +20,7 @@ use datafusion::{
         ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
     },
 };
+pub(super) use numbers::largest;
 use numbers::{Number, floats, numbers};
 use policies::disclosure::{
     Threshold,
@@ -67,11 +69,13 @@ struct Perturb {
     makes: Makes,
     signature: Signature,
     ledger: Arc<Ledger>,
+    /// of the statement
+    least: Threshold,
 }
 
 impl PartialEq for Perturb {
     fn eq(&self, other: &Self) -> bool {
-        self.makes == other.makes && Arc::ptr_eq(&self.ledger, &other.ledger)
+        self.makes == other.makes && self.least == other.least && Arc::ptr_eq(&self.ledger, &other.ledger)
     }
 }
 
@@ -80,10 +84,11 @@ impl Eq for Perturb {}
 impl Hash for Perturb {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.makes.hash(state);
+        self.least.hash(state);
     }
 }
 
-fn function(makes: Makes, ledger: &Arc<Ledger>) -> Arc<ScalarUDF> {
+fn function(makes: Makes, ledger: &Arc<Ledger>, least: Threshold) -> Arc<ScalarUDF> {
     let any = |arguments| Signature::any(arguments, Volatility::Immutable);
     let signature = match makes {
         Makes::People | Makes::Shown => any(1),
@@ -91,10 +96,11 @@ fn function(makes: Makes, ledger: &Arc<Ledger>) -> Arc<ScalarUDF> {
         Makes::SpreadOfShare(_) => any(4),
         Makes::Mean | Makes::Share => any(5),
     };
-    Arc::new(ScalarUDF::new_from_impl(Perturb { makes, signature, ledger: Arc::clone(ledger) }))
+    Arc::new(ScalarUDF::new_from_impl(Perturb { makes, signature, ledger: Arc::clone(ledger), least }))
 }
 
-static PEOPLE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| function(Makes::People, &Arc::default()));
+static PEOPLE: LazyLock<Arc<ScalarUDF>> =
+    LazyLock::new(|| function(Makes::People, &Arc::default(), Threshold::DEFAULT));
 
 fn call(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
     Expr::ScalarFunction(ScalarFunction { func: Arc::clone(function), args })
@@ -120,11 +126,21 @@ pub(super) struct Noise {
     mean: Arc<ScalarUDF>,
     share: Arc<ScalarUDF>,
     ledger: Arc<Ledger>,
+    least: Threshold,
 }
 
 impl Noise {
     pub(super) fn new(ledger: &Arc<Ledger>) -> Self {
-        let of = |makes| function(makes, ledger);
+        Self::of(ledger, Threshold::DEFAULT)
+    }
+
+    /// The same in a statement whose numbers are about so many people at least.
+    pub(super) fn under(&self, least: Threshold) -> Self {
+        Self::of(&self.ledger, least)
+    }
+
+    fn of(ledger: &Arc<Ledger>, least: Threshold) -> Self {
+        let of = |makes| function(makes, ledger, least);
         Self {
             shown: of(Makes::Shown),
             statistic: of(Makes::Statistic),
@@ -132,6 +148,7 @@ impl Noise {
             mean: of(Makes::Mean),
             share: of(Makes::Share),
             ledger: Arc::clone(ledger),
+            least,
         }
     }
 
@@ -166,7 +183,7 @@ impl Noise {
 
     /// What is shown of a variance or standard deviation over `all`.
     pub(super) fn spread(&self, value: Expr, all: Expr, contributions: Expr, of: Spread) -> Expr {
-        call(&function(Makes::Spread(of), &self.ledger), vec![value, all, contributions])
+        call(&function(Makes::Spread(of), &self.ledger, self.least), vec![value, all, contributions])
     }
 
     /// The same of zeros and ones over `all`, of whom those of `adding` have a one.
@@ -177,7 +194,7 @@ impl Noise {
         contributions: Expr,
         of: Spread,
     ) -> Expr {
-        call(&function(Makes::SpreadOfShare(of), &self.ledger), vec![value, adding, all, contributions])
+        call(&function(Makes::SpreadOfShare(of), &self.ledger, self.least), vec![value, adding, all, contributions])
     }
 }
 
@@ -301,7 +318,7 @@ impl Perturb {
     fn released(&self, summaries: &BinaryArray) -> Result<Vec<Option<Cell>>> {
         let whole = summaries.iter().map(|summary| summary.map(Summary::read).transpose().map_err(unread));
         let whole = whole.collect::<Result<Vec<_>>>()?;
-        let shown = self.ledger.shown(&whole)?;
+        let shown = self.ledger.shown_under(&whole, self.least)?;
         let cell = |(cell, shown): (Option<Summary>, Option<u64>)| {
             let cell = cell.as_ref()?;
             Some(Cell { shown: shown?, ..Cell::of(cell.people, cell.key) })
@@ -345,7 +362,8 @@ struct Cell {
 }
 
 impl Cell {
-    /// With its own noise, whatever was released before.
+    /// With its own noise, whatever was released before: of what is no count, so that no raised threshold bounds it below. There the noise
+    /// of the fewest people is as large as that of all others.
     fn exact(summary: &[u8]) -> Result<Self> {
         let (people, key) = head(summary).map_err(unread)?;
         Ok(Self::of(people, key))
@@ -394,7 +412,7 @@ fn times(
         let share = share.moved(more(row));
         let size = size(row);
         match value {
-            Number::Whole(value) => share.whole_of(value, size.map(|size| size * scale)).map(Number::Whole),
+            Number::Whole(value) => Some(Number::Whole(share.whole_of(value, size.map(|size| size * scale)))),
             Number::Float(value) => Some(Number::Float(share.number_of(value, size))),
         }
     })

@@ -38,6 +38,8 @@ pub(super) enum Instead {
     Values,
     /// the range that holds a median
     Range,
+    /// means and spreads of two numbers and of their sum
+    Spreads,
 }
 
 /// A table of people that the statement names, as far as examples need it.
@@ -47,6 +49,7 @@ struct Table {
     person: String,
     group: Option<String>,
     number: Option<String>,
+    other: Option<String>,
     day: Option<String>,
 }
 
@@ -124,6 +127,13 @@ impl Examples {
                 Some(number) => range(number, name),
                 None => count(table),
             },
+            Instead::Spreads => match (&table.number, &table.other) {
+                (Some(x), Some(y)) => format!(
+                    "SELECT count(*) AS n, avg({x}) AS mean_x, avg({y}) AS mean_y, var_samp({x}) AS var_x, var_samp({y}) AS var_y, \
+                     var_samp({x} + {y}) AS var_sum FROM {name} WHERE {x} IS NOT NULL AND {y} IS NOT NULL"
+                ),
+                _ => count(table),
+            },
             Instead::PerPerson => format!(
                 "WITH each AS (SELECT {person}, count(*) AS n FROM {name} GROUP BY {person}) \
                  SELECT avg(n) AS mean_per_person FROM each"
@@ -161,11 +171,16 @@ fn describe(scan: &TableScan, roles: &dyn Roles) -> Option<Table> {
             .find(|field| wanted(field.data_type()))
             .map(|field| quote_identifier(field.name()).into_owned())
     };
+    let number = value(DataType::is_floating).or_else(|| value(DataType::is_numeric));
+    let numbers = of_role(ColumnRole::Value).filter(|field| field.data_type().is_numeric());
+    let other =
+        numbers.map(|field| quote_identifier(field.name()).into_owned()).find(|other| Some(other) != number.as_ref());
     Some(Table {
         name: table_name(&scan.table_name),
         person,
         group: value(|kind| kind.is_string() || kind.is_integer() || *kind == DataType::Boolean),
-        number: value(DataType::is_floating).or_else(|| value(DataType::is_numeric)),
+        number,
+        other,
         day: value(|kind| matches!(kind, DataType::Date32 | DataType::Timestamp(..))),
     })
 }

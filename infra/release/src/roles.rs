@@ -4,7 +4,11 @@
 //! table holds people.
 
 use crate::release::Layout;
-use datafusion::logical_expr::TableSource;
+use datafusion::{
+    common::tree_node::TreeNodeRecursion,
+    logical_expr::{LogicalPlan, TableSource},
+};
+use policies::disclosure::Threshold;
 use proto::schema;
 
 /// What a column identifies.
@@ -27,11 +31,33 @@ pub trait Roles {
     /// A table whose person column the project may not see still holds people.
     fn has_people(&self, source: &dyn TableSource) -> bool;
 
+    /// The least people that a number made of this table may be about, as the permit has it under which it is there.
+    fn least(&self, source: &dyn TableSource) -> Threshold {
+        let _ = source;
+        Threshold::DEFAULT
+    }
+
     /// What its columns are, if it isn't a table but cells that their spoke has released.
     fn cells(&self, source: &dyn TableSource) -> Option<Layout> {
         let _ = source;
         None
     }
+}
+
+/// The largest threshold of the tables about people that a statement reads, wherever in it. It holds for all of the statement: a number of
+/// one table beside one of another is then about as many people, and the same people have one noise in it.
+pub(super) fn least(plan: &LogicalPlan, roles: &dyn Roles) -> Threshold {
+    let mut least = Threshold::DEFAULT;
+    // The closure never fails.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && roles.has_people(scan.source.as_ref())
+        {
+            least = least.max(roles.least(scan.source.as_ref()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    least
 }
 
 pub use proto::schema::{REFERENCE, TABLE_ROLE};

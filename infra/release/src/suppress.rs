@@ -8,6 +8,7 @@ use crate::release::{
     RESERVED,
     cells::{Cells, Flag, choose, flagged},
     explain::Note,
+    fits::fitting,
     need::{Asked, Giving, Kind, Made, Need, Said, counts_people, deviation},
     people::{People, column_at},
     perturb::{self, Spread},
@@ -271,7 +272,9 @@ impl Analysis<'_> {
                             }
                             (Some(noise), Kind::Spread, _) => noise.spread(exact, all, said, spread),
                             (Some(noise), Kind::Count | Kind::Sum, _) if counted => noise.counted(exact, adding, said),
-                            (Some(noise), Kind::Count | Kind::Sum, _) => noise.sum(exact, adding, said),
+                            (Some(noise), Kind::Count | Kind::Sum, _) => {
+                                fitting(noise.sum(exact, adding, said.clone()), said)
+                            }
                             (Some(_), Kind::Mean, None) => {
                                 return Err(self.unsupported("a mean without a spread"));
                             }

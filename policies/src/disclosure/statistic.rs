@@ -69,18 +69,20 @@ impl Share {
         shown as f64 / people as f64
     }
 
-    /// A whole number, for example a count of rows or a decimal in its smallest units; `None` when it doesn't fit.
+    /// A whole number, for example a count of rows or a decimal in its smallest units; one that doesn't fit is the largest or the least
+    /// that does.
     #[must_use]
-    pub fn whole(self, value: i128) -> Option<i128> {
+    pub fn whole(self, value: i128) -> i128 {
         let (shown, people) = self.parts();
-        let scaled = match value.checked_mul(shown) {
-            Some(product) => divided(product, people)?,
-            // so many digits that the last ones don't matter
-            None => divided(value, people)?.checked_mul(shown)?,
-        };
+        // The product may be larger than any number, where the quotient isn't.
+        let (whole, rest) = (value / people, value % people);
+        let scaled = whole.saturating_mul(shown).saturating_add(divided(rest.saturating_mul(shown), people));
+        if scaled == i128::MAX || scaled == i128::MIN {
+            return scaled;
+        }
         let unit = value.unsigned_abs().div_ceil(u128::from(self.people.saturating_mul(FINER)));
-        let step = i128::try_from(nice_whole(unit)).ok()?;
-        divided(scaled, step)?.checked_mul(step)
+        let step = i128::try_from(nice_whole(unit)).unwrap_or(i128::MAX);
+        divided(scaled, step).saturating_mul(step)
     }
 
     /// A number with digits behind the point.
@@ -92,11 +94,11 @@ impl Share {
     /// [`Self::whole`] of what people of different signs add up to, who add `size` without their signs: the noise is that of `size`, or
     /// a sum near zero would have none.
     #[must_use]
-    pub fn whole_of(self, value: i128, size: Option<f64>) -> Option<i128> {
+    pub fn whole_of(self, value: i128, size: Option<f64>) -> i128 {
         let Some(size) = size.filter(|size| *size > (value as f64).abs() * SIGNED) else {
             return self.whole(value);
         };
-        Some(self.number_of(value as f64, Some(size)).round() as i128)
+        self.number_of(value as f64, Some(size)).round() as i128
     }
 
     /// [`Self::number`], in the same way.
@@ -144,11 +146,10 @@ impl Share {
     }
 }
 
-/// The nearest whole number, halves away from zero.
-fn divided(value: i128, by: i128) -> Option<i128> {
-    let (whole, rest) = (value.checked_div(by)?, value.checked_rem(by)?);
-    let up = rest.unsigned_abs() >= by.unsigned_abs().div_ceil(2);
-    Some(if up { whole + value.signum() * by.signum() } else { whole })
+/// The nearest whole number, halves away from zero, by a number above zero.
+fn divided(value: i128, by: i128) -> i128 {
+    let (whole, rest) = (value / by, value % by);
+    if rest.unsigned_abs() >= by.unsigned_abs().div_ceil(2) { whole + value.signum() } else { whole }
 }
 
 /// The smallest of 1, 2, 5 times a power of ten that isn't below.
@@ -205,17 +206,17 @@ mod tests {
     #[test]
     fn a_count_of_one_row_a_person_is_the_shown_count() {
         for (shown, people) in [(7, 5), (998, 1_000), (5, 9)] {
-            assert_eq!(share(shown, people).whole(i128::from(people)), Some(i128::from(shown)));
+            assert_eq!(share(shown, people).whole(i128::from(people)), i128::from(shown));
         }
     }
 
     #[test]
     fn a_statistic_keeps_a_tenth_of_what_one_person_adds() {
         // 340 rows of 100 people: one adds 3.4, a tenth is 0.34, so whole numbers stay.
-        assert_eq!(share(100, 100).whole(340), Some(340));
+        assert_eq!(share(100, 100).whole(340), 340);
         // 12,345,678 of 100 people: a tenth of one person is 12,346, shown in steps of 20,000.
-        assert_eq!(share(100, 100).whole(12_345_678), Some(12_340_000));
-        assert_eq!(share(100, 100).whole(-12_345_678), Some(-12_340_000));
+        assert_eq!(share(100, 100).whole(12_345_678), 12_340_000);
+        assert_eq!(share(100, 100).whole(-12_345_678), -12_340_000);
         assert_eq!(share(100, 100).number(54.317_9), 54.3);
         assert_eq!(share(1_000, 1_000).number(54.317_9), 54.32);
         assert_eq!(share(10, 10).number(54.317_9), 54.0);
@@ -243,10 +244,10 @@ mod tests {
     #[test]
     fn noise_moves_a_statistic_by_parts_of_a_person() {
         // 5,000 of 100 people, one of whom adds 50 and a half 25
-        assert_eq!(share(100, 100).moved(0.5).whole(5_000), Some(5_025));
+        assert_eq!(share(100, 100).moved(0.5).whole(5_000), 5_025);
         assert_eq!(share(100, 100).moved(-0.5).number(5_000.0), 4_975.0);
         assert_eq!(share(103, 100).moved(0.0), share(103, 100));
-        assert_eq!(share(1, 1).moved(-7.0).whole(10), Some(0));
+        assert_eq!(share(1, 1).moved(-7.0).whole(10), 0);
         let halves: f64 = noise_of(3, 3).powi(2);
         assert!((halves - 18.0).abs() < 1e-9);
     }
@@ -261,6 +262,22 @@ mod tests {
         assert_eq!(all.spread_of_share(share(97, 100), 0.0, false), 0.0);
     }
 
+    /// Incomes of six million people as `DECIMAL(38, 20)`: times the shown people it is larger than any whole number.
+    #[test]
+    fn a_whole_number_is_shown_where_its_product_with_the_people_does_not_fit() {
+        let (people, income) = (6_000_000, 400_000 * 10_i128.pow(20));
+        let sum = income * i128::from(people);
+        assert!(sum.checked_mul(i128::from(people)).is_none());
+        for (shown, value) in [(people, sum), (people - 5, -sum), (people + 3, sum)] {
+            let exact = value / i128::from(people) * i128::from(shown);
+            let off = share(shown, people).whole(value).abs_diff(exact);
+            assert!(off <= income.unsigned_abs() / 8, "{off}");
+        }
+        assert_eq!(share(7, 5).whole(i128::MAX), i128::MAX);
+        assert_eq!(share(7, 5).whole(i128::MIN), i128::MIN);
+        assert!(share(5, 7).whole(i128::MAX) < i128::MAX / 7 * 5 + i128::MAX / 70);
+    }
+
     proptest! {
         #[test]
         fn rounding_is_never_off_by_more_than_a_step(value in -1e12_f64..1e12, people in 1_u64..10_000_000) {
@@ -273,7 +290,7 @@ mod tests {
         #[test]
         fn whole_numbers_and_numbers_agree(value in -1_000_000_000_i128..1_000_000_000, people in 5_u64..100_000, off in 0_u64..10) {
             let share = share(people + off - 5, people);
-            let (whole, number) = (share.whole(value).unwrap() as f64, share.number(value as f64));
+            let (whole, number) = (share.whole(value) as f64, share.number(value as f64));
             let step = (2.5 * value as f64 / (people as f64 * 10.0)).abs().max(1.0);
             prop_assert!((whole - number).abs() <= step, "{} {}", whole, number);
         }

@@ -31,6 +31,7 @@ impl Admission {
         let Under { permit, asker, .. } = self.permitted(envelope).await?;
         let keys = self.keys.project(&permit.project).await?;
         let left_out = self.left_out(&permit).await?;
+        let threshold = checked::least(&permit).least().try_into().unwrap_or(u32::MAX);
         let mut tables = Vec::new();
         for granted in &permit.tables {
             // A table that is permitted but not published yet is no error: it appears when it is there.
@@ -71,8 +72,9 @@ impl Admission {
                 members: blind.members.iter().map(ToString::to_string).collect(),
                 custodian: blind.custodian.to_string(),
             }),
-            checked: checked::only(&permit)
-                .then(|| CheckedCells { threshold: checked::least(&permit).least().try_into().unwrap_or(u32::MAX) }),
+            // Where rows leave, whoever makes numbers of them has to look at how many people are behind each.
+            threshold,
+            checked: checked::only(&permit).then_some(CheckedCells { threshold }),
             quick: permit.quick.as_ref().map(|quick| counted(&permit, quick)),
         })
     }

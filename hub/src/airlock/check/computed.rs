@@ -6,7 +6,7 @@
 use super::{
     Finding, Rule, Table,
     groups::{key, keys},
-    rules::{self, Hidden},
+    rules::{self, Hidden, Rules},
     totals::is_total,
 };
 use policies::{
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Cells that a table may lack so that these are taken for hidden ones.
 const LACKING: usize = 2_000;
 
-pub(super) fn check(output: &Output, table: &Table, found: &mut Vec<Finding>) {
+pub(super) fn check(output: &Output, table: &Table, asked: Rules, found: &mut Vec<Finding>) {
     let variables: Vec<usize> = keys(output, table)
         .into_iter()
         .filter(|at| (0..table.rows.len()).map(|row| table.cell(row, *at)).collect::<BTreeSet<_>>().len() > 1)
@@ -27,18 +27,18 @@ pub(super) fn check(output: &Output, table: &Table, found: &mut Vec<Finding>) {
         let Some(at) = table.at(column) else { continue };
         let totals = (0..table.rows.len())
             .any(|row| variables.iter().any(|at| is_total(table.cell(row, *at).unwrap_or_default())));
-        let hides = (0..table.rows.len()).any(|row| rules::hidden(table.cell(row, at)).is_some());
+        let hides = (0..table.rows.len()).any(|row| asked.hidden(table.cell(row, at)).is_some());
         if !totals {
             continue;
         }
-        let Some(entries) = entries(table, &variables, at) else {
+        let Some(entries) = entries(table, &variables, at, asked) else {
             // What is no count is refused where it stands; more variables than can be audited are for people.
             if hides && variables.len() > DIMENSIONS {
                 found.push(by_people(column));
             }
             continue;
         };
-        let filled = with_lacking(&entries);
+        let filled = with_lacking(&entries, asked);
         if !hides && filled.len() == entries.len() {
             continue;
         }
@@ -48,7 +48,7 @@ pub(super) fn check(output: &Output, table: &Table, found: &mut Vec<Finding>) {
             }
             continue;
         };
-        for range in ranges.iter().filter(|range| rules::tells_few(range)) {
+        for range in ranges.iter().filter(|range| asked.tells_few(range)) {
             if range.cell < table.rows.len() {
                 let message = "can be computed from the totals and the cells around it; hide another cell of its row and of its \
                                column, or the totals";
@@ -70,7 +70,7 @@ fn by_people(column: &str) -> Finding {
 }
 
 /// One entry for each row, in the order of rows; none when there are too many variables or something is no count.
-fn entries(table: &Table, variables: &[usize], at: usize) -> Option<Vec<Entry>> {
+fn entries(table: &Table, variables: &[usize], at: usize, asked: Rules) -> Option<Vec<Entry>> {
     if variables.is_empty() || variables.len() > DIMENSIONS {
         return None;
     }
@@ -84,8 +84,8 @@ fn entries(table: &Table, variables: &[usize], at: usize) -> Option<Vec<Entry>> 
             });
             let key: Key = coded.collect();
             let cell = table.cell(row, at);
-            match rules::hidden(cell) {
-                Some(hidden) => Some(entry(key, hidden)),
+            match asked.hidden(cell) {
+                Some(hidden) => Some(entry(key, hidden, asked)),
                 None => Some(Entry { key, value: rules::whole(cell)?, hidden: None }),
             }
         })
@@ -93,8 +93,8 @@ fn entries(table: &Table, variables: &[usize], at: usize) -> Option<Vec<Entry>> 
 }
 
 /// What a hidden count is, is not known: the least that it can be stands for it.
-fn entry(key: Key, hidden: Hidden) -> Entry {
-    let known: Known = rules::known(hidden);
+fn entry(key: Key, hidden: Hidden, asked: Rules) -> Entry {
+    let known: Known = asked.known(hidden);
     Entry { key, value: known.from, hidden: Some(known) }
 }
 
@@ -104,7 +104,7 @@ fn audited(entries: &[Entry]) -> Result<Vec<Range>, TooLarge> {
 }
 
 /// With rows that aren't in the table as hidden ones: people leave out what they hide.
-fn with_lacking(entries: &[Entry]) -> Vec<Entry> {
+fn with_lacking(entries: &[Entry], asked: Rules) -> Vec<Entry> {
     let dimensions = entries.first().map_or(0, |entry| entry.key.len());
     let levels: Vec<BTreeSet<u32>> =
         (0..dimensions).map(|at| entries.iter().filter_map(|entry| *entry.key.get(at)?).collect()).collect();
@@ -123,7 +123,7 @@ fn with_lacking(entries: &[Entry]) -> Vec<Entry> {
             places = places.iter().flat_map(|place| codes.iter().map(move |code| longer(place, *code))).collect();
         }
         all.extend(
-            places.into_iter().filter(|place| !there.contains(place)).map(|place| entry(place, Hidden::Somehow)),
+            places.into_iter().filter(|place| !there.contains(place)).map(|place| entry(place, Hidden::Somehow, asked)),
         );
     }
     all

@@ -3,7 +3,8 @@
 use super::{
     Checked, Earlier, Finding, Rule, Table,
     groups::{key, keys},
-    rules, totals,
+    rules::{self, Rules},
+    totals,
 };
 use policies::airlock::Output;
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ pub(super) fn between(
     files: &[Checked<'_>],
     tables: &BTreeMap<&str, Table>,
     earlier: &[Earlier],
+    asked: Rules,
 ) -> Vec<(String, Finding)> {
     let leaving: Vec<(&Output, &Table)> = files
         .iter()
@@ -24,13 +26,13 @@ pub(super) fn between(
         for (other_at, other) in leaving.iter().enumerate() {
             // Two of the same groups are compared once, one with fewer columns with each that has more.
             if nth != other_at {
-                compare(*one, *other, other.0.name.as_str(), nth < other_at, &mut found);
+                compare(*one, *other, other.0.name.as_str(), (nth < other_at, asked), &mut found);
             }
         }
         for before in earlier {
-            compare(*one, (&before.output, &before.table), &before.label, true, &mut found);
+            compare(*one, (&before.output, &before.table), &before.label, (true, asked), &mut found);
             let mut turned = Vec::new();
-            compare((&before.output, &before.table), *one, &before.label, false, &mut turned);
+            compare((&before.output, &before.table), *one, &before.label, (false, asked), &mut turned);
             found.extend(
                 turned.into_iter().map(|(_, finding)| (one.0.name.to_string(), Finding { row: None, ..finding })),
             );
@@ -44,7 +46,7 @@ fn compare(
     (coarse, of_coarse): (&Output, &Table),
     (fine, of_fine): (&Output, &Table),
     label: &str,
-    equal_too: bool,
+    (equal_too, asked): (bool, Rules),
     found: &mut Vec<(String, Finding)>,
 ) {
     let of_keys = keys(coarse, of_coarse);
@@ -83,17 +85,17 @@ fn compare(
             else {
                 continue;
             };
-            if !rules::is_small((people - sum).abs()) {
+            if !asked.is_small((people - sum).abs()) {
                 continue;
             }
             let finding = if same {
                 let message =
-                    format!("differs by fewer than {} people from the same group in {label}", rules::threshold());
+                    format!("differs by fewer than {} people from the same group in {label}", asked.threshold());
                 Finding::people(Rule::Difference, message)
             } else {
                 let message = format!(
                     "less what {label} shows of its parts it leaves fewer than {} people; hide a second part there, or this one",
-                    rules::threshold()
+                    asked.threshold()
                 );
                 Finding::refuse(Rule::Total, message)
             };

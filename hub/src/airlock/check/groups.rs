@@ -1,6 +1,9 @@
 //! What a table says of its groups: counts of too few, sums that one makes, rows that are no groups.
 
-use super::{Finding, Rule, Table, rules};
+use super::{
+    Finding, Rule, Table,
+    rules::{self, Rules},
+};
 use policies::airlock::Output;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +21,13 @@ pub(super) fn key(table: &Table, row: usize, keys: &[usize]) -> Vec<String> {
     keys.iter().map(|at| table.cell(row, *at).unwrap_or_default().to_owned()).collect()
 }
 
-pub(super) fn check(output: &Output, table: &Table, contributions: Option<&Table>, found: &mut Vec<Finding>) {
+pub(super) fn check(
+    output: &Output,
+    table: &Table,
+    contributions: Option<&Table>,
+    asked: Rules,
+    found: &mut Vec<Finding>,
+) {
     for column in output.count_columns.iter().chain(&output.sum_columns) {
         if table.at(column).is_none() {
             found.push(Finding {
@@ -27,33 +36,33 @@ pub(super) fn check(output: &Output, table: &Table, contributions: Option<&Table
             });
         }
     }
-    counts(output, table, found);
-    sums(output, table, contributions, found);
+    counts(output, table, asked, found);
+    sums(output, table, contributions, asked, found);
     rows(output, table, found);
 }
 
-fn counts(output: &Output, table: &Table, found: &mut Vec<Finding>) {
+fn counts(output: &Output, table: &Table, asked: Rules, found: &mut Vec<Finding>) {
     for column in &output.count_columns {
         let Some(at) = table.at(column) else { continue };
         for row in 0..table.rows.len() {
             let cell = table.cell(row, at);
             match rules::number(cell) {
-                Some(people) if rules::is_small(people) => {
-                    let message = format!("is about fewer than {} people; leave the cell empty", rules::threshold());
+                Some(people) if asked.is_small(people) => {
+                    let message = format!("is about fewer than {} people; leave the cell empty", asked.threshold());
                     found.push(Finding::refuse(Rule::Threshold, message).at(row, column));
                 }
                 Some(people) if people < 0.0 || people.fract() != 0.0 => {
                     found.push(Finding::refuse(Rule::Declaration, "is no count of people").at(row, column));
                 }
                 Some(_) => {}
-                None if rules::hidden(cell).is_some() => {}
+                None if asked.hidden(cell).is_some() => {}
                 None => found.push(Finding::refuse(Rule::Declaration, "is no number").at(row, column)),
             }
         }
     }
 }
 
-fn sums(output: &Output, table: &Table, contributions: Option<&Table>, found: &mut Vec<Finding>) {
+fn sums(output: &Output, table: &Table, contributions: Option<&Table>, asked: Rules, found: &mut Vec<Finding>) {
     if output.sum_columns.is_empty() {
         return;
     }
@@ -90,7 +99,7 @@ fn sums(output: &Output, table: &Table, contributions: Option<&Table>, found: &m
         for row in 0..table.rows.len() {
             let cell = table.cell(row, at);
             let Some(sum) = rules::number(cell) else {
-                if rules::hidden(cell).is_none() {
+                if asked.hidden(cell).is_none() {
                     found.push(Finding::refuse(Rule::Declaration, "is no number").at(row, column));
                 }
                 continue;

@@ -17,7 +17,11 @@ mod text;
 mod totals;
 
 use super::kind::{self, Kind, NoKind};
-use policies::airlock::{Output, Submission};
+use policies::{
+    airlock::{Output, Submission},
+    disclosure::Threshold,
+};
+use rules::Rules;
 use std::collections::BTreeMap;
 pub(super) use table::Table;
 
@@ -92,7 +96,7 @@ impl Rule {
     #[must_use]
     pub fn what(self) -> &'static str {
         match self {
-            Self::Threshold => "a count of people is 0 or at least 5",
+            Self::Threshold => "a count of people is 0 or at least 5, or at least what a permit asks for",
             Self::Dominance => {
                 "no sum of fewer than 10 contributors, to which two contribute 90% or more, or of which the second can tell the first to 10%"
             }
@@ -172,12 +176,14 @@ pub(super) struct Earlier {
     pub(super) table: Table,
 }
 
-/// What is found in each file of a submission, by name.
+/// What is found in each file of a submission, by name. `least`: the fewest people that a number of the project may be about.
 pub(super) fn run(
     submission: &Submission,
     files: &[Checked<'_>],
     earlier: &[Earlier],
+    least: Threshold,
 ) -> BTreeMap<String, Vec<Finding>> {
+    let rules = Rules(least);
     let mut tables: BTreeMap<&str, Table> = BTreeMap::new();
     let mut found: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
     for file in files {
@@ -191,9 +197,9 @@ pub(super) fn run(
     }
     for file in files {
         let of = found.entry(file.output.name.to_string()).or_default();
-        alone(submission, file, &tables, of);
+        alone(submission, file, &tables, rules, of);
     }
-    for (name, finding) in differences::between(files, &tables, earlier) {
+    for (name, finding) in differences::between(files, &tables, earlier, rules) {
         found.entry(name).or_default().push(finding);
     }
     for of in found.values_mut() {
@@ -210,7 +216,13 @@ pub(super) fn run(
 }
 
 /// What a file tells by itself.
-fn alone(submission: &Submission, file: &Checked<'_>, tables: &BTreeMap<&str, Table>, found: &mut Vec<Finding>) {
+fn alone(
+    submission: &Submission,
+    file: &Checked<'_>,
+    tables: &BTreeMap<&str, Table>,
+    rules: Rules,
+    found: &mut Vec<Finding>,
+) {
     let output = file.output;
     let names_columns = !output.count_columns.is_empty() || !output.sum_columns.is_empty();
     if names_columns && !file.kind.is_table() {
@@ -234,9 +246,9 @@ fn alone(submission: &Submission, file: &Checked<'_>, tables: &BTreeMap<&str, Ta
             if let Some(table) = tables.get(output.name.as_str()) {
                 text::cells(table, &output.sum_columns, found);
                 let contributions = output.contributions.as_ref().and_then(|name| tables.get(name.as_str()));
-                groups::check(output, table, contributions, found);
-                totals::check(output, table, found);
-                computed::check(output, table, found);
+                groups::check(output, table, contributions, rules, found);
+                totals::check(output, table, rules, found);
+                computed::check(output, table, rules, found);
             }
         }
         Kind::Png => found.extend(png::check(file.bytes)),

@@ -1,4 +1,6 @@
 //! The rules of disclosure as the airlock asks them: the one place that knows the library which holds them.
+//!
+//! How many people are enough is what the project's permits ask for, where one asks for more than the platform does.
 
 use policies::disclosure::{
     self, Threshold,
@@ -6,19 +8,52 @@ use policies::disclosure::{
     dominance::{CONTRIBUTORS, Contributions},
 };
 
-/// Whether a number of people is too small to leave. Nobody is no number of people.
-pub(super) fn is_small(people: f64) -> bool {
-    match whole_number(people) {
-        Some(people) => Threshold::DEFAULT.hides(people),
-        // A part of a person is somebody.
-        None => people > 0.0 && people < threshold(),
-    }
-}
+/// The rules of one project: those that ask how many people are enough.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules(pub(super) Threshold);
 
-/// The fewest people that a number may be about.
-pub(super) fn threshold() -> f64 {
-    // Exact: a small whole number.
-    Threshold::DEFAULT.least() as f64
+impl Rules {
+    /// Whether a number of people is too small to leave. Nobody is no number of people.
+    pub(super) fn is_small(self, people: f64) -> bool {
+        match whole_number(people) {
+            Some(people) => self.0.hides(people),
+            // A part of a person is somebody.
+            None => people > 0.0 && people < self.threshold(),
+        }
+    }
+
+    /// The fewest people that a number may be about.
+    pub(super) fn threshold(self) -> f64 {
+        // Exact: a small whole number.
+        self.0.least() as f64
+    }
+
+    /// Whether a cell's text stands for a number that is not shown, and what it says of it.
+    pub(super) fn hidden(self, cell: Option<&str>) -> Option<Hidden> {
+        let Some(cell) = cell else { return Some(Hidden::Somehow) };
+        let cell = cell.trim().to_ascii_lowercase();
+        let marked = cell.starts_with(['<', '*', '-', '.', '…']) && cell.parse::<f64>().is_err();
+        if !marked && !["na", "nan", "null", "none", "suppressed", "hidden", "c", "x"].contains(&cell.as_str()) {
+            return None;
+        }
+        let below = cell.strip_prefix('<').and_then(|limit| limit.trim().parse::<u64>().ok());
+        let few = below.filter(|below| (Threshold::DEFAULT.least()..=self.0.least()).contains(below));
+        Some(few.map_or(Hidden::Somehow, |below| Hidden::Few(Threshold::DEFAULT.raised_to(below))))
+    }
+
+    /// The same as what a reader knows of the number.
+    pub(super) fn known(self, hidden: Hidden) -> Known {
+        match hidden {
+            Hidden::Few(threshold) => Known::few(threshold),
+            Hidden::Somehow => Known::nothing(self.0),
+        }
+    }
+
+    /// Whether what can be computed of a hidden number is too close, and may be a number of few people.
+    pub(super) fn tells_few(self, range: &Range) -> bool {
+        let few = i64::try_from(self.0.least()).unwrap_or(i64::MAX);
+        range.told() && range.from < few && range.to.is_none_or(|to| to > 0)
+    }
 }
 
 /// Why a sum may not leave, if it may not: by how many make it up, where that is known, and by the two who contribute most.
@@ -41,36 +76,10 @@ pub(super) fn is_everybody(parts: &[f64]) -> bool {
 /// What a cell says of the number that it hides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hidden {
-    /// that it is below the threshold
-    Few,
+    /// that it is below a threshold
+    Few(Threshold),
     /// nothing
     Somehow,
-}
-
-/// Whether a cell's text stands for a number that is not shown, and what it says of it.
-pub(super) fn hidden(cell: Option<&str>) -> Option<Hidden> {
-    let Some(cell) = cell else { return Some(Hidden::Somehow) };
-    let cell = cell.trim().to_ascii_lowercase();
-    let marked = cell.starts_with(['<', '*', '-', '.', '…']) && cell.parse::<f64>().is_err();
-    if !marked && !["na", "nan", "null", "none", "suppressed", "hidden", "c", "x"].contains(&cell.as_str()) {
-        return None;
-    }
-    let below = cell.strip_prefix('<').and_then(|limit| limit.trim().parse::<u64>().ok());
-    Some(if below == Some(Threshold::DEFAULT.least()) { Hidden::Few } else { Hidden::Somehow })
-}
-
-/// The same as what a reader knows of the number.
-pub(super) fn known(hidden: Hidden) -> Known {
-    match hidden {
-        Hidden::Few => Known::few(Threshold::DEFAULT),
-        Hidden::Somehow => Known::nothing(Threshold::DEFAULT),
-    }
-}
-
-/// Whether what can be computed of a hidden number is too close, and may be a number of few people.
-pub(super) fn tells_few(range: &Range) -> bool {
-    let few = i64::try_from(Threshold::DEFAULT.least()).unwrap_or(i64::MAX);
-    range.told() && range.from < few && range.to.is_none_or(|to| to > 0)
 }
 
 /// A whole number of people, in a cell.
@@ -93,10 +102,16 @@ pub(super) fn number(cell: Option<&str>) -> Option<f64> {
 mod tests {
     use super::*;
 
+    const FIVE: Rules = Rules(Threshold::DEFAULT);
+    const TEN: Rules = Rules(Threshold::QUICK_TEST);
+
     #[test]
     fn small_counts_dominated_sums_and_hidden_cells() {
         for (people, small) in [(0.0, false), (1.0, true), (4.0, true), (5.0, false), (-3.0, false)] {
-            assert_eq!(is_small(people), small, "{people}");
+            assert_eq!(FIVE.is_small(people), small, "{people}");
+        }
+        for (people, small) in [(0.0, false), (4.0, true), (9.0, true), (9.5, true), (10.0, false)] {
+            assert_eq!(TEN.is_small(people), small, "{people}");
         }
         use disclosure::Rule;
         let of = |sum, first, second| of_sum(sum, Some(40.0), first, second);
@@ -108,11 +123,15 @@ mod tests {
         assert_eq!(of_sum(100.0, None, 20.0, 10.0), None, "nothing said of how many");
         assert_eq!(of(1.0, 1_000.0, -999.0), Some(Rule::Dominated));
         assert!(is_everybody(&[0.0, 12.0, 0.0]) && !is_everybody(&[12.0]) && !is_everybody(&[12.0, 1.0]));
-        assert_eq!(hidden(Some("< 5")), Some(Hidden::Few));
+        let few = |below| Some(Hidden::Few(Threshold::DEFAULT.raised_to(below)));
+        assert_eq!(
+            [FIVE.hidden(Some("< 5")), TEN.hidden(Some("<5")), TEN.hidden(Some("<10"))],
+            [few(5), few(5), few(10)]
+        );
         for cell in [None, Some("<10"), Some("*"), Some("NA"), Some("suppressed"), Some("-")] {
-            assert_eq!(hidden(cell), Some(Hidden::Somehow), "{cell:?}");
+            assert_eq!(FIVE.hidden(cell), Some(Hidden::Somehow), "{cell:?}");
         }
-        assert!([Some("12"), Some("-3"), Some("0")].iter().all(|cell| hidden(*cell).is_none()));
+        assert!([Some("12"), Some("-3"), Some("0")].iter().all(|cell| FIVE.hidden(*cell).is_none()));
         assert_eq!(number(Some("18 211")), Some(18_211.0));
         assert_eq!(number(Some("inf")), None);
     }

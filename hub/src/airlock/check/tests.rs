@@ -18,6 +18,10 @@ fn table(name: &str, count: &[&str], text: &'static str) -> Given {
 }
 
 fn ran(given: &[Given], earlier: &[Earlier]) -> BTreeMap<String, Vec<Finding>> {
+    ran_under(given, earlier, Threshold::DEFAULT)
+}
+
+fn ran_under(given: &[Given], earlier: &[Earlier], least: Threshold) -> BTreeMap<String, Vec<Finding>> {
     let form = Form {
         project: "diabetes".to_owned(),
         title: "a test".to_owned(),
@@ -34,7 +38,7 @@ fn ran(given: &[Given], earlier: &[Earlier]) -> BTreeMap<String, Vec<Finding>> {
             Checked { output, kind, bytes: text.as_bytes() }
         })
         .collect();
-    run(&submission, &files, earlier)
+    run(&submission, &files, earlier, least)
 }
 
 /// What is found in the first file: rule, weight, row and column.
@@ -72,6 +76,24 @@ fn attack_a_small_cell_is_refused_where_it_stands() {
     // And a column that isn't declared can't be counted on either.
     assert_eq!(found(&[table("a.csv", &["m"], "kom,n\n101,12\n101,4\n")]), ["declaration no m"]);
     assert_eq!(found(&[table("a.csv", &[], "kom,n\n101,12\n147,4\n")]), ["declaration ?"]);
+}
+
+#[test]
+fn attack_a_cell_below_what_a_permit_asks_for_is_refused() {
+    let ten = Threshold::DEFAULT.raised_to(10);
+    for (text, places) in [
+        ("kom,n\n101,12\n147,9\n", vec![("threshold", Some(2))]),
+        ("kom,n\n101,12\n147,10\n151,0\n", vec![]),
+        // 36 - 12 - 15 = 9 people are in the hidden cell.
+        ("kom,n\n101,12\n147,15\n151,\ntotal,36\n", vec![("total", Some(4)), ("total", Some(3))]),
+    ] {
+        let found = ran_under(&[table("a.csv", &["n"], text)], &[], ten).remove("a.csv").unwrap();
+        let found: Vec<_> = found.iter().map(|finding| (finding.rule.name(), finding.row)).collect();
+        assert_eq!(found, places, "{text}");
+        assert_eq!(one(text), Vec::<String>::new(), "the platform's own threshold lets it out");
+    }
+    let found = ran_under(&[table("a.csv", &["n"], "kom,n\n147,9\n")], &[], ten);
+    assert!(found["a.csv"][0].message.contains("fewer than 10 people"), "{found:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{
     Finding, Rule, Table,
     groups::{key, keys},
-    rules,
+    rules::{self, Rules},
 };
 use policies::airlock::Output;
 use std::collections::BTreeMap;
@@ -22,18 +22,18 @@ fn names_total(column: &str) -> bool {
     column.to_ascii_lowercase().split(|c: char| !c.is_ascii_alphanumeric()).any(|word| WORDS.contains(&word))
 }
 
-pub(super) fn check(output: &Output, table: &Table, found: &mut Vec<Finding>) {
+pub(super) fn check(output: &Output, table: &Table, asked: Rules, found: &mut Vec<Finding>) {
     let counts: Vec<(usize, &String)> =
         output.count_columns.iter().filter_map(|name| table.at(name).map(|at| (at, name))).collect();
     let keys = keys(output, table);
     for (at, column) in &counts {
-        down(table, &keys, *at, column, found);
+        down(table, (&keys, *at), column, asked, found);
     }
-    across(table, &counts, found);
+    across(table, &counts, asked, found);
 }
 
 /// Rows that are totals of others: the same group but for one column, which says `total` or nothing.
-fn down(table: &Table, keys: &[usize], at: usize, column: &str, found: &mut Vec<Finding>) {
+fn down(table: &Table, (keys, at): (&[usize], usize), column: &str, asked: Rules, found: &mut Vec<Finding>) {
     for (nth, varied) in keys.iter().enumerate() {
         let mut families: BTreeMap<Vec<String>, (Option<usize>, Vec<usize>)> = BTreeMap::new();
         for row in 0..table.rows.len() {
@@ -50,31 +50,31 @@ fn down(table: &Table, keys: &[usize], at: usize, column: &str, found: &mut Vec<
             let Some(total) = total else { continue };
             let Some(people) = rules::number(table.cell(*total, at)) else { continue };
             let cells: Vec<Option<f64>> = parts.iter().map(|row| rules::number(table.cell(*row, at))).collect();
-            found.extend(judge(people, &cells).map(|finding| finding.at(*total, column)));
+            found.extend(judge(people, &cells, asked).map(|finding| finding.at(*total, column)));
         }
     }
 }
 
 /// Columns that are totals of the counts beside them.
-fn across(table: &Table, counts: &[(usize, &String)], found: &mut Vec<Finding>) {
+fn across(table: &Table, counts: &[(usize, &String)], asked: Rules, found: &mut Vec<Finding>) {
     let Some((total, name)) = counts.iter().find(|(_, name)| names_total(name)) else { return };
     for row in 0..table.rows.len() {
         let Some(people) = rules::number(table.cell(row, *total)) else { continue };
         let parts = counts.iter().filter(|(at, _)| at != total);
         let cells: Vec<Option<f64>> = parts.map(|(at, _)| rules::number(table.cell(row, *at))).collect();
-        found.extend(judge(people, &cells).map(|finding| finding.at(row, name)));
+        found.extend(judge(people, &cells, asked).map(|finding| finding.at(row, name)));
     }
 }
 
-fn judge(total: f64, cells: &[Option<f64>]) -> Option<Finding> {
+fn judge(total: f64, cells: &[Option<f64>], asked: Rules) -> Option<Finding> {
     if cells.is_empty() {
         return None;
     }
     let left = total - cells.iter().flatten().sum::<f64>();
-    if rules::is_small(left) {
+    if asked.is_small(left) {
         let message = format!(
             "the total less the cells shown leaves fewer than {} people; hide a second cell, or the total",
-            rules::threshold()
+            asked.threshold()
         );
         return Some(Finding::refuse(Rule::Total, message));
     }

@@ -1,7 +1,13 @@
 //! What goes wrong on purpose.
 
 use super::*;
-use policies::airlock::State;
+use crate::workspace;
+use chrono::Utc;
+use policies::{
+    airlock::State,
+    application::Decision,
+    permit::{Permit, SignedPermit},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attack_nobody_checks_what_they_may_not() {
@@ -187,6 +193,29 @@ async fn attack_what_the_checks_refuse_is_not_sent() {
     // Adding a file later takes the checks back.
     let view = anna.checked(&form("diabetes", vec![table()]), &[("a.csv", TABLE)]).await;
     assert_eq!(view.state, State::Checked);
+}
+
+/// A controller that asks for ten people where its numbers are about people.
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_a_cell_of_fewer_people_than_a_permit_asks_for_is_not_sent() {
+    let (house, _sds) = house().await;
+    let anna = inside(&house, ANNA);
+    let text = "kom,n\n101,120\n147,9\n";
+    let check = async || anna.checked(&form("diabetes", vec![file("a.csv", &["n"])]), &[("a.csv", text)]).await;
+    assert_eq!(check().await.state, State::Checked, "the platform's own threshold lets it out");
+    let project = "diabetes".parse().unwrap();
+    let of = &house.applications;
+    let before = of.permits(Some(&project), None, 10).await.unwrap().remove(0).permit;
+    let part = of.project_parts(&project).await.unwrap().into_iter().find(|part| part.id == before.part).unwrap();
+    let key = workspace::approver(of, &before.controller).await;
+    let decision = Decision { threshold: Some(10), ..workspace::decision() };
+    let permit = Permit { replaces: Some(before.id), ..part.part.permit(decision) };
+    let compact = SignedPermit::sign(permit, &key).unwrap().compact().to_owned();
+    assert_eq!(of.take(&before.controller, &[compact], Utc::now()).await.unwrap(), 1);
+    let view = check().await;
+    assert_eq!(view.state, State::Draft);
+    let found: Vec<_> = view.content.unwrap().files.into_iter().flat_map(|file| file.findings).collect();
+    assert!(found.iter().any(|finding| finding.message.contains("fewer than 10 people")), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,6 +64,8 @@ pub struct Options {
     pub also: Vec<AlsoAsked>,
     /// What leaves the controllers, as the application says it; none: rows into the enclave, or blind totals.
     pub output: Option<String>,
+    /// What each controller raises the threshold to.
+    pub threshold: Option<u32>,
     /// Nothing leaves the members but blind totals; they are among the cast.
     pub blind: Option<BlindForm>,
     /// Further issuers that every party trusts, where the researcher signs in under the same name. They must run: their
@@ -90,6 +92,7 @@ impl Options {
             live: false,
             also: Vec::new(),
             output: None,
+            threshold: None,
             blind: None,
             population: 0,
             issuers: Vec::new(),

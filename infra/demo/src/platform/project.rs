@@ -95,6 +95,9 @@ impl Platform {
         args.extend([spoke_dir(dir, controller).join("spoke.toml"), "--key".into(), key]);
         args.extend(["--passphrase-file".into(), pass, "--yes".into(), "--reason".into()]);
         args.push("synthetic data, for the demo".into());
+        if let Some(threshold) = self.options.threshold {
+            args.extend(["--threshold".into(), threshold.to_string().into()]);
+        }
         done(&self.program, "spoke", &args).await.map(drop)
     }
 

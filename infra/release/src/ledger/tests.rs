@@ -43,7 +43,7 @@ fn attack_difference_by_few_people_is_answered_as_if_there_were_none() {
         let own: BTreeSet<u64> = (0..40)
             .map(|n| {
                 let c = cell(0..500 + n % 10);
-                own(c.people, c.key)
+                own(c.people, c.key, Threshold::DEFAULT)
             })
             .collect();
         assert!(own.len() > 1);
@@ -55,7 +55,7 @@ fn other_people_have_their_own_answer_and_steps_lead_nowhere() {
     let ledger = Ledger::default();
     shown(&ledger, 0..500);
     let far = cell(0..540);
-    assert_eq!(shown(&ledger, 0..540), own(far.people, far.key));
+    assert_eq!(shown(&ledger, 0..540), own(far.people, far.key, Threshold::DEFAULT));
     // nine more each time: what is shown doesn't stay at the first
     let steps: Vec<u64> = (0..20).map(|step| shown(&ledger, 0..600 + step * 9)).collect();
     assert!(steps.last().unwrap() > &(600 + 19 * 9 - 20), "{steps:?}");
@@ -100,7 +100,7 @@ fn attack_difference_of_statistics_by_few_contributions_is_answered_as_if_there_
     assert_eq!(ledger.statistics(&[None]).unwrap(), [None]);
     assert_eq!(ledger.size().0, 4);
     // The people of a count are none of a sum.
-    assert_eq!(shown(&ledger, 0..500), own(500, cell(0..500).key));
+    assert_eq!(shown(&ledger, 0..500), own(500, cell(0..500).key, Threshold::DEFAULT));
 }
 
 /// Between ten and twelve contributions the lot of those who differ decides, whatever the unit.
@@ -148,7 +148,7 @@ fn a_ledger_of_cells_alone_is_taken_over() {
         [b"eger cells 0001\n".to_vec(), cell(0..300).write().unwrap(), cell(900..950).write().unwrap(), vec![7; 90]];
     std::fs::write(&path, old.concat()).unwrap();
     let project: ProjectId = "diabetes".parse().unwrap();
-    let first = [own(300, cell(0..300).key), own(50, cell(900..950).key)];
+    let first = [own(300, cell(0..300).key, Threshold::DEFAULT), own(50, cell(900..950).key, Threshold::DEFAULT)];
     for _ in 0..2 {
         let ledgers = Ledgers::new(folder.path().to_owned());
         let ledger = ledgers.of(&project, 1);
@@ -165,6 +165,25 @@ fn few_and_nobody_are_not_kept() {
     let ledger = Ledger::default();
     assert_eq!(ledger.shown(&[Some(cell(0..4)), Some(cell([])), None]).unwrap(), [Some(4), Some(0), None]);
     assert_eq!(ledger.size().0, 0);
+}
+
+#[test]
+fn an_earlier_cell_of_fewer_people_is_not_shown_below_a_raised_threshold() {
+    let ten = Threshold::DEFAULT.raised_to(10);
+    for from in (0..100).map(|group| group * 1_000) {
+        let ledger = Ledger::default();
+        let first = shown(&ledger, from..from + 8);
+        assert_eq!(ledger.shown_under(&[Some(cell(from..from + 12))], ten).unwrap(), [Some(10)]);
+        assert_eq!(shown(&ledger, from..from + 8), first);
+        // Of others it has the noise of its distance.
+        let own = ledger.shown_under(&[Some(cell(from + 100..from + 111))], ten).unwrap();
+        assert!(own.iter().flatten().all(|n| (10..=16).contains(n)), "{own:?}");
+        assert_eq!(
+            ledger.shown_under(&[Some(cell(from + 200..from + 209))], ten).unwrap(),
+            [Some(9)],
+            "release hides it"
+        );
+    }
 }
 
 #[test]
@@ -189,7 +208,7 @@ fn what_was_released_is_known_after_a_restart_and_a_torn_record_is_dropped() {
     // another key, another ledger
     let ledgers = Ledgers::new(folder.path().to_owned());
     let other = cell(0..707);
-    assert_eq!(shown(&ledgers.of(&project, 4), 0..707), own(other.people, other.key));
+    assert_eq!(shown(&ledgers.of(&project, 4), 0..707), own(other.people, other.key, Threshold::DEFAULT));
 }
 
 #[test]
@@ -226,14 +245,14 @@ fn what_could_not_be_written_was_never_released() {
     shown(&ledger, 0..100);
     // Decided while another statement's cells are on their way to a disk that has no room.
     *ledger.file.lock().unwrap() = Some(File::of(std::fs::File::open("/dev/full").unwrap()));
-    let decided = ledger.decide_people(&[Some(cell(0..500))]).unwrap().unwrap();
-    let beside = ledger.decide_people(&[Some(cell(0..507))]).unwrap().unwrap();
+    let decided = ledger.decide_people(&[Some(cell(0..500))], Threshold::DEFAULT).unwrap().unwrap();
+    let beside = ledger.decide_people(&[Some(cell(0..507))], Threshold::DEFAULT).unwrap().unwrap();
     assert!(!ledger.settled(&decided) && !ledger.settled(&beside));
     ledger.settle(&decided).unwrap_err();
     ledger.settle(&beside).unwrap_err();
     assert!(!ledger.settled(&beside), "also when as many others have been written since");
     let other = cell(0..507);
-    assert_eq!(shown(&ledger, 0..507), own(other.people, other.key), "0..500 was not released");
+    assert_eq!(shown(&ledger, 0..507), own(other.people, other.key, Threshold::DEFAULT), "0..500 was not released");
     assert!(!ledger.settled(&beside));
     assert_eq!(ledger.size().0, 2);
 }
@@ -244,9 +263,9 @@ fn statements_beside_each_other_wait_for_one_write() {
     let ledgers = Ledgers::new(folder.path().to_owned());
     let ledger = ledgers.of(&"diabetes".parse().unwrap(), 1);
     shown(&ledger, 0..100);
-    let first = ledger.decide_people(&[Some(cell(200..400))]).unwrap().unwrap();
-    let second = ledger.decide_people(&[Some(cell(500..800))]).unwrap().unwrap();
-    let known = ledger.decide_people(&[Some(cell(0..103)), Some(cell(0..3))]).unwrap().unwrap();
+    let first = ledger.decide_people(&[Some(cell(200..400))], Threshold::DEFAULT).unwrap().unwrap();
+    let second = ledger.decide_people(&[Some(cell(500..800))], Threshold::DEFAULT).unwrap().unwrap();
+    let known = ledger.decide_people(&[Some(cell(0..103)), Some(cell(0..3))], Threshold::DEFAULT).unwrap().unwrap();
     assert!(ledger.settled(&known) && !ledger.settled(&first));
     ledger.settle(&second).unwrap();
     assert!(ledger.settled(&first), "written with it");

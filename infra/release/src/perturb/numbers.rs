@@ -7,7 +7,7 @@ use arrow::{
         Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
     },
 };
-use datafusion::common::{Result, exec_err, internal_datafusion_err, internal_err};
+use datafusion::common::{Result, ScalarValue, exec_err, internal_datafusion_err, internal_err};
 use std::{cell::RefCell, sync::Arc};
 
 /// One value of a statistic; a decimal in its smallest units.
@@ -45,17 +45,42 @@ pub(super) fn numbers(values: &ArrayRef, change: impl Fn(usize, Number) -> Optio
     })
 }
 
-fn whole<T: ArrowPrimitiveType>(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) -> Result<ArrayRef>
+/// The least and the largest number of a type; of a decimal in its smallest units.
+fn bounds<T: ArrowPrimitiveType>(kind: &DataType) -> (i128, i128)
 where
-    T::Native: Into<i128> + TryFrom<i128>,
+    T::Native: Into<i128>,
 {
-    let (least, most): (i128, i128) = match values.data_type() {
+    match kind {
         DataType::Decimal128(digits, _) => {
             let most = 10_i128.pow(u32::from(*digits)) - 1;
             (-most, most)
         }
         _ => (T::Native::MIN_TOTAL_ORDER.into(), T::Native::MAX_TOTAL_ORDER.into()),
+    }
+}
+
+/// The largest number that a sum of this type can be, as an array of one and as a float; `None` of types that hold any.
+pub(in crate::release) fn largest(kind: &DataType) -> Result<Option<(ArrayRef, f64)>> {
+    let (most, scale) = match kind {
+        DataType::Int64 => (bounds::<Int64Type>(kind).1, 0),
+        DataType::UInt64 => (bounds::<UInt64Type>(kind).1, 0),
+        DataType::Decimal128(_, scale) => (bounds::<Decimal128Type>(kind).1, *scale),
+        _ => return Ok(None),
     };
+    let one = match kind {
+        DataType::Int64 => ScalarValue::Int64(i64::try_from(most).ok()),
+        DataType::UInt64 => ScalarValue::UInt64(u64::try_from(most).ok()),
+        DataType::Decimal128(digits, scale) => ScalarValue::Decimal128(Some(most), *digits, *scale),
+        _ => return Ok(None),
+    };
+    Ok(Some((one.to_array()?, most as f64 / 10_f64.powi(i32::from(scale)))))
+}
+
+fn whole<T: ArrowPrimitiveType>(values: &ArrayRef, change: impl Fn(usize, Number) -> Option<Number>) -> Result<ArrayRef>
+where
+    T::Native: Into<i128> + TryFrom<i128>,
+{
+    let (least, most) = bounds::<T>(values.data_type());
     let values = values.as_primitive::<T>();
     let shown = values.iter().enumerate().map(|(row, value)| {
         let Some(value) = value else { return Ok(None) };

@@ -50,108 +50,113 @@ fn income() -> String {
     format!("{TARGET_INCOME:?}")
 }
 
-/// Without release some cell of the answer is `secret`; with release the statement is refused, or no cell is.
-async fn attack(sql: &str, secret: &str) {
+/// Answered, without the secret.
+const SHOWN: &str = "";
+
+/// Without release some cell of the answer is `secret`; with release the statement is refused with the words `refused`, or [`SHOWN`] and no
+/// cell is.
+async fn attack(sql: &str, secret: &str, refused: &str) {
     let ctx = registers_with_md5();
     let open = plain(&ctx, sql).await;
     assert!(open.iter().flatten().any(|cell| cell == secret), "the attack doesn't work by itself: {sql}\n{open:?}");
     match released(&ctx, sql).await {
-        Err(_) => {}
+        Err(refusal) => assert!(refused != SHOWN && refusal.reason.contains(refused), "{sql}\n{refusal}"),
         Ok((_, rows)) => {
+            assert_eq!(refused, SHOWN, "{sql} is answered\n{rows:?}");
             assert!(rows.iter().flatten().all(|cell| cell != secret), "{sql}\n{rows:?}");
         }
     }
 }
 
 macro_rules! attacks {
-    ($($name:ident: $sql:expr, $secret:expr;)*) => {
+    ($($name:ident: $sql:expr, $secret:expr, $refused:expr;)*) => {
         $(#[tokio::test]
         async fn $name() {
-            attack($sql, &$secret).await;
+            attack($sql, &$secret, $refused).await;
         })*
     };
 }
 
 attacks! {
-    attack_rows: "SELECT indkomst FROM bef WHERE kom = 104", income();
-    attack_sum_over_one: "SELECT sum(indkomst) FROM bef WHERE kom = 104", income();
-    attack_mean_over_one: "SELECT kom, avg(indkomst) FROM bef GROUP BY kom", income();
-    attack_max: "SELECT max(indkomst) FROM bef", income();
-    attack_max_by_group: "SELECT kom, max(indkomst) FROM bef GROUP BY kom", income();
-    attack_first_value: "SELECT first_value(indkomst ORDER BY indkomst DESC NULLS LAST) FROM bef", income();
-    attack_percentile: "SELECT approx_percentile_cont(1.0) WITHIN GROUP (ORDER BY indkomst) FROM bef", income();
-    attack_list: "SELECT array_agg(indkomst) FROM bef WHERE kom = 104", format!("[{}]", income());
-    attack_text: "SELECT string_agg(indkomst::text, ',') FROM bef WHERE kom = 104", income();
-    attack_limit_below_sum: "SELECT sum(indkomst) FROM (SELECT indkomst FROM bef ORDER BY indkomst DESC NULLS LAST LIMIT 1) x", income();
-    attack_order_and_limit: "SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom ORDER BY s DESC LIMIT 1", income();
-    attack_smallest_group_first: "SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom ORDER BY count(*) LIMIT 1", income();
-    attack_having_one: "SELECT sum(indkomst) FROM bef GROUP BY kom HAVING count(*) = 1", income();
-    attack_having_shows_that_it_is_one: "SELECT 'one' AS x FROM bef GROUP BY kom HAVING count(*) = 1", "one";
-    attack_case_on_the_count: "SELECT CASE WHEN count(*) = 1 THEN 'one' ELSE 'more' END FROM bef WHERE kom = 104", "one";
-    attack_coalesce: "SELECT coalesce(sum(indkomst), 0) FROM bef WHERE kom = 104", income();
-    attack_arithmetic: "SELECT sum(indkomst) * 1 + count(*) - 1 FROM bef WHERE kom = 104", income();
-    attack_filter: "SELECT sum(indkomst) FILTER (WHERE kom = 104) FROM bef", income();
-    attack_conditional_sum: "SELECT sum(CASE WHEN kom = 104 THEN indkomst END) FROM bef", income();
-    attack_conditional_sum_with_zeros: "SELECT sum(CASE WHEN kom = 104 THEN indkomst ELSE 0 END) FROM bef", income();
-    attack_conditional_count: "SELECT count(CASE WHEN indkomst > 900000 THEN 1 END) AS n FROM bef", "1";
-    attack_count_distinct_of_few: "SELECT count(DISTINCT indkomst) FILTER (WHERE kom = 104) AS n FROM bef", "1";
-    attack_group_by_person: "SELECT pnr, indkomst FROM bef GROUP BY pnr, indkomst", income();
-    attack_group_by_person_as_text: "SELECT max(s)::text FROM (SELECT sum(indkomst) AS s FROM bef GROUP BY md5(pnr)) x", income();
-    attack_group_by_a_hash_of_the_person: "SELECT md5(pnr) AS h, sum(indkomst) FROM bef GROUP BY md5(pnr)", income();
+    attack_rows: "SELECT indkomst FROM bef WHERE kom = 104", income(), "rows about single people";
+    attack_sum_over_one: "SELECT sum(indkomst) FROM bef WHERE kom = 104", income(), SHOWN;
+    attack_mean_over_one: "SELECT kom, avg(indkomst) FROM bef GROUP BY kom", income(), SHOWN;
+    attack_max: "SELECT max(indkomst) FROM bef", income(), "max() shows the value";
+    attack_max_by_group: "SELECT kom, max(indkomst) FROM bef GROUP BY kom", income(), "max() shows the value";
+    attack_first_value: "SELECT first_value(indkomst ORDER BY indkomst DESC NULLS LAST) FROM bef", income(), "first_value() shows values";
+    attack_percentile: "SELECT approx_percentile_cont(1.0) WITHIN GROUP (ORDER BY indkomst) FROM bef", income(), "approx_percentile_cont() shows the value";
+    attack_list: "SELECT array_agg(indkomst) FROM bef WHERE kom = 104", format!("[{}]", income()), "array_agg() shows values";
+    attack_text: "SELECT string_agg(indkomst::text, ',') FROM bef WHERE kom = 104", income(), "string_agg() shows values";
+    attack_limit_below_sum: "SELECT sum(indkomst) FROM (SELECT indkomst FROM bef ORDER BY indkomst DESC NULLS LAST LIMIT 1) x", income(), "LIMIT below an aggregate";
+    attack_order_and_limit: "SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom ORDER BY s DESC LIMIT 1", income(), SHOWN;
+    attack_smallest_group_first: "SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom ORDER BY count(*) LIMIT 1", income(), SHOWN;
+    attack_having_one: "SELECT sum(indkomst) FROM bef GROUP BY kom HAVING count(*) = 1", income(), SHOWN;
+    attack_having_shows_that_it_is_one: "SELECT 'one' AS x FROM bef GROUP BY kom HAVING count(*) = 1", "one", SHOWN;
+    attack_case_on_the_count: "SELECT CASE WHEN count(*) = 1 THEN 'one' ELSE 'more' END FROM bef WHERE kom = 104", "one", SHOWN;
+    attack_coalesce: "SELECT coalesce(sum(indkomst), 0) FROM bef WHERE kom = 104", income(), SHOWN;
+    attack_arithmetic: "SELECT sum(indkomst) * 1 + count(*) - 1 FROM bef WHERE kom = 104", income(), SHOWN;
+    attack_filter: "SELECT sum(indkomst) FILTER (WHERE kom = 104) FROM bef", income(), SHOWN;
+    attack_conditional_sum: "SELECT sum(CASE WHEN kom = 104 THEN indkomst END) FROM bef", income(), SHOWN;
+    attack_conditional_sum_with_zeros: "SELECT sum(CASE WHEN kom = 104 THEN indkomst ELSE 0 END) FROM bef", income(), SHOWN;
+    attack_conditional_count: "SELECT count(CASE WHEN indkomst > 900000 THEN 1 END) AS n FROM bef", "1", SHOWN;
+    attack_count_distinct_of_few: "SELECT count(DISTINCT indkomst) FILTER (WHERE kom = 104) AS n FROM bef", "1", SHOWN;
+    attack_group_by_person: "SELECT pnr, indkomst FROM bef GROUP BY pnr, indkomst", income(), "rows about single people";
+    attack_group_by_person_as_text: "SELECT max(s)::text FROM (SELECT sum(indkomst) AS s FROM bef GROUP BY md5(pnr)) x", income(), "can't be used in md5()";
+    attack_group_by_a_hash_of_the_person: "SELECT md5(pnr) AS h, sum(indkomst) FROM bef GROUP BY md5(pnr)", income(), "can't be used in md5()";
     attack_group_by_a_case_of_the_person:
         "SELECT sum(indkomst) FROM bef GROUP BY CASE WHEN pnr = arrow_cast(X'160000000000000000000000e675c498', 'FixedSizeBinary(16)') \
-         THEN 1 ELSE 0 END HAVING count(*) = 1", income();
-    attack_nested_maximum: "SELECT max(s) FROM (SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom) x", income();
+         THEN 1 ELSE 0 END HAVING count(*) = 1", income(), "can't be compared with a value";
+    attack_nested_maximum: "SELECT max(s) FROM (SELECT kom, sum(indkomst) AS s FROM bef GROUP BY kom) x", income(), "aggregates groups that are aggregates already";
     attack_count_of_small_groups:
-        "SELECT count(*) FROM (SELECT kom FROM bef GROUP BY kom HAVING count(*) = 1) x", "1";
-    attack_window_over_rows: "SELECT max(indkomst) OVER () FROM bef", income();
+        "SELECT count(*) FROM (SELECT kom FROM bef GROUP BY kom HAVING count(*) = 1) x", "1", "aggregates groups that are aggregates already";
+    attack_window_over_rows: "SELECT max(indkomst) OVER () FROM bef", income(), "rows about single people";
     attack_window_below_an_aggregate:
-        "SELECT sum(m) / count(*) FROM (SELECT max(indkomst) OVER () AS m FROM bef) x", income();
-    attack_window_over_groups: "SELECT max(sum(indkomst)) OVER () FROM bef GROUP BY kom", income();
+        "SELECT sum(m) / count(*) FROM (SELECT max(indkomst) OVER () AS m FROM bef) x", income(), "looks at the rows of several people";
+    attack_window_over_groups: "SELECT max(sum(indkomst)) OVER () FROM bef GROUP BY kom", income(), SHOWN;
     attack_lag_over_groups:
-        "SELECT lag(sum(indkomst)) OVER (ORDER BY kom) FROM bef GROUP BY kom", income();
-    attack_scalar_subquery: "SELECT count(*), (SELECT max(indkomst) FROM bef) FROM kommuner", income();
+        "SELECT lag(sum(indkomst)) OVER (ORDER BY kom) FROM bef GROUP BY kom", income(), SHOWN;
+    attack_scalar_subquery: "SELECT count(*), (SELECT max(indkomst) FROM bef) FROM kommuner", income(), "max() shows the value";
     attack_scalar_subquery_probing:
-        "SELECT count(*) AS n FROM kommuner WHERE (SELECT indkomst FROM bef WHERE kom = 104) = 988000", "6";
+        "SELECT count(*) AS n FROM kommuner WHERE (SELECT indkomst FROM bef WHERE kom = 104) = 988000", "6", "in place of a value";
     attack_exists_probing:
-        "SELECT 'yes' AS x FROM kommuner WHERE kom = 101 AND EXISTS (SELECT 1 FROM bef WHERE kom = 104 AND indkomst > 900000)", "yes";
+        "SELECT 'yes' AS x FROM kommuner WHERE kom = 101 AND EXISTS (SELECT 1 FROM bef WHERE kom = 104 AND indkomst > 900000)", "yes", "linked by the person";
     attack_exists_beside_people:
         "SELECT count(*) AS n FROM bef b WHERE b.kom = 101 AND EXISTS \
-         (SELECT 1 FROM bef c WHERE c.kom = 104 AND c.indkomst > 900000)", "12";
-    attack_unlinked_in: "SELECT count(*) AS n FROM bef WHERE kom = 101 AND 1 IN (SELECT 1 FROM bef WHERE indkomst > 900000)", "12";
+         (SELECT 1 FROM bef c WHERE c.kom = 104 AND c.indkomst > 900000)", "12", "linked by the person";
+    attack_unlinked_in: "SELECT count(*) AS n FROM bef WHERE kom = 101 AND 1 IN (SELECT 1 FROM bef WHERE indkomst > 900000)", "12", "linked by the person";
     attack_cross_join_pads_the_people:
-        "SELECT sum(t.indkomst) / count(*) FROM bef t CROSS JOIN bef b WHERE t.kom = 104", income();
+        "SELECT sum(t.indkomst) / count(*) FROM bef t CROSS JOIN bef b WHERE t.kom = 104", income(), "hang together by the person";
     attack_join_without_the_person:
-        "SELECT avg(t.indkomst) FROM bef t JOIN bef b ON t.koen = b.koen WHERE t.kom = 104", income();
+        "SELECT avg(t.indkomst) FROM bef t JOIN bef b ON t.koen = b.koen WHERE t.kom = 104", income(), "hang together by the person";
     attack_join_by_another_person:
-        "SELECT avg(t.indkomst) FROM bef t JOIN bef b ON t.pnr <> b.pnr WHERE t.kom = 104", income();
+        "SELECT avg(t.indkomst) FROM bef t JOIN bef b ON t.pnr <> b.pnr WHERE t.kom = 104", income(), "hang together by the person";
     attack_join_with_a_list_of_values:
-        "SELECT sum(b.indkomst) FROM bef b JOIN (VALUES (104)) AS v(kom) ON v.kom = b.kom", income();
+        "SELECT sum(b.indkomst) FROM bef b JOIN (VALUES (104)) AS v(kom) ON v.kom = b.kom", income(), SHOWN;
     attack_a_list_of_persons:
-        "SELECT sum(b.indkomst) FROM bef b JOIN (SELECT pnr FROM bef WHERE kom = 104) v ON v.pnr = b.pnr", income();
+        "SELECT sum(b.indkomst) FROM bef b JOIN (SELECT pnr FROM bef WHERE kom = 104) v ON v.pnr = b.pnr", income(), SHOWN;
     attack_union_pads_the_people:
-        "SELECT sum(x) FROM (SELECT pnr, indkomst AS x FROM bef WHERE kom = 104 UNION ALL SELECT pnr, 0 AS x FROM bef) u", income();
+        "SELECT sum(x) FROM (SELECT pnr, indkomst AS x FROM bef WHERE kom = 104 UNION ALL SELECT pnr, 0 AS x FROM bef) u", income(), SHOWN;
     attack_union_of_groups:
-        "SELECT sum(indkomst) FROM bef WHERE kom = 101 UNION ALL SELECT sum(indkomst) FROM bef WHERE kom = 104", income();
+        "SELECT sum(indkomst) FROM bef WHERE kom = 101 UNION ALL SELECT sum(indkomst) FROM bef WHERE kom = 104", income(), SHOWN;
     attack_union_with_a_constant_beside_people:
-        "SELECT sum(x) FROM (SELECT indkomst AS x FROM bef WHERE kom = 104 UNION ALL SELECT 0.0 AS x FROM kommuner) u", income();
-    attack_distinct: "SELECT DISTINCT indkomst FROM bef", income();
-    attack_distinct_on: "SELECT DISTINCT ON (kom) indkomst FROM bef ORDER BY kom, indkomst", income();
-    attack_except: "SELECT indkomst FROM bef EXCEPT SELECT indkomst FROM bef WHERE kom <> 104", income();
-    attack_intersect: "SELECT indkomst FROM bef INTERSECT SELECT indkomst FROM bef WHERE kom = 104", income();
-    attack_unnest: "SELECT unnest(array_agg(indkomst)) FROM bef", income();
+        "SELECT sum(x) FROM (SELECT indkomst AS x FROM bef WHERE kom = 104 UNION ALL SELECT 0.0 AS x FROM kommuner) u", income(), "parts of a UNION must be alike";
+    attack_distinct: "SELECT DISTINCT indkomst FROM bef", income(), SHOWN;
+    attack_distinct_on: "SELECT DISTINCT ON (kom) indkomst FROM bef ORDER BY kom, indkomst", income(), "DISTINCT ON";
+    attack_except: "SELECT indkomst FROM bef EXCEPT SELECT indkomst FROM bef WHERE kom <> 104", income(), "joins groups that are aggregates already";
+    attack_intersect: "SELECT indkomst FROM bef INTERSECT SELECT indkomst FROM bef WHERE kom = 104", income(), "joins groups that are aggregates already";
+    attack_unnest: "SELECT unnest(array_agg(indkomst)) FROM bef", income(), "unnest()";
     attack_recursive:
         "WITH RECURSIVE r AS (SELECT indkomst FROM bef WHERE kom = 104 UNION ALL SELECT indkomst FROM r WHERE false) \
-         SELECT indkomst FROM r", income();
+         SELECT indkomst FROM r", income(), "WITH RECURSIVE";
     attack_table_function:
-        "SELECT sum(b.indkomst) FROM generate_series(104, 104) g JOIN bef b ON b.kom = g.value", income();
+        "SELECT sum(b.indkomst) FROM generate_series(104, 104) g JOIN bef b ON b.kom = g.value", income(), "isn't marked as a table without people";
     attack_left_join_keeps_constant_rows:
-        "SELECT sum(coalesce(b.indkomst, 0)) FROM kommuner k LEFT JOIN bef b ON b.kom = k.kom AND b.kom = 104", income();
-    attack_rollup: "SELECT kom, sum(indkomst) FROM bef GROUP BY ROLLUP (kom)", income();
-    attack_grouping_sets: "SELECT kom, sum(indkomst) FROM bef GROUP BY GROUPING SETS ((kom), ())", income();
-    attack_sum_distinct: "SELECT sum(DISTINCT CASE WHEN kom = 104 THEN indkomst ELSE 0 END) FROM bef", income();
-    attack_person_shown_by_count: "SELECT count(DISTINCT pnr) AS n FROM bef WHERE kom = 104", "1";
-    attack_missing_person_numbers: "SELECT count(*) AS n FROM bef WHERE kom = 105", "6";
+        "SELECT sum(coalesce(b.indkomst, 0)) FROM kommuner k LEFT JOIN bef b ON b.kom = k.kom AND b.kom = 104", income(), "match nobody";
+    attack_rollup: "SELECT kom, sum(indkomst) FROM bef GROUP BY ROLLUP (kom)", income(), SHOWN;
+    attack_grouping_sets: "SELECT kom, sum(indkomst) FROM bef GROUP BY GROUPING SETS ((kom), ())", income(), SHOWN;
+    attack_sum_distinct: "SELECT sum(DISTINCT CASE WHEN kom = 104 THEN indkomst ELSE 0 END) FROM bef", income(), "DISTINCT goes with count only";
+    attack_person_shown_by_count: "SELECT count(DISTINCT pnr) AS n FROM bef WHERE kom = 104", "1", SHOWN;
+    attack_missing_person_numbers: "SELECT count(*) AS n FROM bef WHERE kom = 105", "6", SHOWN;
 }
 
 /// What the rules do not prevent without noise: stated in `docs/release.md`, and here so that it's noticed when it changes.

@@ -46,8 +46,8 @@ async fn explain_release_names_rules_in_the_words_of_the_last_column() {
     ] {
         let (_, mut notes) = explain(&planned(&ctx, sql).await, &SchemaRoles);
         notes.retain(|note| note.rule != "resolution"); // which the last column doesn't name
-        let rules_of: BTreeSet<&str> = notes.iter().map(|note| note.rule).collect();
-        assert!(rules_of.iter().all(|rule| *rule == PERTURBED || words.contains(*rule)), "{sql}: {notes:?}");
+        let rules_of: BTreeSet<String> = notes.iter().map(|note| note.rule.to_string()).collect();
+        assert!(rules_of.iter().all(|rule| *rule == PERTURBED || words.contains(rule)), "{sql}: {notes:?}");
         assert_eq!(rules_of.len(), rules, "{sql}: {notes:?}");
         told.extend(rules_of);
     }

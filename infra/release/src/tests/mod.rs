@@ -9,6 +9,7 @@ mod noise;
 mod persons;
 mod property;
 mod ranges;
+mod recipes;
 mod refusals;
 mod remembered;
 mod resolution;

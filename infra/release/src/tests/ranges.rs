@@ -249,7 +249,7 @@ async fn explain_release_tells_of_ranges() {
     let sql = "SELECT kom, count(*) AS n, quantile_range(indkomst, 0.5) AS median FROM bef GROUP BY kom";
     let plan = ranged(planned(&ctx, sql).await, Zone::Open, &SchemaRoles).unwrap();
     let (_, notes) = explain(&plan, &SchemaRoles);
-    let told: Vec<(&str, &str)> = notes.iter().map(|note| (note.about.as_str(), note.rule)).collect();
+    let told: Vec<(&str, &str)> = notes.iter().map(|note| (note.about.as_str(), note.rule.as_ref())).collect();
     assert_eq!(
         told,
         [

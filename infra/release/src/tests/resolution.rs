@@ -136,6 +136,28 @@ async fn attack_days_as_keys_in_other_words_are_refused() {
         ("CASE WHEN kode = 'A' THEN dato END", "lab"),
         ("coalesce(dato, DATE '2020-01-01')", "lab"),
         ("dato - date_trunc('year', dato)", "lab"),
+        ("dato - least(dato, DATE '1900-01-01')", "lab"),
+        ("greatest(dato, DATE '2100-01-01') - dato", "lab"),
+        ("dato - coalesce(nullif(dato, dato), DATE '1900-01-01')", "lab"),
+        ("dato - CASE WHEN kode = '' THEN dato ELSE DATE '1900-01-01' END", "lab"),
+        ("dato - e", "(SELECT pnr, dato, least(dato, DATE '1900-01-01') AS e FROM lab) x"),
+        (
+            "dato - e",
+            "(SELECT pnr, dato, DATE '1900-01-01' AS e FROM lab UNION ALL SELECT pnr, dato, dato AS e FROM lab) x",
+        ),
+        (
+            "dato - e",
+            "(SELECT pnr, dato, lag(dato, 1, DATE '1900-01-01') OVER (PARTITION BY pnr ORDER BY dato) AS e FROM lab) x",
+        ),
+        ("CAST(dato AS int) - least(CAST(dato AS int), 0)", "lab"),
+        (
+            "l.dato - k.dag",
+            "lab l JOIN (VALUES ('A', DATE '1900-01-01'), ('C', DATE '1900-01-01')) AS k(kode, dag) ON k.kode = l.kode",
+        ),
+        ("t", "(SELECT pnr, max(CAST(dato AS text)) OVER (PARTITION BY pnr, dato) AS t FROM lab) x"),
+        ("t", "(SELECT pnr, first_value(CAST(dato AS int)) OVER (PARTITION BY pnr ORDER BY dato) AS t FROM lab) x"),
+        ("t", "(SELECT pnr, sum(CAST(dato AS int)) OVER (PARTITION BY pnr, dato) AS t FROM lab) x"),
+        ("t", "(SELECT pnr, max(CAST(dato AS text)) AS t FROM lab GROUP BY pnr) x"),
     ] {
         let sql = format!("SELECT {key} AS k, count(*) AS n FROM {from} GROUP BY {key}");
         assert!(plain(&ctx, &sql).await.len() > 20, "the attack works by itself: {sql}");
@@ -154,6 +176,64 @@ async fn attack_days_as_keys_in_other_words_are_refused() {
     ");
 }
 
+/// Learns: nothing of a day. Off (plain SQL): the days, as the one in which all seven weeks are the same.
+#[tokio::test]
+async fn attack_days_as_weeks_that_begin_on_each_of_them_are_refused() {
+    let ctx = registers();
+    let seven: Vec<String> = (0..7).map(|n| format!("date_trunc('week', dato + INTERVAL '{n} days')")).collect();
+    let days = plain(&ctx, "SELECT DISTINCT dato FROM lab").await.len();
+    assert_eq!(plain(&ctx, &format!("SELECT DISTINCT {} FROM lab", seven.join(", "))).await.len(), days);
+    let [week, next] = [&seven[0], &seven[1]];
+    let moved = "date_trunc('week', d)";
+    for (keys, from) in [
+        (seven.join(", "), "lab"),
+        (format!("{week}, {next}"), "lab"),
+        (format!("{next}, date_trunc('month', dato)"), "lab"),
+        (format!("{week}, date_part('year', dato - INTERVAL '3 days')"), "lab"),
+        (format!("concat(CAST({week} AS text), CAST({next} AS text))"), "lab"),
+        (format!("CASE WHEN kode = 'A' THEN {week} ELSE {next} END"), "lab"),
+        (format!("{week}, {moved}"), "(SELECT pnr, dato, dato + INTERVAL '1 day' AS d FROM lab) x"),
+        (
+            format!("{week}, {moved}"),
+            "(SELECT pnr, dato, dato + CASE WHEN kode <> '' THEN INTERVAL '1 day' END AS d FROM lab) x",
+        ),
+        (
+            format!("{week}, {moved}"),
+            "(SELECT pnr, dato, max(dato) OVER (PARTITION BY pnr, dato) + INTERVAL '1 day' AS d FROM lab) x",
+        ),
+        (
+            format!("{week}, w"),
+            "(SELECT pnr, dato, date_trunc('week', least(dato - INTERVAL '1 day', dato)) AS w FROM lab) x",
+        ),
+        (
+            "date_trunc('week', a.dato), date_trunc('week', b.dato + INTERVAL '1 day')".to_owned(),
+            "lab a JOIN lab b ON a.pnr = b.pnr AND a.dato = b.dato",
+        ),
+        (format!("GROUPING SETS (({week}, {next}), ({week}))"), "lab"),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM {from} GROUP BY {keys}");
+        assert!(plain(&ctx, &sql).await.len() > 5, "the attack works by itself: {sql}");
+        let refused = released(&ctx, &sql).await.unwrap_err();
+        assert!(refused.reason.contains("tell the day together"), "{sql}\n{refused}");
+    }
+    // What begins alike, or is of other days.
+    for (keys, from) in [
+        ("date_trunc('week', dato), date_trunc('month', dato), extract(year FROM dato)".to_owned(), "lab"),
+        (format!("{next}, date_trunc('month', dato + INTERVAL '1 days')"), "lab"),
+        (
+            "date_trunc('week', l.dato), date_trunc('week', b.foed_dag - INTERVAL '1 day')".to_owned(),
+            "lab l JOIN bef b ON l.pnr = b.pnr",
+        ),
+        (
+            "date_trunc('month', a), date_trunc('month', z)".to_owned(),
+            "(SELECT pnr, min(dato) AS a, max(dato) AS z FROM lab GROUP BY pnr) x",
+        ),
+        ("date_trunc('week', a.dato), date_trunc('week', b.dato)".to_owned(), "lab a JOIN lab b ON a.pnr = b.pnr"),
+    ] {
+        answer(&ctx, &format!("SELECT count(*) AS n FROM {from} GROUP BY {keys}")).await;
+    }
+}
+
 #[tokio::test]
 async fn weeks_months_years_and_how_long_something_took_are_keys() {
     let ctx = registers();
@@ -167,6 +247,14 @@ async fn weeks_months_years_and_how_long_something_took_are_keys() {
         ("dato > DATE '1970-02-01'", "lab"),
         ("CASE WHEN date_part('dow', dato) IN (0, 6) THEN 'weekend' ELSE 'week' END", "lab"),
         ("dato IS NULL", "lab"),
+        ("l.dato - b.foed_dag", "lab l JOIN bef b ON l.pnr = b.pnr"),
+        ("(l.dato + INTERVAL '1 day') - CAST(b.foed_dag AS timestamp)", "lab l JOIN bef b ON l.pnr = b.pnr"),
+        ("d - f", "(SELECT pnr, max(dato) AS d, min(dato) AS f FROM lab GROUP BY pnr) x"),
+        ("dato - f", "(SELECT pnr, dato, min(dato) OVER (PARTITION BY pnr) AS f FROM lab) x"),
+        ("dato - f", "(SELECT pnr, dato, lag(dato) OVER (PARTITION BY pnr ORDER BY dato) AS f FROM lab) x"),
+        ("n", "(SELECT pnr, row_number() OVER (PARTITION BY pnr ORDER BY dato) AS n FROM lab) x"),
+        ("k", "(SELECT pnr, max(kode) OVER (PARTITION BY pnr ORDER BY dato) AS k FROM lab) x"),
+        ("date_trunc('week', dato + INTERVAL '1 day')", "lab"),
         ("CAST(l.dato AS int) - CAST(b.foed_dag AS int)", "lab l JOIN bef b ON l.pnr = b.pnr"),
     ] {
         let sql = format!("SELECT {key} AS k, count(*) AS n FROM {from} GROUP BY {key}");

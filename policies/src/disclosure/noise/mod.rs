@@ -79,8 +79,13 @@ impl Sum for CellKey {
 /// The noise of a count that is so far `above` its threshold, in people, [`BOUND`] at most.
 #[must_use]
 pub fn noise(above: u64, key: CellKey) -> i64 {
+    looked_up(&table::PUBLISHED, above, key)
+}
+
+/// The noise that a table gives: one line for each key, one column for each distance to the threshold, the last for all that are further.
+fn looked_up(table: &[[i8; ROWS]; KEYS], above: u64, key: CellKey) -> i64 {
     let row = usize::try_from(above).unwrap_or(usize::MAX).min(ROWS - 1);
-    table::PUBLISHED.get(usize::from(key.get())).and_then(|rows| rows.get(row)).copied().unwrap_or_default().into()
+    table.get(usize::from(key.get())).and_then(|rows| rows.get(row)).copied().unwrap_or_default().into()
 }
 
 /// A count with its noise. A count under the threshold has to be hidden before; here it stays what it is.

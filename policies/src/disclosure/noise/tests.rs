@@ -137,8 +137,25 @@ fn cell_key_worked_example_of_the_lookup() {
     for (found, by_hand) in cumulative.iter().zip([0.508_333_333, 0.983_333_333, 1.0]) {
         assert!((found - by_hand).abs() < 1e-8);
     }
-    let looked_up = |key: f64| cumulative.iter().position(|upper| key < *upper).map(|at| 1 + values[at]);
-    assert_eq!([0.3, cell, 0.99].map(looked_up), [Some(0), Some(2), Some(3)]);
+    // That row as a table of ours, for counts of one: the keys of 256 in the order of the intervals. The other counts have no noise.
+    let mut table = [[0_i8; ROWS]; KEYS];
+    for (key, row) in table.iter_mut().enumerate() {
+        let at = cumulative.iter().position(|upper| (key as f64) / 256.0 < *upper).unwrap();
+        row[0] = i8::try_from(values[at]).unwrap();
+    }
+    let shown = |key| 1 + looked_up(&table, 0, key);
+    assert_eq!([CellKey::new(77), key, CellKey::new(253)].map(shown), [0, 2, 3]);
+    // The last key of the first interval, 130 / 256 = 0.5078, and the first of the second; the last of that, 251 / 256 = 0.9805.
+    assert_eq!([130, 131, 251, 252].map(|key| shown(CellKey::new(key))), [0, 2, 2, 3]);
+    assert_eq!([looked_up(&table, 1, key), looked_up(&table, 1_000_000, key)], [0, 0], "of other counts");
+    for row in 0..ROWS {
+        table[209][row] = i8::try_from(row).unwrap() - 3;
+    }
+    assert_eq!(
+        [0, 2, 5, 6, u64::MAX].map(|above| looked_up(&table, above, key)),
+        [-3, -1, 2, 2, 2],
+        "its own column each"
+    );
 }
 
 #[test]

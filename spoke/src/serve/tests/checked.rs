@@ -221,7 +221,15 @@ async fn small_groups_come_as_one_row_and_say_which_rule_hid_them() {
     let answer = place.ask(by(&["kom"], count())).await.unwrap();
     assert_eq!((folded(&answer), super::fixture::count(&answer)), (vec![110], 4));
     let told = place.hub.catalogue(wire::Envelope { zone: Zone::Open.into(), ..envelope() }).await.unwrap();
-    assert_eq!(told.checked.unwrap().threshold, 10);
+    assert_eq!((told.checked.unwrap().threshold, told.threshold), (10, 10));
+    // Whatever leaves, whoever makes numbers of it is told.
+    for (output, threshold, wanted) in
+        [(Output::HubAggregates, Some(12), 12), (Output::EnclaveRows, Some(9), 9), (Output::HubAggregates, None, 5)]
+    {
+        place.spoke.sign(Permit { threshold, ..of(output) });
+        let told = place.hub.catalogue(wire::Envelope { zone: Zone::Open.into(), ..envelope() }).await.unwrap();
+        assert_eq!((told.checked, told.threshold), (None, wanted), "{output:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -165,27 +165,61 @@ async fn computations_are_as_in_plain_sql_and_null_where_they_fail() {
     }
 }
 
-/// A sum that only just fits its type, and doesn't with its noise. Learns nothing. Off (an error in place of the largest number of the type): the
-/// noise of the sum's people, and whether somebody is there who makes it so large. One person's huge part is hidden for its dominance.
+/// A sum that only just fits its type, and doesn't with its noise, or with somebody whose part is as large as the type's largest number: half
+/// of all contributions, so that no rule of dominance hides it. Learns: that somebody's part is so large, as of any sum in which it is half.
+/// Off: the noise of the sum's people, by an error in place of the largest number; or how often one person has rows, since the sum that doesn't
+/// fit begins anew at the smallest number.
 #[tokio::test]
 async fn attack_a_sum_that_is_too_large_with_its_noise_as_an_oracle() {
-    let part = i64::MAX / 7_999;
-    let mut largest = 0;
+    // 7,999 rows of it are an eighth of a thousandth less than the largest number
+    let part = i64::MAX / 8_000;
+    let (mut largest, mut wrapped) = (0, 0);
     for project in 0..8 {
         let ctx = super::super::noise::large(project);
         for (condition, alike) in [("kom = 18 AND del = 0 AND alder = 36 AND syg = 1", false), ("false", true)] {
             let sql = format!("SELECT sum(CASE WHEN {condition} THEN {} ELSE {part} END) AS s FROM bef", i64::MAX);
             let plan = planned(&ctx, &sql).await;
+            let exact = DataFrame::new(ctx.state(), plan.clone()).collect().await.unwrap();
+            wrapped += i32::from(exact[0].column(0).as_primitive::<Int64Type>().value(0) < 0);
             let released = analyse(plan, Zone::Open, &SchemaRoles, &Arc::default()).unwrap().into_inner();
             let shown = DataFrame::new(ctx.state(), released).collect().await.unwrap();
             let shown = shown[0].column(0).as_primitive::<Int64Type>().iter().flatten().next();
             if alike {
-                // 7,999 rows of the same, off by two people at most
+                // 7,999 rows of the same, off by five people at most
                 assert!(shown.unwrap() > i64::MAX - 16 * part, "{shown:?}");
                 largest += i32::from(shown == Some(i64::MAX));
+            } else {
+                assert_eq!(shown, Some(i64::MAX));
             }
         }
     }
+    assert_eq!(wrapped, 8, "the attack doesn't work by itself");
     println!("the largest number of the type is shown in {largest} of 8 projects");
     assert!(largest > 0 && largest < 8, "{largest}");
+}
+
+/// Sums of people's values that no number of their type can be: the largest one stands for all of them.
+#[tokio::test]
+async fn attack_by_sums_that_begin_anew_when_they_are_too_large() {
+    let ctx = super::super::noise::large(1);
+    let max = i64::MAX.to_string();
+    let decimal = "9".repeat(38);
+    for (value, shown) in [
+        // Off: the smallest number and so many more, of which each tells how many people there are, or how many rows they have.
+        (format!("{max} * syg"), &max),
+        (format!("{max} * CASE WHEN syg = 1 THEN 1 ELSE 0 END"), &max),
+        (format!("CASE WHEN syg = 1 THEN {max} ELSE 0 END"), &max),
+        (format!("CAST(-{max} AS bigint) + syg"), &max),
+        (format!("CAST({decimal} AS DECIMAL(38, 0)) - syg"), &decimal),
+    ] {
+        let sql = format!("SELECT sum({value}) AS s FROM bef");
+        let rows = super::super::noise::answer(&ctx, &sql).await;
+        assert_eq!(rows[0][0], **shown, "{sql}");
+    }
+    // Six million people's incomes would do; here each has as much as a thousand.
+    let sql = "SELECT sum(CAST(alder AS DECIMAL(38, 20)) * 1000000) AS s FROM bef";
+    let exact: f64 =
+        super::super::plain(&ctx, "SELECT sum(alder) * 1000000 AS s FROM bef").await[0][0].parse().unwrap();
+    let shown: f64 = super::super::noise::answer(&ctx, sql).await[0][0].parse().unwrap();
+    assert!((shown / exact - 1.0).abs() < 0.002, "{shown} {exact}");
 }
