@@ -139,11 +139,11 @@ fn attack_statistics_tell_nothing_of_what_four_people_have() {
         ordinary.iter().map(|row| if four(row) { change(*row) } else { *row }).collect()
     };
     let lacking = |(who, code, day, _): Row| (who, code, day, None);
-    // what is compared, and whether a class of shares may begin just there
+    // what is compared, and whether a class, of shares or of how many days there are, may begin just there
     let cases: [(&str, Vec<Row>, Vec<Row>, bool); 5] = [
         ("codes", ordinary.clone(), with(|(who, _, day, value)| (who, 100 + (day % 100) as u8, day, value)), false),
-        ("early days", ordinary.clone(), with(|(who, code, day, value)| (who, code, day - 20_000, value)), false),
-        ("late days", ordinary.clone(), with(|(who, code, day, value)| (who, code, day + 20_000, value)), false),
+        ("early days", ordinary.clone(), with(|(who, code, day, value)| (who, code, day - 20_000, value)), true),
+        ("late days", ordinary.clone(), with(|(who, code, day, value)| (who, code, day + 20_000, value)), true),
         ("no value", ordinary.clone(), with(lacking), true),
         (
             "a value",
@@ -155,13 +155,21 @@ fn attack_statistics_tell_nothing_of_what_four_people_have() {
     for (what, without, with, by_class) in cases {
         let differ = without.iter().zip(&with).filter(|(a, b)| a != b);
         assert_eq!(differ.map(|(row, _)| row.0).collect::<BTreeSet<_>>().len(), 4, "{what}");
-        let (without, with) = (snapshot(&without), snapshot(&with));
-        let exact = |snapshot: &Snapshot| {
-            let statistics = snapshot.statistics.as_ref().unwrap();
-            statistics.columns.iter().map(|column| (column.nulls, column.different.estimate())).collect::<Vec<_>>()
+        let exact = |rows: &[Row]| {
+            let codes: BTreeSet<u8> = rows.iter().map(|row| row.1).collect();
+            let days: BTreeSet<i32> = rows.iter().map(|row| row.2).collect();
+            (
+                codes.len(),
+                days.first().copied(),
+                days.last().copied(),
+                rows.iter().filter(|row| row.3.is_none()).count(),
+            )
         };
         assert_ne!(exact(&without), exact(&with), "the attack doesn't work by itself: {what}");
+        let (without, with) = (snapshot(&without), snapshot(&with));
         let changed = keys.iter().filter(|key| told(&without, key) != told(&with, key)).count();
+        let years = |snapshot: &Snapshot| told(snapshot, &keys[0]).columns[2].years;
+        assert!(years(&without).is_some() && years(&without) == years(&with), "{what}");
         assert!(changed <= if by_class { keys.len() / 25 } else { 0 }, "{what}: {changed} of {}", keys.len());
     }
 }

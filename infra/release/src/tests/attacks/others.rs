@@ -97,14 +97,6 @@ async fn attack_not_in_in_other_words_is_refused_or_unknown_for_oneself_alone() 
             text.contains("IS NULL AND Boolean(NULL)") && text.contains("Filter: d.pnr IS NOT NULL"),
             "{sql}\n{text}"
         );
-        println!(
-            "{sql}: {:?}",
-            datafusion::dataframe::DataFrame::new(ctx.state(), plan)
-                .collect()
-                .await
-                .map(|b| format!("{b:?}"))
-                .map_err(|e| e.to_string())
-        );
     }
 }
 
