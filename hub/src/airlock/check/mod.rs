@@ -285,7 +285,7 @@ pub fn examine(submission: &Submission, bytes: &[u8]) -> Result<BTreeMap<String,
             earlier.push(Earlier { label: "an earlier release".to_owned(), output: output.clone(), table });
         }
     }
-    Ok(run(submission, &files, &earlier))
+    Ok(run(submission, &files, &earlier, Threshold::DEFAULT))
 }
 
 #[cfg(test)]
