@@ -47,14 +47,17 @@ async fn spokes_release_their_own_cells_and_the_hub_remembers_none_of_them() -> 
     let oracle = Oracle::open(&running.platform.registers_dir())?;
     let mut open = running.open().await?;
     let sql = "SELECT koen, COUNT(DISTINCT pnr) AS n FROM dst.bef WHERE year = 2024 GROUP BY koen ORDER BY koen";
-    let (truth, shown) = (rows(&oracle.ask(sql).await?)?, rows(&open.ask(sql).await?)?);
+    let groups = |rows: Vec<Vec<String>>| -> Vec<Vec<String>> {
+        rows.into_iter().filter(|row| row.first().is_some_and(|key| key != "NULL")).collect()
+    };
+    let (truth, shown) = (rows(&oracle.ask(sql).await?)?, groups(rows(&open.ask(sql).await?)?));
     ensure!(truth.len() == 2 && shown.len() == 2, "{truth:?} {shown:?}");
     for (truth, shown) in truth.iter().zip(&shown) {
         let [koen, n, status] = shown.as_slice() else { anyhow::bail!("{shown:?}") };
         let off = n.parse::<i64>()? - truth.get(1).context("a number")?.parse::<i64>()?;
         ensure!(truth.first() == Some(koen) && off.abs() <= 5 && status == "perturbed", "{truth:?} {shown:?}");
     }
-    ensure!(rows(&open.ask(sql).await?)? == shown, "asked again it is the same");
+    ensure!(groups(rows(&open.ask(sql).await?)?) == shown, "asked again it is the same");
     let days = "SELECT foed_dag, COUNT(*) AS n FROM dst.bef WHERE year = 2024 GROUP BY foed_dag";
     let refused = open.ask(days).await.err().context("is refused")?.to_string();
     ensure!(refused.contains("date_trunc('week', ..)"), "{refused}");

@@ -270,8 +270,9 @@ impl Story {
         let of = |atc: &str| counted(|person| person.atc == atc);
         let (first, second) = (of("A10BA02"), of("C09AA05"));
         let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split(',').collect()).collect();
-        let [head, a, b] = lines.as_slice() else { anyhow::bail!("{said}") };
+        let [head, a, b, small] = lines.as_slice() else { anyhow::bail!("{said}") };
         ensure!(*head == ["atc", "people", "release_status"] && first != second, "{said}");
+        ensure!(*small == ["", "", "suppressed: fewer than 5 people"], "it is there if there are none: {said}");
         for (row, atc, people) in [(a, "A10BA02", first), (b, "C09AA05", second)] {
             let [shown_atc, shown, "perturbed"] = row.as_slice() else { anyhow::bail!("{said}") };
             let near = shown.parse::<usize>().is_ok_and(|shown| shown.abs_diff(people) <= 5);

@@ -38,6 +38,9 @@ pub enum By {
     Share,
 }
 
+/// So many people may have the same value but for few.
+const NEARLY_ALIKE: i64 = 50;
+
 impl By {
     /// The rule that hides a statistic with so many people behind it, in a cell of so many.
     #[must_use]
@@ -46,15 +49,15 @@ impl By {
         let nearly_all = people - behind < 5;
         match self {
             Self::Share if behind < 5 || nearly_all => Some(EVERYBODY),
-            Self::Mean if behind == 0 => Some(EVERYBODY),
-            _ if (1..5).contains(&behind) => Some("fewer than 5 people"),
+            _ if (0..5).contains(&behind) => Some("fewer than 5 people"),
             Self::Part if behind > 0 && nearly_all => Some(EVERYBODY),
             Self::Sum | Self::Mean if (5..10).contains(&behind) => Some("fewer than 10 contributors"),
             _ => None,
         }
     }
 
-    /// Whether it falls by lot if such a statistic is shown, or which of the rules is said to hide it.
+    /// Whether it falls by lot if such a statistic is shown, or which of the rules is said to hide it. A mean of few people may be one of which nearly all
+    /// have the same: it is hidden then, which a number of people doesn't tell.
     #[must_use]
     pub fn by_lot(self, behind: i64, people: i64) -> bool {
         let at = |number: i64, least: u64| u64::try_from(number).is_ok_and(|n| (least..least + WIDTH).contains(&n));
@@ -62,7 +65,8 @@ impl By {
         at(behind, least)
             || match self {
                 Self::Part | Self::Share => at(people - behind, least),
-                Self::Sum | Self::Mean => at(behind, CONTRIBUTORS),
+                Self::Sum => at(behind, CONTRIBUTORS),
+                Self::Mean => at(behind, CONTRIBUTORS) || behind < NEARLY_ALIKE,
                 Self::People => false,
             }
     }

@@ -9,7 +9,7 @@ mod limits;
 mod numbers;
 mod remembered;
 
-use super::ledger::Ledger;
+use super::{ledger::Ledger, limited::Limited};
 use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array},
     datatypes::{DataType, Float64Type},
@@ -248,8 +248,8 @@ impl ScalarUDFImpl for Perturb {
                 // A count is remembered as one, in whatever words, and so is one of which nobody sees who has how many rows.
                 let known = |row: usize| contributed.get(row).is_some_and(Option::is_some);
                 let counts = self.released_where(&value, summaries(1)?, |row, value, people| match self.makes {
-                    Makes::Counted => !known(row) || alike(value, people),
-                    _ => value.abs() == people,
+                    Makes::Counted => !known(row) || equal(limits::at(&limited, row), people),
+                    _ => value.abs() == people && equal(limits::at(&limited, row), people),
                 })?;
                 let counted = |row| cell(&counts, row).is_some();
                 let exact = cells(summaries(1)?, Cell::exact)?;
@@ -348,9 +348,9 @@ impl Perturb {
     }
 }
 
-/// Whether all have equally many rows of a constant, so that a count of them says nothing but who they are.
-fn alike(value: f64, people: f64) -> bool {
-    people > 0.0 && (value % people).abs() < f64::EPSILON
+/// Whether so many people all add the same, so that a sum of it says nothing but who they are.
+fn equal(limited: Option<Limited>, people: f64) -> bool {
+    limited.is_some_and(|limited| (limited.largest[0] * people - limited.size).abs() <= limited.size * f64::EPSILON)
 }
 
 /// The people of a cell.

@@ -70,7 +70,7 @@ fn marks(of: &str, kind: &str) -> Option<&'static [&'static str]> {
         ("MeasureKind", "STDDEV_POP") => &["stddev_pop("],
         ("MeasureKind", "COUNT_DISTINCT") => &["count(DISTINCT "],
         // Only the open zone's rewriting of a statement asks for it; its answers aren't rows of a file.
-        ("MeasureKind", "PERSONS" | "CONTRIBUTIONS") => &[],
+        ("MeasureKind", "PERSONS" | "CONTRIBUTIONS" | "CONTRIBUTIONS_MEAN" | "CONTRIBUTIONS_SPREAD") => &[],
         ("Expr", "column") => &["SELECT "],
         ("Expr", "literal") => &[" = '", " > 1"],
         ("Expr", "compare") => &[" = "],

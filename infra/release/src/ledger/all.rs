@@ -254,7 +254,8 @@ mod tests {
             assert_eq!(ask(&ledgers, 0..12, 4), first, "{limits:?}");
             assert_eq!((kept(&ledgers), before.len()), (before.clone(), 12), "one cell of each");
         }
-        let own = |from| super::super::own(people(from).people, people(from).key, policies::disclosure::Threshold::DEFAULT);
+        let own =
+            |from| super::super::own(people(from).people, people(from).key, policies::disclosure::Threshold::DEFAULT);
         assert!((0..12).any(|from| own(from) != own(0)), "there is no noise in this test");
     }
 

@@ -99,7 +99,7 @@ attacks! {
     attack_conditional_sum: "SELECT sum(CASE WHEN kom = 104 THEN indkomst END) FROM bef", income(), SHOWN;
     attack_conditional_sum_with_zeros: "SELECT sum(CASE WHEN kom = 104 THEN indkomst ELSE 0 END) FROM bef", income(), SHOWN;
     attack_conditional_count: "SELECT count(CASE WHEN indkomst > 900000 THEN 1 END) AS n FROM bef", "1", SHOWN;
-    attack_count_distinct_of_few: "SELECT count(DISTINCT indkomst) FILTER (WHERE kom = 104) AS n FROM bef", "1", SHOWN;
+    attack_count_distinct_of_few: "SELECT count(DISTINCT indkomst) FILTER (WHERE kom = 104) AS n FROM bef", "1", "of values isn't released";
     attack_group_by_person: "SELECT pnr, indkomst FROM bef GROUP BY pnr, indkomst", income(), "rows about single people";
     attack_group_by_person_as_text: "SELECT max(s)::text FROM (SELECT sum(indkomst) AS s FROM bef GROUP BY md5(pnr)) x", income(), "can't be used in md5()";
     attack_group_by_a_hash_of_the_person: "SELECT md5(pnr) AS h, sum(indkomst) FROM bef GROUP BY md5(pnr)", income(), "can't be used in md5()";
@@ -154,7 +154,7 @@ attacks! {
         "SELECT sum(coalesce(b.indkomst, 0)) FROM kommuner k LEFT JOIN bef b ON b.kom = k.kom AND b.kom = 104", income(), "match nobody";
     attack_rollup: "SELECT kom, sum(indkomst) FROM bef GROUP BY ROLLUP (kom)", income(), SHOWN;
     attack_grouping_sets: "SELECT kom, sum(indkomst) FROM bef GROUP BY GROUPING SETS ((kom), ())", income(), SHOWN;
-    attack_sum_distinct: "SELECT sum(DISTINCT CASE WHEN kom = 104 THEN indkomst ELSE 0 END) FROM bef", income(), "DISTINCT goes with count only";
+    attack_sum_distinct: "SELECT sum(DISTINCT CASE WHEN kom = 104 THEN indkomst ELSE 0 END) FROM bef", income(), "of values isn't released";
     attack_person_shown_by_count: "SELECT count(DISTINCT pnr) AS n FROM bef WHERE kom = 104", "1", SHOWN;
     attack_missing_person_numbers: "SELECT count(*) AS n FROM bef WHERE kom = 105", "6", SHOWN;
 }

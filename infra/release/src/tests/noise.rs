@@ -331,7 +331,9 @@ async fn a_row_that_is_hidden_in_part_says_that_the_rest_has_noise() {
         (format!("SELECT kom, rank() OVER (ORDER BY n) AS r, s FROM ({cells}) c"), format!("perturbed; {hidden}")),
         (format!("{cells} HAVING count(DISTINCT pnr) > 20 ORDER BY n"), format!("perturbed; {hidden}")),
         (
-            format!("SELECT kom, n, s FROM ({cells}) c UNION ALL SELECT kom, n, s FROM ({cells}) c LIMIT 1"),
+            format!(
+                "SELECT kom, n, s FROM ({cells}) c WHERE n > 0 UNION ALL SELECT kom, n, s FROM ({cells}) c WHERE n > 0 LIMIT 1"
+            ),
             format!("perturbed; {hidden}"),
         ),
         (format!("SELECT kom, s FROM ({cells}) c"), hidden.to_owned()),
@@ -339,7 +341,9 @@ async fn a_row_that_is_hidden_in_part_says_that_the_rest_has_noise() {
         (format!("SELECT s FROM ({cells}) c"), "suppressed: fewer than 10 contributors".to_owned()),
         (format!("SELECT kom, n FROM ({cells}) c"), PERTURBED.to_owned()),
     ] {
-        let rows = answer(&ctx, &sql).await;
+        let mut rows = answer(&ctx, &sql).await;
+        // but for the row of small groups
+        rows.retain(|row| row.last().unwrap() != policies::disclosure::SUPPRESSED);
         assert_eq!(rows.iter().map(|row| row.last().unwrap().as_str()).collect::<Vec<_>>(), [words], "{sql}");
     }
 }

@@ -220,8 +220,8 @@ This works: SELECT quantile_range(vaerdi, 0.5) AS median, count(vaerdi) AS n FRO
 
     range_of_aggregates:
         "SELECT quantile_range(n, 0.5) FROM (SELECT kom, count(*) AS n FROM bef GROUP BY kom) x",
-        @r#"This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate the people once, at the level that you want to see; count(DISTINCT ..) counts how many values there are.
-This works: SELECT kom, count(*) AS n, count(DISTINCT pnr) AS people FROM bef GROUP BY kom"#;
+        @r#"This aggregates groups that are aggregates already, of which those under 5 people are not known. Aggregate the people once, at the level that you want to see. Over the groups that are shown a window counts and adds: count(..) OVER ().
+This works: WITH g AS (SELECT kom FROM bef GROUP BY kom) SELECT DISTINCT count(kom) OVER () AS shown_values FROM g WHERE kom IS NOT NULL"#;
 
     range_without_the_person:
         "SELECT kom, quantile_range(i, 0.5) FROM (SELECT kom, indkomst AS i FROM bef) x GROUP BY kom",

@@ -148,8 +148,8 @@ fn cell_key_worked_example_of_the_lookup() {
     // The last key of the first interval, 130 / 256 = 0.5078, and the first of the second; the last of that, 251 / 256 = 0.9805.
     assert_eq!([130, 131, 251, 252].map(|key| shown(CellKey::new(key))), [0, 2, 2, 3]);
     assert_eq!([looked_up(&table, 1, key), looked_up(&table, 1_000_000, key)], [0, 0], "of other counts");
-    for row in 0..ROWS {
-        table[209][row] = i8::try_from(row).unwrap() - 3;
+    for (row, noise) in table[209].iter_mut().enumerate() {
+        *noise = i8::try_from(row).unwrap() - 3;
     }
     assert_eq!(
         [0, 2, 5, 6, u64::MAX].map(|above| looked_up(&table, above, key)),
