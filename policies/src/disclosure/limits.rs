@@ -11,7 +11,7 @@
 //! seventh or eighth; of fewer than ten people nobody beyond the middle.
 //!
 //! **What it costs.** Outliers: a sum of very skewed values comes out too small. Of 1,000 people with a log-normal value (of variance 1 on the
-//! scale of logarithms) it is 0.3 % of the sum, of 20 it is a fifth. It is a one-sided form of what is known as winsorising (Tukey 1962; Hundepool et
+//! scale of logarithms) it is 0.3 % of the sum, of 20 it is a fifth. It is a form of what is known as winsorising (Tukey 1962; Hundepool et
 //! al., Statistical Disclosure Control, 2012, chapter 3: top and bottom coding).
 //!
 //! INVARIANT: numbers of four people, whatever they are, move a limit no further than to the number of a fifth.
