@@ -116,7 +116,7 @@ pub struct Others {
 
 impl Others {
     fn add(&mut self, somebody: &Somebody) {
-        self.people += 1;
+        self.people = self.people.saturating_add(1);
         self.sum += somebody.sum;
         self.size += somebody.sum.abs();
         self.rows += somebody.rows;
@@ -125,7 +125,7 @@ impl Others {
     }
 
     fn merge(&mut self, other: &Self) {
-        self.people += other.people;
+        self.people = self.people.saturating_add(other.people);
         self.sum += other.sum;
         self.size += other.size;
         self.rows += other.rows;
@@ -166,7 +166,8 @@ impl Outer {
     /// How many people there are.
     #[must_use]
     pub fn people(&self) -> u64 {
-        self.others.people + self.listed.len() as u64
+        // a part may say any number
+        self.others.people.saturating_add(self.listed.len() as u64)
     }
 
     /// Whether it is known how many values each has, and how far they are apart.
@@ -371,6 +372,16 @@ mod tests {
                 prop_assert_eq!(tags(&whole), tags(&parts));
             }
         }
+    }
+
+    #[test]
+    fn a_part_that_says_more_people_than_there_can_be_stops_nothing() {
+        let mut bytes = outer(&[(1, [1.0; 3])], 1).write();
+        bytes[1..9].fill(u8::MAX);
+        let mut whole = Outer::read(&bytes).unwrap();
+        assert_eq!(whole.people(), u64::MAX);
+        whole.merge(&Outer::read(&bytes).unwrap());
+        assert_eq!(whole.people(), u64::MAX);
     }
 
     #[test]
