@@ -18,7 +18,7 @@ pub mod outer;
 mod parts;
 mod rows;
 
-use super::persons::WIDTH;
+use super::{gathered::words, persons::WIDTH};
 use arrow::{
     array::ArrayRef,
     datatypes::{DataType, Field, FieldRef},
@@ -153,9 +153,9 @@ impl AggregateUDFImpl for Contributing {
 
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         Ok(match self.tells {
-            Tells::Sum => Box::new(One(Groups::<1>::default())),
-            Tells::Mean => Box::new(One(Groups::<2>::default())),
-            Tells::Spread => Box::new(One(Groups::<MOST>::default())),
+            Tells::Sum => Box::new(One(Groups::<{ words(1) }>::default())),
+            Tells::Mean => Box::new(One(Groups::<{ words(2) }>::default())),
+            Tells::Spread => Box::new(One(Groups::<{ words(MOST) }>::default())),
         })
     }
 
@@ -165,9 +165,9 @@ impl AggregateUDFImpl for Contributing {
 
     fn create_groups_accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
         Ok(match self.tells {
-            Tells::Sum => Box::new(Groups::<1>::default()),
-            Tells::Mean => Box::new(Groups::<2>::default()),
-            Tells::Spread => Box::new(Groups::<MOST>::default()),
+            Tells::Sum => Box::new(Groups::<{ words(1) }>::default()),
+            Tells::Mean => Box::new(Groups::<{ words(2) }>::default()),
+            Tells::Spread => Box::new(Groups::<{ words(MOST) }>::default()),
         })
     }
 
@@ -178,9 +178,9 @@ impl AggregateUDFImpl for Contributing {
 
 /// All rows as one group, for aggregates without GROUP BY.
 #[derive(Debug)]
-struct One<const N: usize>(Groups<N>);
+struct One<const W: usize>(Groups<W>);
 
-impl<const N: usize> Accumulator for One<N> {
+impl<const W: usize> Accumulator for One<W> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.0.add_all(values)
     }

@@ -21,6 +21,7 @@ mod decode;
 mod decode_expr;
 mod encode;
 mod encode_expr;
+mod gathered;
 pub mod interval;
 pub mod keys;
 mod measure;

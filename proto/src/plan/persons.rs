@@ -6,9 +6,7 @@
 //! The answer is NULL for a cell without rows, and a summary of nobody for a cell whose rows all lack a person number: release
 //! treats the two differently.
 
-mod gathered;
 pub(super) mod groups;
-pub(super) mod summaries;
 pub(super) mod summary;
 
 use arrow::{

@@ -11,10 +11,15 @@
 //!
 //! INVARIANT: changing the hash or the rounding makes the platform forget which statistics were shown; it takes a new key epoch.
 
-use crate::plan::persons::{MARKS, Summary, groups::BYTES, summary::of_person};
+use super::MOST;
+use crate::plan::{
+    gathered::BYTES,
+    persons::{MARKS, Summary, summary::of_person},
+};
 use siphasher::sip::SipHasher24;
-use std::hash::Hasher;
 
+/// Bytes of a number.
+const NUMBER: usize = size_of::<f64>();
 /// Bits of the mantissa that don't count.
 const LOOSE: u64 = 52 - 40;
 /// Below it a sum is one of values that add up to nothing.
@@ -23,6 +28,7 @@ const NOTHING: f64 = 1e-300;
 const NOBODYS: usize = 16;
 
 /// Which mark somebody changes by adding these numbers, what is mixed into it, and their key.
+#[inline]
 pub(super) fn amount(person: &[u8; BYTES], adds: &[f64]) -> [u8; 3] {
     let [place, _, key] = of_person(person);
     let [mark, ..] = hash(person, adds).to_le_bytes();
@@ -44,12 +50,12 @@ pub(super) fn add_nobody(marks: &mut [u8; MARKS], sum: f64) {
     }
 }
 
+#[inline]
 fn hash(person: &[u8; BYTES], adds: &[f64]) -> u64 {
-    let mut hasher = SipHasher24::new_with_key(person);
-    for number in adds {
-        hasher.write(&rounded(*number).to_le_bytes());
-    }
-    hasher.finish()
+    let mut bytes = [[0; NUMBER]; MOST];
+    bytes.iter_mut().zip(adds).for_each(|(bytes, number)| *bytes = rounded(*number).to_le_bytes());
+    let bytes = bytes.as_flattened();
+    SipHasher24::new_with_key(person).hash(bytes.get(..adds.len() * NUMBER).unwrap_or(bytes))
 }
 
 /// The bits of a number that count.

@@ -7,9 +7,8 @@
 //! INVARIANT: who is listed is never among the others' sums: of a number that is too large for the others, nothing would be left of them.
 
 use super::MOST;
-use crate::plan::persons::{NoSummary, groups::BYTES};
-use siphasher::sip::SipHasher24;
-use std::{cmp::Ordering, hash::Hasher};
+use crate::plan::{gathered::BYTES, persons::NoSummary};
+use std::cmp::Ordering;
 
 /// So many people are listed from each end.
 pub const RANKS: usize = 8;
@@ -62,10 +61,7 @@ impl Face {
 impl Somebody {
     /// `adds`: sum, number, sum of squares, as many as there are.
     fn new(person: &[u8; BYTES], adds: &[f64]) -> Self {
-        let mut hasher = SipHasher24::new_with_key(person);
-        hasher.write(b"outer");
-        let [a, b, ..] = hasher.finish().to_le_bytes();
-        Self::of(adds, u16::from_le_bytes([a, b]))
+        Self::of(adds, tag(person))
     }
 
     fn of(adds: &[f64], tag: u16) -> Self {
@@ -90,6 +86,13 @@ impl Somebody {
     fn order(&self, other: &Self, face: Face) -> Ordering {
         self.face(face).total_cmp(&other.face(face)).then(self.tag.cmp(&other.tag))
     }
+}
+
+/// Of all of a pseudonym's bytes, which are as good as random.
+fn tag(person: &[u8; BYTES]) -> u16 {
+    let mixed = u128::from_le_bytes(*person).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let [.., a, b] = mixed.to_le_bytes();
+    u16::from_le_bytes([a, b])
 }
 
 /// A number that can be reckoned with.

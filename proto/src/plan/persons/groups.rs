@@ -1,7 +1,6 @@
 //! Distinct people of all groups of an aggregate.
 //!
-//! People are put down as they come, and sorted out when there are many, or at the end ([`Gathered`]): group by group, so that what is
-//! compared lies side by side. A set of everybody is slower by the time that memory takes to answer, once for each row.
+//! They are put down as they come ([`Gathered`]).
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, FixedSizeBinaryArray, Int64Array, ListArray},
@@ -12,33 +11,16 @@ use datafusion::{
     common::{Result, ScalarValue, exec_err, internal_datafusion_err},
     logical_expr::{EmitTo, GroupsAccumulator},
 };
-use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use super::{
     Says,
-    gathered::{Gathered, Person, word},
-    summary::{LISTED, Summary, listed, of_person},
+    summary::{of_person, written},
 };
+use crate::plan::gathered::{BYTES, Gathered, Row, person, row, words};
 
-/// Width of a pseudonym in bytes.
-pub(in crate::plan) const BYTES: usize = 16;
-
-/// Somebody in a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::plan) struct Entry {
-    pub(in crate::plan) group: u32,
-    pub(in crate::plan) person: [u8; BYTES],
-}
-
-impl Hash for Entry {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let group = u64::from(self.group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        state.write_u64(word(Person::from_ne_bytes(self.person)) ^ group);
-    }
-}
+/// Words of somebody: the pseudonym alone.
+const W: usize = words(0);
 
 /// Field of the lists that travel between the phases of an aggregate.
 pub(super) fn item() -> FieldRef {
@@ -48,7 +30,7 @@ pub(super) fn item() -> FieldRef {
 /// Distinct people of every group.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    people: Gathered,
+    people: Gathered<W>,
     /// which groups have a row, of whomever
     there: Vec<bool>,
     says: Says,
@@ -88,7 +70,7 @@ impl Groups {
             if passes(filter, i) {
                 let group = self.row(group)?;
                 if array.is_valid(i) {
-                    self.people.add(group, Person::from_ne_bytes(*person));
+                    self.people.add(group, row(person));
                 }
             }
         }
@@ -113,7 +95,7 @@ impl Groups {
             let people = array.value_data().as_chunks::<BYTES>().0;
             for (group, range) in ranges {
                 let valid = range.filter(|i| array.is_valid(*i)).filter_map(|i| people.get(i));
-                valid.for_each(|person| self.people.add(group, Person::from_ne_bytes(*person)));
+                valid.for_each(|person| self.people.add(group, row(person)));
             }
         }
         self.people.tidy(self.there.len());
@@ -151,7 +133,7 @@ impl Groups {
     }
 
     /// The first groups, or all: whether each has a row, how far its people go, and the people. The other groups move down.
-    fn take(&mut self, emit_to: EmitTo, distinct: bool) -> (Vec<bool>, Vec<usize>, Vec<Person>) {
+    fn take(&mut self, emit_to: EmitTo, distinct: bool) -> (Vec<bool>, Vec<usize>, Vec<Row<W>>) {
         let groups = match emit_to {
             EmitTo::All => self.there.len(),
             EmitTo::First(n) => n.min(self.there.len()),
@@ -167,17 +149,16 @@ impl Groups {
         let many = |_| internal_datafusion_err!("persons: too many people in one state");
         let ends = ends.into_iter().map(|end| i32::try_from(end).map_err(many));
         let offsets = std::iter::once(Ok(0)).chain(ends).collect::<Result<Vec<i32>>>()?;
-        let values = FixedSizeBinaryArray::try_new(super::WIDTH, Buffer::from_vec(people), None)?;
+        let values = FixedSizeBinaryArray::try_new(super::WIDTH, Buffer::from_vec(people.into_flattened()), None)?;
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         Ok(ListArray::try_new(item(), offsets, Arc::new(values), Some(NullBuffer::from(there)))?)
     }
 }
 
 /// The bytes of a summary of each group, NULL where there is no row.
-fn summaries(there: &[bool], ends: &[usize], people: &[Person]) -> Result<ArrayRef> {
+fn summaries(there: &[bool], ends: &[usize], people: &[Row<W>]) -> Result<ArrayRef> {
     let mut summaries = BinaryBuilder::with_capacity(there.len(), there.len() * 64);
     let mut from = 0;
-    let mut few: Vec<[u8; 3]> = Vec::with_capacity(LISTED);
     for (there, end) in there.iter().zip(ends) {
         let of = people.get(from..*end).unwrap_or_default();
         from = *end;
@@ -185,15 +166,7 @@ fn summaries(there: &[bool], ends: &[usize], people: &[Person]) -> Result<ArrayR
             summaries.append_null();
             continue;
         }
-        let written = if of.len() <= LISTED {
-            few.clear();
-            few.extend(of.iter().map(|person| of_person(&person.to_ne_bytes())));
-            listed(&few)
-        } else {
-            let mut summary = Summary::default();
-            of.iter().for_each(|person| summary.add(&person.to_ne_bytes()));
-            summary.write()
-        };
+        let written = written(of.len(), of.iter().map(|row| of_person(&person(row))));
         let written = written.map_err(|_| internal_datafusion_err!("persons: too many people in one cell"))?;
         summaries.append_value(written);
     }

@@ -12,12 +12,12 @@
 //! The bytes: the count as a little-endian `u32`, the key, and then either two bytes a person (which mark, and what is
 //! mixed in), of at most 127, or all 256 marks.
 
-use super::groups::BYTES;
+use crate::plan::gathered::BYTES;
 
 /// Number of marks.
 pub const MARKS: usize = 256;
 /// Up to so many people are listed instead of mixed: fewer bytes than the marks, so that the length tells.
-pub(in crate::plan) const LISTED: usize = MARKS / 2 - 1;
+const LISTED: usize = MARKS / 2 - 1;
 /// Bytes of count and key.
 const HEAD: usize = 5;
 
@@ -50,6 +50,7 @@ impl Summary {
     }
 
     /// Adds somebody by the mark that they change, what is mixed into it, and their key.
+    #[inline]
     pub(in crate::plan) fn put(&mut self, [place, mark, key]: [u8; 3]) {
         self.people += 1;
         self.key = self.key.wrapping_add(key);
@@ -137,8 +138,18 @@ pub(in crate::plan) fn of_person(person: &[u8; BYTES]) -> [u8; 3] {
     [place, mark, key]
 }
 
+/// The bytes of a summary of so many people, each once: a list of few, all marks of many.
+pub(in crate::plan) fn written(count: usize, people: impl Iterator<Item = [u8; 3]>) -> Result<Vec<u8>, NoSummary> {
+    if count <= LISTED {
+        return listed(&people.collect::<Vec<_>>());
+    }
+    let mut summary = Summary::default();
+    people.for_each(|somebody| summary.put(somebody));
+    summary.write()
+}
+
 /// The bytes of a summary of listed people.
-pub(super) fn listed(people: &[[u8; 3]]) -> Result<Vec<u8>, NoSummary> {
+fn listed(people: &[[u8; 3]]) -> Result<Vec<u8>, NoSummary> {
     let mut bytes = Vec::with_capacity(HEAD + 2 * people.len());
     bytes.extend(u32::try_from(people.len()).map_err(|_| NoSummary)?.to_le_bytes());
     bytes.push(people.iter().fold(0, |sum: u8, [_, _, key]| sum.wrapping_add(*key)));
