@@ -29,7 +29,6 @@ use std::{
 pub(super) struct Statement {
     digest: Digest,
     cost: AtomicU64,
-    begun: AtomicBool,
     ledger: Arc<Ledger>,
 }
 
@@ -52,7 +51,7 @@ impl Statement {
         plan.hash(&mut hashed);
         let mut digest = Digest::default();
         digest.iter_mut().zip(hashed.0.finalize()).for_each(|(byte, of)| *byte = of);
-        Arc::new(Self { digest, cost: AtomicU64::new(0), begun: AtomicBool::new(false), ledger: Arc::clone(ledger) })
+        Arc::new(Self { digest, cost: AtomicU64::new(0), ledger: Arc::clone(ledger) })
     }
 
     fn costs(&self, more: usize) -> Result<()> {
@@ -64,11 +63,7 @@ impl Statement {
     /// `shown`, counted for each row for which it is evaluated; `place`: which statistic it is.
     pub(super) fn counted(self: &Arc<Self>, shown: Expr, row: Expr, place: usize) -> Expr {
         let counts = self.call(Counts::Rows, Volatility::Immutable, vec![row, lit(place as u64)]);
-        Expr::Case(Case {
-            expr: None,
-            when_then_expr: vec![(Box::new(counts), Box::new(shown))],
-            else_expr: None,
-        })
+        Expr::Case(Case { expr: None, when_then_expr: vec![(Box::new(counts), Box::new(shown))], else_expr: None })
     }
 
     /// The number `code`, once it is counted that there are so many statistics.
@@ -81,7 +76,12 @@ impl Statement {
             0 => Signature::nullary(volatility),
             some => Signature::any(some, volatility),
         };
-        let function = ScalarUDF::new_from_impl(Count { counts, signature, statement: Arc::clone(self) });
+        let function = ScalarUDF::new_from_impl(Count {
+            counts,
+            signature,
+            statement: Arc::clone(self),
+            begun: AtomicBool::new(false),
+        });
         Expr::ScalarFunction(ScalarFunction { func: Arc::new(function), args })
     }
 }
@@ -100,6 +100,8 @@ struct Count {
     counts: Counts,
     signature: Signature,
     statement: Arc<Statement>,
+    /// what is counted once has been
+    begun: AtomicBool,
 }
 
 impl PartialEq for Count {
@@ -143,7 +145,7 @@ impl ScalarUDFImpl for Count {
                 Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))))
             }
             Counts::Once { code, statistics } => {
-                if !self.statement.begun.swap(true, Ordering::Relaxed) {
+                if !self.begun.swap(true, Ordering::Relaxed) {
                     self.statement.costs(statistics)?;
                 }
                 let codes: ArrayRef = Arc::new(UInt8Array::from(vec![code; args.number_rows]));

@@ -130,22 +130,22 @@ impl Ledger {
     /// # Errors
     /// When it is, with the cap and what to do; when it can't be written down; of a project that has ended.
     pub(super) fn count(&self, statement: Digest, numbers: u64) -> Result<()> {
-        let taken = aside(|| {
-            let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.state().over {
-                return Err(over());
-            }
-            let unread = |error: io::Error| unusable(&error.to_string());
-            let mut known = match (tally.take(), &self.path) {
-                (Some(known), _) => known,
-                (None, Some(path)) => Tally::open(&path.with_extension(all::ASKED)).map_err(unread)?,
-                (None, None) => Tally::default(),
-            };
-            let taken = known.take(statement, numbers, today(), self.caps);
-            *tally = Some(known);
-            taken.map_err(unread)
-        })?;
-        taken.map_err(|spent| DataFusionError::External(Box::new(Refusal::new(Kind::Exhausted, spent.said()))))
+        let unread = |error: io::Error| unusable(&error.to_string());
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.state().over {
+            return Err(over());
+        }
+        let mut known = match (tally.take(), &self.path) {
+            (Some(known), _) => known,
+            (None, Some(path)) => aside(|| Tally::open(&path.with_extension(all::ASKED))).map_err(unread)?,
+            (None, None) => Tally::default(),
+        };
+        // A short line at the end of a file, which waits for no disk.
+        let taken = known.take(statement, numbers, today(), self.caps);
+        *tally = Some(known);
+        taken
+            .map_err(unread)?
+            .map_err(|spent| DataFusionError::External(Box::new(Refusal::new(Kind::Exhausted, spent.said()))))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

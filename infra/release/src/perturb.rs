@@ -17,7 +17,8 @@ use arrow::{
 use datafusion::{
     common::{DataFusionError, Result, exec_datafusion_err, internal_err},
     logical_expr::{
-        ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction, lit,
+        ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        expr::ScalarFunction, lit,
     },
 };
 pub(super) use numbers::largest;

@@ -321,7 +321,13 @@ impl Analysis<'_> {
 impl Analysis<'_> {
     /// The rows of `groups` and the one that stands for all small groups, which is there whether there are any or not: else a result
     /// without it would say that all people are in the groups that it shows.
-    fn folded(&self, groups: LogicalPlan, shown: usize, statistics: usize, row: Flag) -> Result<LogicalPlan, ReleaseRefusal> {
+    fn folded(
+        &self,
+        groups: LogicalPlan,
+        shown: usize,
+        statistics: usize,
+        row: Flag,
+    ) -> Result<LogicalPlan, ReleaseRefusal> {
         let schema = Arc::clone(groups.schema());
         let mut small = Vec::with_capacity(schema.fields().len());
         let mut fields = Vec::with_capacity(schema.fields().len());

@@ -46,6 +46,10 @@ impl Kept {
             Err(TryLockError::WouldBlock) => return,
         };
         self.bytes = state.known.as_ref().map_or(0, super::Known::bytes);
+        drop(state);
+        if let Ok(tally) = self.ledger.tally.try_lock() {
+            self.bytes += tally.as_ref().map_or(0, super::Tally::bytes);
+        }
     }
 }
 

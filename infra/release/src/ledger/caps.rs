@@ -102,6 +102,11 @@ impl Tally {
         Ok(tally)
     }
 
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.cost.capacity() * (size_of::<(Digest, u64)>() + 1)
+    }
+
     /// What all statements have cost.
     #[cfg(test)]
     pub(super) fn all(&self) -> u64 {
@@ -126,13 +131,7 @@ impl Tally {
 
     /// Takes note that a statement has cost so much in all. It is in the file, if there is one, when this returns; a machine that loses
     /// power may forget the last ones.
-    pub(super) fn take(
-        &mut self,
-        digest: Digest,
-        cost: u64,
-        today: u32,
-        caps: Caps,
-    ) -> io::Result<Result<(), Spent>> {
+    pub(super) fn take(&mut self, digest: Digest, cost: u64, today: u32, caps: Caps) -> io::Result<Result<(), Spent>> {
         let more = cost.saturating_sub(self.cost.get(&digest).copied().unwrap_or_default());
         if more == 0 {
             return Ok(Ok(()));

@@ -197,7 +197,9 @@ async fn attack_days_as_a_week_and_a_weekday_are_refused() {
             "(SELECT pnr, dato, sum(date_part('dow', dato)) OVER (PARTITION BY pnr, dato, kode, vaerdi) AS n FROM lab) x",
         ),
         (
-            format!("{week}, date_part('doy', dato) % 2 = 0, date_part('doy', dato) % 4 < 2, date_part('doy', dato) % 8 < 4"),
+            format!(
+                "{week}, date_part('doy', dato) % 2 = 0, date_part('doy', dato) % 4 < 2, date_part('doy', dato) % 8 < 4"
+            ),
             "lab",
         ),
         (
@@ -212,7 +214,10 @@ async fn attack_days_as_a_week_and_a_weekday_are_refused() {
         let sql = format!("SELECT count(*) AS n FROM {from} GROUP BY {keys}");
         assert!(plain(&ctx, &sql).await.len() >= days, "the attack works by itself: {sql}");
         let refused = released(&ctx, &sql).await.unwrap_err();
-        assert!(["tell the day together", "as fine as a day"].iter().any(|why| refused.reason.contains(why)), "{sql}\n{refused}");
+        assert!(
+            ["tell the day together", "as fine as a day"].iter().any(|why| refused.reason.contains(why)),
+            "{sql}\n{refused}"
+        );
     }
     // Alone, of other days, and beside what says how long it is between events, or which came first.
     let each = "(SELECT pnr, dato, min(dato) OVER (PARTITION BY pnr) AS f, row_number() OVER (PARTITION BY pnr ORDER BY dato) AS n FROM lab) x";
@@ -222,9 +227,15 @@ async fn attack_days_as_a_week_and_a_weekday_are_refused() {
         (format!("GROUPING SETS (({weekday}, kode), ({weekday}))"), "lab"),
         (format!("{weekday}, date_trunc('year', foed_dag)"), "lab l JOIN bef b ON l.pnr = b.pnr"),
         (format!("{week}, dato - f, n"), each),
-        (format!("{week}, (CAST(dato AS int) - CAST(foed_dag AS int)) / 365, dato >= foed_dag"), "lab l JOIN bef b ON l.pnr = b.pnr"),
+        (
+            format!("{week}, (CAST(dato AS int) - CAST(foed_dag AS int)) / 365, dato >= foed_dag"),
+            "lab l JOIN bef b ON l.pnr = b.pnr",
+        ),
         (format!("{week}, dato IS NULL, CASE WHEN extract(year FROM dato) > 1970 THEN 'late' ELSE 'early' END"), "lab"),
-        ("CASE WHEN dato < DATE '1970-02-01' THEN 'early' WHEN dato < DATE '1970-03-01' THEN 'late' END".to_owned(), "lab"),
+        (
+            "CASE WHEN dato < DATE '1970-02-01' THEN 'early' WHEN dato < DATE '1970-03-01' THEN 'late' END".to_owned(),
+            "lab",
+        ),
     ] {
         answer(&ctx, &format!("SELECT count(*) AS n FROM {from} GROUP BY {keys}")).await;
     }

@@ -122,9 +122,8 @@ async fn attack_difference_of_totals_of_other_partitions_takes_many_counts() {
                 [count(&format!("{set} AND {part}")), count(&format!("{set} AND NOT {part}"))]
             })
             .collect();
-        let differences = |of: &[f64]| -> Vec<f64> {
-            of.as_chunks::<4>().0.iter().map(|[a, b, c, d]| (a + b) - (c + d)).collect()
-        };
+        let differences =
+            |of: &[f64]| -> Vec<f64> { of.as_chunks::<4>().0.iter().map(|[a, b, c, d]| (a + b) - (c + d)).collect() };
         let ill = f64::from(u8::from(*named == NAMED[0]));
         assert_eq!(differences(&truly(&ctx, &parts[..8]).await), [ill; 2], "the attack doesn't work by itself");
         *found = differences(&shown(&ctx, &ledger, &parts).await);
@@ -174,13 +173,19 @@ async fn attack_a_hidden_sum_is_a_total_less_the_parts_of_another_statement() {
     for project in 0..24_usize {
         let ctx = large(u64::try_from(project).unwrap());
         let ledger = Arc::default();
-        let of = |n: usize| format!("CASE WHEN d IN (41, 42) THEN 'few' WHEN (d + a * {n}) % 7 < 3 THEN 'a' ELSE 'b' END");
+        let of =
+            |n: usize| format!("CASE WHEN d IN (41, 42) THEN 'few' WHEN (d + a * {n}) % 7 < 3 THEN 'a' ELSE 'b' END");
         let total = format!("SELECT sum(a) AS s FROM {EACH} WHERE k = 18");
         let part = of(1 + project % 6);
         let parts = format!("SELECT {part} AS p, sum(a) AS s FROM {EACH} WHERE k = 18 GROUP BY 1");
         let less = |total: &[Vec<String>], parts: &[Vec<String>]| {
             let number = |text: &String| text.parse::<f64>().unwrap();
-            number(&total[0][0]) - parts.iter().filter(|row| ["a", "b"].contains(&row[0].as_str())).map(|row| number(&row[1])).sum::<f64>()
+            number(&total[0][0])
+                - parts
+                    .iter()
+                    .filter(|row| ["a", "b"].contains(&row[0].as_str()))
+                    .map(|row| number(&row[1]))
+                    .sum::<f64>()
         };
         let plainly = [super::plain(&ctx, &total).await, super::plain(&ctx, &parts).await];
         let truth = less(&plainly[0], &plainly[1]);
@@ -276,9 +281,7 @@ async fn attack_moments_of_three_values_tell_how_many_have_the_third_but_not_few
 #[tokio::test]
 async fn attack_many_sums_over_the_same_people_tell_how_many_have_a_value() {
     let ctx = large(1);
-    let sum = |values: [f64; 3], of: &str| {
-        format!("sum({}) FILTER (WHERE {})", with_values(values), of)
-    };
+    let sum = |values: [f64; 3], of: &str| format!("sum({}) FILTER (WHERE {})", with_values(values), of);
     for (what, of, few) in [("many", "k = 18", false), ("three", "k = 18 AND (s = 0 OR d = 25)", true)] {
         let ledger = Arc::default();
         let third = truly(&ctx, &[count(&format!("{of} AND s = 1"))]).await;

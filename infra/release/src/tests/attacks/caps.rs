@@ -66,13 +66,21 @@ async fn attack_by_what_a_statement_costs_tells_nothing() {
     // two sets in one statement, that differ by one person or not at all
     for second in ["k = 18", "k = 18 AND NOT (d = 0 AND a = 36)"] {
         let sql = format!("SELECT sum(a) FILTER (WHERE k = 18) AS s, sum(a) FILTER (WHERE {second}) AS t FROM {each}");
-        assert_eq!(cost(&ctx, &Arc::default(), &sql).await, if second == "k = 18" { 1 } else { 2 }, "{second}: as it is written");
-        let keys = format!("SELECT q, sum(a) AS s FROM (SELECT pnr, a, 1 AS q FROM {each} WHERE k = 18 UNION ALL SELECT pnr, a, 2 AS q FROM {each} WHERE {second}) y GROUP BY q");
+        assert_eq!(
+            cost(&ctx, &Arc::default(), &sql).await,
+            if second == "k = 18" { 1 } else { 2 },
+            "{second}: as it is written"
+        );
+        let keys = format!(
+            "SELECT q, sum(a) AS s FROM (SELECT pnr, a, 1 AS q FROM {each} WHERE k = 18 UNION ALL SELECT pnr, a, 2 AS q FROM {each} WHERE {second}) y GROUP BY q"
+        );
         assert_eq!(cost(&ctx, &Arc::default(), &keys).await, 3, "{second}");
     }
     // small groups, none or several of them; hidden statistics of a group that is shown, and of one that isn't
     for few in ["false", "d = 0 AND k = 18", "d IN (0, 1) AND k > 16", "d = 99"] {
-        let sql = format!("SELECT CASE WHEN {few} THEN d + k * 100 END AS g, count(*) AS n, sum(a) AS s FROM {each} WHERE k > 10 GROUP BY 1");
+        let sql = format!(
+            "SELECT CASE WHEN {few} THEN d + k * 100 END AS g, count(*) AS n, sum(a) AS s FROM {each} WHERE k > 10 GROUP BY 1"
+        );
         assert_eq!(cost(&ctx, &Arc::default(), &sql).await, 4, "{few}");
     }
     for hidden in ["d < 0", "d = 0", "d < 50", "d >= 0"] {
