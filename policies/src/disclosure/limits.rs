@@ -10,9 +10,6 @@
 //! stay. Where all but four of each side have the same, everybody has it. Fifth is by lot, as all boundaries are ([`super::lot`]): the fifth, sixth,
 //! seventh or eighth; of fewer than ten people nobody beyond the middle.
 //!
-//! **Few with a value of their own.** Where the fifth to the eighth have nearly the same, values come in steps (how many children, 1, 2 or 3), and
-//! what few have beyond that step would be counted by mean and variance together, to a fraction of a person. There the limit is `h` itself.
-//!
 //! **What it costs.** Outliers: a sum of very skewed values comes out too small. Of 1,000 people with a log-normal value (of variance 1 on the
 //! scale of logarithms) it is 0.3 % of the sum, of 20 it is a fifth. It is a form of what is known as winsorising (Tukey 1962; Hundepool et
 //! al., Statistical Disclosure Control, 2012, chapter 3: top and bottom coding).
@@ -28,8 +25,6 @@ use sha2::{Digest, Sha256};
 /// Numbers that differ by less than this part of them are equal.
 const SAME: f64 = 1e-9;
 const LEAST: u64 = Threshold::DEFAULT.least();
-/// Outermost numbers that differ by no more than this part of how far the limits are apart stand on one step.
-const STEP: f64 = 0.01;
 
 /// The number of somebody who is among the outermost, and what tells them from others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,8 +50,7 @@ impl Limits {
         // of an even number of few people the two in the middle
         let (low, high) = (low.min(high), low.max(high));
         let apart = high - low;
-        let beyond = |outermost| if on_a_step(outermost, apart) { 0.0 } else { apart };
-        Self { low: low - beyond(lowest), high: high + beyond(highest) }
+        Self { low: low - apart, high: high + apart }
     }
 
     /// The number, or the limit that it is beyond.
@@ -70,12 +64,6 @@ impl Limits {
     pub fn alike(self) -> bool {
         self.high - self.low <= self.high.abs().max(self.low.abs()) * SAME
     }
-}
-
-/// Whether the fifth to the eighth have nearly the same.
-fn on_a_step(outermost: &[Ranked], apart: f64) -> bool {
-    let [_, _, _, _, fifth, _, _, eighth] = outermost else { return false };
-    (fifth.number - eighth.number).abs() <= apart * STEP
 }
 
 /// The number from which on others count as it, before it is moved outwards.
@@ -142,26 +130,6 @@ mod tests {
         assert!(numbers.iter().all(|number| limits.within(*number) == *number));
         assert!((170.0..190.0).contains(&limits.within(1e9)));
         assert!((-90.0..-70.0).contains(&limits.within(-1e9)));
-    }
-
-    #[test]
-    fn few_beyond_a_step_count_as_those_on_it() {
-        for few in 0..=4 {
-            let mut numbers: Vec<f64> = (0..200).map(|n| f64::from(1 + n % 2)).collect();
-            numbers[..few].fill(3.0);
-            numbers[few..2 * few].fill(-7.0);
-            for seed in 0..40 {
-                let limits = limits(&numbers, seed);
-                assert_eq!((limits.within(3.0), limits.within(-7.0)), (2.0, 1.0), "{few}");
-                assert!(!limits.alike());
-            }
-        }
-        // Nearly a step, and none at one of both ends.
-        let mut numbers: Vec<f64> = (0..200).map(|n| f64::from(1 + n % 2) + f64::from(n) * 1e-5).collect();
-        numbers[..4].fill(3.0);
-        assert!(limits(&numbers, 0).within(3.0) < 2.01);
-        numbers.extend([2.1, 2.2, 2.3, 2.4]);
-        assert!(limits(&numbers, 0).within(9.0) > 3.0 && limits(&numbers, 0).within(-9.0) > 0.9);
     }
 
     #[test]

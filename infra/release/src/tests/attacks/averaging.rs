@@ -217,10 +217,10 @@ fn with_values(values: [f64; 3]) -> String {
 }
 
 /// Count, mean and variance of a column with three values say how many have each, since the noise of a mean is one standard deviation's and not one
-/// person's. Learns: how many have the third value, to about half a person after one statement, and in two of three groups exactly; where they are
-/// one to four, nothing: they count as those with the second. Off (plain SQL): exactly. Off for few (no steps): as for many.
+/// person's. Learns: how many have the third value, off by as much as it prints after one statement, also where they are one to four, since what few add
+/// counts up to as far beyond the others as those are apart. Off (plain SQL): exactly.
 #[tokio::test]
-async fn attack_moments_of_three_values_tell_how_many_have_the_third_but_not_few() {
+async fn attack_moments_of_three_values_tell_how_many_have_the_third() {
     for few in [false, true] {
         let (mut by_moments, mut by_sums, mut by_count, mut wanted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for project in 0..4 {
@@ -264,25 +264,20 @@ async fn attack_moments_of_three_values_tell_how_many_have_the_third_but_not_few
             right(&by_sums),
             right(&by_count)
         );
-        if few {
-            assert!(wanted.iter().all(|few| (1.0..5.0).contains(few)), "{wanted:?}");
-            // What is found is noise about nobody.
-            let found: Vec<f64> = by_moments.iter().zip(&wanted).map(|(off, few)| off + few).collect();
-            assert!(mean_and_variance(&found).0.abs() < 0.5, "{found:?}");
-        } else {
-            assert!(root(&by_moments) > 0.3 && root(&by_sums) > root(&by_count), "{by_moments:?} {by_sums:?}");
-        }
+        let range = if few { 1.0..5.0 } else { 20.0..100.0 };
+        assert!(wanted.iter().all(|third| range.contains(third)), "{wanted:?}");
+        assert!(root(&by_moments) > 0.1 && root(&by_sums) > 1.0, "{by_moments:?} {by_sums:?}");
     }
 }
 
-/// Sums of many columns that have the same three values but for a hundredth: the half of their noise that is the people's is the same in all of
-/// them, so that it falls out of a difference, and the rest is averaged away. Learns: how many have the third value, to half a person after as
-/// many sums as it prints; where they are few, nothing, since what few add is limited. Off (plain SQL): after one.
+/// Sums of many columns that have the same three values but for a ten thousandth: the half of their noise that is the people's is the same in all of
+/// them, so that it falls out of a difference, and the rest is averaged away. Learns: how many have the third value, also where they are one to four, to half
+/// a person after as many sums as it prints. Off (plain SQL): after one.
 #[tokio::test]
 async fn attack_many_sums_over_the_same_people_tell_how_many_have_a_value() {
     let ctx = large(1);
     let sum = |values: [f64; 3], of: &str| format!("sum({}) FILTER (WHERE {})", with_values(values), of);
-    for (what, of, few) in [("many", "k = 18", false), ("three", "k = 18 AND (s = 0 OR d = 25)", true)] {
+    for (what, of) in [("many", "k = 18"), ("four", "k = 18 AND (s = 0 OR d = 25)")] {
         let ledger = Arc::default();
         let third = truly(&ctx, &[count(&format!("{of} AND s = 1"))]).await;
         let third = third.first().copied().unwrap_or_default();
@@ -306,11 +301,7 @@ async fn attack_many_sums_over_the_same_people_tell_how_many_have_a_value() {
             variance.sqrt(),
             days(needed)
         );
-        if few {
-            assert!(mean < 1.0, "few show: {mean}");
-        } else {
-            assert!((mean - third).abs() < 3.0 && needed > 20.0, "{mean} {third} {needed}");
-        }
+        assert!((mean - third).abs() < 3.0 && needed > 20.0, "{mean} {third} {needed}");
     }
 }
 
