@@ -5,6 +5,7 @@
 use crate::{
     apply::Screening,
     login::{self, LoginConfig},
+    release::Caps,
 };
 use policies::permit::User;
 use proto::ids::{ControllerId, PermitId, ProjectId, UserId};
@@ -171,6 +172,10 @@ pub struct Query {
     pub queue_seconds: u64,
     /// keys of a join that are sent to another spoke one by one; of more a Bloom filter is sent
     pub key_list: usize,
+    /// new numbers that a project is shown on one day, UTC
+    pub statistics_per_day: u64,
+    /// new numbers that a project is shown under one key
+    pub statistics_per_key: u64,
 }
 
 impl Default for Query {
@@ -183,6 +188,8 @@ impl Default for Query {
             max_statement_bytes: 256 << 10,
             queue_seconds: 60,
             key_list: 2_000_000,
+            statistics_per_day: Caps::default().per_day,
+            statistics_per_key: Caps::default().per_key,
         }
     }
 }
@@ -192,6 +199,12 @@ impl Query {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
+    }
+
+    /// How many numbers a project is shown in the open zone.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        Caps { per_day: self.statistics_per_day, per_key: self.statistics_per_key }
     }
 }
 

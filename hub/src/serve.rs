@@ -233,7 +233,7 @@ pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
     let applications = Applications::new(&tokens);
     let reconciler = Reconciler::new(applications.clone(), Arc::clone(&links), Arc::clone(&clock)).await?;
     let listeners = listen::open(&config).await?;
-    let ledgers = Ledgers::new(config.ledger());
+    let ledgers = Ledgers::new(config.ledger()).with_caps(config.query.caps());
     let reading = ledgers.clone();
     tokio::task::spawn_blocking(move || reading.read());
     let planner = Planner::new(registry, Arc::new(compute), config.query.key_list, ledgers.clone());

@@ -14,6 +14,7 @@ use field::{
     maybe_host_and_port, national, peer_name, share, socket_address,
 };
 use proto::ids::{ControllerId, ProjectId};
+use release::Caps;
 use runtime::{
     config::{ConfigError, relative_to},
     peer::Peer,
@@ -243,6 +244,18 @@ pub struct ServeLimits {
     pub results: ByteSize,
     /// when the process is told to stop, running queries may go on for so long
     pub drain_seconds: u64,
+    /// new numbers that a project is shown on one day (UTC), of cells that this spoke checks itself
+    pub statistics_per_day: u64,
+    /// the same under one key
+    pub statistics_per_key: u64,
+}
+
+impl ServeLimits {
+    /// How many numbers a project is shown of cells that this spoke checks itself.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        Caps { per_day: self.statistics_per_day, per_key: self.statistics_per_key }
+    }
 }
 
 impl Default for StoreConfig {
@@ -303,6 +316,8 @@ impl Default for ServeLimits {
             threads: 0,
             results: ByteSize(0),
             drain_seconds: 20,
+            statistics_per_day: Caps::default().per_day,
+            statistics_per_key: Caps::default().per_key,
         }
     }
 }

@@ -19,7 +19,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
     prelude::{SessionConfig, SessionContext},
 };
-use hub::release::Ledgers;
+use hub::release::{Caps, Ledgers};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{collections::HashMap, path::Path, sync::Arc, time::Instant};
@@ -63,7 +63,7 @@ async fn cost(options: &Options, folder: &Path) -> Result<bool> {
     let mut times: [Vec<f64>; 4] = Default::default();
     for run in 0..=options.runs {
         // A ledger of its own each time: every cell is new, and has to get to the disk.
-        let ledgers = Ledgers::new(folder.join(format!("run-{run}")));
+        let ledgers = Ledgers::new(folder.join(format!("run-{run}"))).with_caps(Caps::NONE);
         let plans = [
             ("plain", session.state().create_logical_plan(rows_of).await?),
             ("people", session.state().create_logical_plan(people_of).await?),

@@ -60,6 +60,8 @@ catalogue_cache_seconds = 10        # how long that is used again
 max_statement_bytes = 262144
 queue_seconds = 60                  # how long a statement may wait for a free slot
 key_list = 2000000                  # keys of a join that are sent one by one; of more a Bloom filter is sent
+statistics_per_day = 20000          # new numbers that a project is shown in the open zone on one day (docs/release.md)
+statistics_per_key = 1000000        # and under one key
 
 # What operators see (docs/operate.md); off until it stands here:
 # [telemetry]

@@ -3,7 +3,7 @@
 //! The day on which something happened to somebody is what people are recognised by. A key is a week, a month, a year, or what else is made
 //! of days and has fewer values: parts of dates, how long something took, a comparison. How long something took is one event's day less
 //! another's; from a day that is the same for many to an event it is that event's day in other words, also where only some have the former
-//! (`least(day, ..)`, `coalesce(day, ..)`). Weeks that begin on different days are one day together ([`shifts`]).
+//! (`least(day, ..)`, `coalesce(day, ..)`). Weeks that begin on different days are one day together, and so are a week and a weekday ([`shifts`]).
 //!
 //! INVARIANT: what isn't understood is as fine as what it is made of.
 
@@ -92,10 +92,11 @@ impl Analysis<'_> {
                 Instead::Month,
             ));
         }
-        if shifts::more_than_one(keys, plan) {
+        if shifts::more_than_one(keys, plan, &days) {
             return Err(self.examples.refuse(
-                "Keys of the result are weeks, months or years of the same days that begin at different ones, and tell the day together. \
-                 Take all of them of the column itself, or keep one.",
+                "Keys of the result look at the same days in several ways (weeks that begin at different ones, or a weekday or a comparison \
+                 beside a week), and tell the day together. Take weeks, months and years of the column itself, or keep one key and put \
+                 the rest into WHERE.",
                 Instead::Month,
             ));
         }
@@ -198,6 +199,11 @@ impl Days<'_> {
             }
             _ => each().fold(Tells::Coarse, |all, one| if one.is_fine() { Tells::Fine } else { all }).within(),
         }
+    }
+
+    /// Whether it is a day on which something happened to the row's person.
+    fn event(&self, expr: &Expr, plan: &LogicalPlan) -> bool {
+        self.tells(expr, plan, 0) == Tells::Day
     }
 
     fn column(&self, expr: &Expr, plan: &LogicalPlan, depth: usize) -> Tells {

@@ -18,12 +18,16 @@
 //! a ledger of its own and other noise; only controllers can start one.
 
 mod all;
+mod caps;
 mod cells;
 mod file;
 mod known;
 
 pub use all::Ledgers;
+pub use caps::Caps;
 
+pub(super) use caps::Digest;
+use caps::{Tally, today};
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use file::{File, written};
 use known::{Found, Known, Lens};
@@ -32,7 +36,10 @@ use policies::disclosure::{
     Threshold, lot,
     noise::{self, CellKey},
 };
-use proto::plan::persons::Summary;
+use proto::{
+    plan::persons::Summary,
+    refusal::{Kind, Refusal},
+};
 use std::{
     io,
     path::PathBuf,
@@ -57,11 +64,15 @@ pub struct Ledger {
     state: Mutex<State>,
     /// held while it is read or written, and never waited for with `state` in hand
     file: Mutex<Option<File>>,
+    /// so many numbers are shown
+    caps: Caps,
+    /// what they were counted for; none: not read yet. Waited for before `state`
+    tally: Mutex<Option<Tally>>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self::new(None)
+        Self::new(None, Caps::NONE)
     }
 }
 
@@ -102,9 +113,39 @@ pub(super) struct Shown {
 }
 
 impl Ledger {
-    fn new(path: Option<PathBuf>) -> Self {
+    fn new(path: Option<PathBuf>, caps: Caps) -> Self {
         let state = State { known: path.is_none().then(Known::default), ..State::default() };
-        Self { path, most: MOST, state: Mutex::new(state), file: Mutex::default() }
+        let (file, tally) = (Mutex::default(), Mutex::default());
+        Self { path, most: MOST, state: Mutex::new(state), file, caps, tally }
+    }
+
+    /// A ledger in memory alone, of a project that is shown so many numbers.
+    #[must_use]
+    pub fn within(caps: Caps) -> Self {
+        Self::new(None, caps)
+    }
+
+    /// Takes note that a statement shows so many numbers in all, unless that is more than the project's caps leave.
+    ///
+    /// # Errors
+    /// When it is, with the cap and what to do; when it can't be written down; of a project that has ended.
+    pub(super) fn count(&self, statement: Digest, numbers: u64) -> Result<()> {
+        let unread = |error: io::Error| unusable(&error.to_string());
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.state().over {
+            return Err(over());
+        }
+        let mut known = match (tally.take(), &self.path) {
+            (Some(known), _) => known,
+            (None, Some(path)) => aside(|| Tally::open(&path.with_extension(all::ASKED))).map_err(unread)?,
+            (None, None) => Tally::default(),
+        };
+        // A short line at the end of a file, which waits for no disk.
+        let taken = known.take(statement, numbers, today(), self.caps);
+        *tally = Some(known);
+        taken
+            .map_err(unread)?
+            .map_err(|spent| DataFusionError::External(Box::new(Refusal::new(Kind::Exhausted, spent.said()))))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,6 +188,12 @@ impl Ledger {
             let asked = asked.iter().map(|record| record.clone().map_or(Asks::As(None), Asks::Of));
             self.decide(asked, |found| Shown { number: found.shown, people: found.people })
         })
+    }
+
+    /// What all statements have cost so far.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> u64 {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Tally::all)
     }
 
     fn decide_people(&self, cells: &[Option<Summary>], least: Threshold) -> Result<Option<Decided<u64>>> {
@@ -282,6 +329,7 @@ impl Ledger {
         let mut file = self.file();
         *self.state() = State { over: true, ..State::default() };
         *file = None;
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Cells and statistics, and bytes that they take in memory.

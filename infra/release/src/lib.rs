@@ -22,6 +22,7 @@ extern crate self as release;
 
 mod aggregate;
 mod cells;
+mod charge;
 mod checked;
 mod day;
 mod explain;
@@ -52,7 +53,7 @@ mod window;
 
 pub use checked::{Checked, Layout, allowed, checked, makes_cells};
 pub use explain::{Note, explain};
-pub use ledger::{FAR, Ledger, Ledgers, MOST, NEAR};
+pub use ledger::{Caps, FAR, Ledger, Ledgers, MOST, NEAR};
 pub use ranges::{range_functions, ranged};
 pub use refusal::ReleaseRefusal;
 pub use roles::{ColumnRole, REFERENCE, Roles, SchemaRoles, TABLE_ROLE};
@@ -148,7 +149,7 @@ fn decided<'r>(
     least: Threshold,
 ) -> Result<(Analysis<'r>, Part), ReleaseRefusal> {
     let least = least.max(roles::least(&plan, roles));
-    let noise = noise.map(|noise| noise.under(least));
+    let noise = noise.map(|noise| noise.under(least, &plan));
     let examples = Examples::of(&plan, roles).unwrap_or_default();
     reserved_names(&plan, &examples)?;
     // What is refused is refused as it was written.

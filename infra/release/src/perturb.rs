@@ -9,7 +9,7 @@ mod limits;
 mod numbers;
 mod remembered;
 
-use super::{ledger::Ledger, limited::Limited};
+use super::{charge::Statement, ledger::Ledger, limited::Limited};
 use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array},
     datatypes::{DataType, Float64Type},
@@ -17,7 +17,8 @@ use arrow::{
 use datafusion::{
     common::{DataFusionError, Result, exec_datafusion_err, internal_err},
     logical_expr::{
-        ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
+        ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        expr::ScalarFunction, lit,
     },
 };
 pub(super) use numbers::largest;
@@ -127,19 +128,37 @@ pub(super) struct Noise {
     share: Arc<ScalarUDF>,
     ledger: Arc<Ledger>,
     least: Threshold,
+    /// whose numbers are counted; none before it is known
+    statement: Option<Arc<Statement>>,
 }
 
 impl Noise {
     pub(super) fn new(ledger: &Arc<Ledger>) -> Self {
-        Self::of(ledger, Threshold::DEFAULT)
+        Self::of(ledger, Threshold::DEFAULT, None)
     }
 
-    /// The same in a statement whose numbers are about so many people at least.
-    pub(super) fn under(&self, least: Threshold) -> Self {
-        Self::of(&self.ledger, least)
+    /// The same in this statement, whose numbers are about so many people at least.
+    pub(super) fn under(&self, least: Threshold, statement: &LogicalPlan) -> Self {
+        Self::of(&self.ledger, least, Some(Statement::of(statement, &self.ledger)))
     }
 
-    fn of(ledger: &Arc<Ledger>, least: Threshold) -> Self {
+    /// `shown`, which is counted as a number that the project is shown for each row for which it is evaluated.
+    pub(super) fn charged(&self, shown: Expr, row: Expr, place: usize) -> Expr {
+        match &self.statement {
+            Some(statement) => statement.counted(shown, row, place),
+            None => shown,
+        }
+    }
+
+    /// The number `code` of a row that is there in any case, counted as so many statistics.
+    pub(super) fn charged_once(&self, code: u8, statistics: usize) -> Expr {
+        match &self.statement {
+            Some(statement) => statement.begun(code, statistics),
+            None => lit(code),
+        }
+    }
+
+    fn of(ledger: &Arc<Ledger>, least: Threshold, statement: Option<Arc<Statement>>) -> Self {
         let of = |makes| function(makes, ledger, least);
         Self {
             shown: of(Makes::Shown),
@@ -149,6 +168,7 @@ impl Noise {
             share: of(Makes::Share),
             ledger: Arc::clone(ledger),
             least,
+            statement,
         }
     }
 
@@ -255,7 +275,7 @@ impl ScalarUDFImpl for Perturb {
                 let exact = cells(summaries(1)?, Cell::exact)?;
                 let own: Vec<_> =
                     exact.iter().zip(&counts).map(|(own, counts)| counts.or(own.map(Cell::plain))).collect();
-                let noise = |row| cell(&exact, row).map_or(0.0, |cell| cell.noise(0, contributed.get(row)));
+                let noise = |row| cell(&exact, row).map_or(0.0, |cell| cell.noise(OF_SUMS, contributed.get(row)));
                 let size = |row| limits::at(&limited, row).map(|limited| limited.size);
                 let own = times(&value, &own, size, |row| if counted(row) { 0.0 } else { noise(row) })?;
                 remembered::shown(&self.ledger, Kind::Sum, &own, &contributed, counted)?
@@ -309,7 +329,8 @@ impl ScalarUDFImpl for Perturb {
     }
 }
 
-/// What other noise than the count's is looked up under: the key, turned so.
+/// What other noise than the count's is looked up under: the key, turned so. With the count's own, many sums over the same people would tell it.
+const OF_SUMS: u8 = 0x33;
 const OF_MEANS: u8 = 0x55;
 const OF_SPREADS: u8 = 0xaa;
 

@@ -283,7 +283,15 @@ impl Analysis<'_> {
                 }
             };
             let hide = when.iter().filter_map(flag_expr).map(flagged).reduce(|a, b| binary_expr(a, Operator::Or, b));
-            exprs.push(unless(hide, shown).alias_qualified(qualifier.cloned(), field.name()));
+            let mut shown = unless(hide, shown);
+            // What the project is shown counts; hidden statistics of a group that is shown do, too.
+            if let Some(noise) = self.noise.as_ref().filter(|_| i >= key_count || (i == 0 && statistics.is_empty())) {
+                shown = noise.charged(shown, hidden.people(0), i);
+                if grouped {
+                    shown = unless(Some(flagged(few_in_group.clone())), shown);
+                }
+            }
+            exprs.push(shown.alias_qualified(qualifier.cloned(), field.name()));
             columns.push(when);
         }
         let all: Vec<Flag> = flags.iter().map(|(_, flag, _)| *flag).collect();
@@ -293,7 +301,7 @@ impl Analysis<'_> {
         let projected = Projection::try_new(exprs, Arc::new(cells));
         let mut plan = LogicalPlan::Projection(self.built(projected)?);
         if grouped {
-            plan = self.folded(plan, key_count + statistics.len(), row)?;
+            plan = self.folded(plan, key_count + statistics.len(), statistics.len(), row)?;
             let keys: Vec<&str> = shape.fields().iter().take(key_count).map(|field| field.name().as_str()).collect();
             self.notes.push(Note::new(keys.join(", "), SUPPRESSED, FOLDED));
         }
@@ -313,7 +321,13 @@ impl Analysis<'_> {
 impl Analysis<'_> {
     /// The rows of `groups` and the one that stands for all small groups, which is there whether there are any or not: else a result
     /// without it would say that all people are in the groups that it shows.
-    fn folded(&self, groups: LogicalPlan, shown: usize, row: Flag) -> Result<LogicalPlan, ReleaseRefusal> {
+    fn folded(
+        &self,
+        groups: LogicalPlan,
+        shown: usize,
+        statistics: usize,
+        row: Flag,
+    ) -> Result<LogicalPlan, ReleaseRefusal> {
         let schema = Arc::clone(groups.schema());
         let mut small = Vec::with_capacity(schema.fields().len());
         let mut fields = Vec::with_capacity(schema.fields().len());
@@ -326,7 +340,11 @@ impl Analysis<'_> {
             fields.push((None, Arc::new(field.as_ref().clone().with_name(name).with_nullable(true))));
             small.push(lit(match i < shown {
                 true => self.built(ScalarValue::try_from(field.data_type()))?,
-                false if *field.name() == row.name() => ScalarValue::UInt8(Some(code_of_few(self.least.least()))),
+                false if *field.name() == row.name() => {
+                    let code = code_of_few(self.least.least());
+                    small.push(self.noise.as_ref().map_or(lit(code), |noise| noise.charged_once(code, statistics)));
+                    continue;
+                }
                 false => ScalarValue::UInt8(Some(0)),
             }));
         }

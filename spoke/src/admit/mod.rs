@@ -195,7 +195,7 @@ impl Admission {
             meters: Meters::default(),
             results: Results::new(config.serve.results.as_usize()),
             identity: blind::Identity::new(config),
-            ledgers: Ledgers::new(config.ledger_dir()),
+            ledgers: Ledgers::new(config.ledger_dir()).with_caps(config.serve.caps()),
         })
     }
 

@@ -1,11 +1,15 @@
-//! Weeks, months and years of the same days that begin at different ones: seven weeks, each moved by one day more, are the day.
+//! Several keys of the same days: seven weeks, each moved by one day more, are the day, and so are a week and a weekday.
 //!
-//! Of the keys of one statement, those made of the same column of a table must move it alike. First and last of a person's days, and the same
-//! column of two rows, move nothing.
+//! Of the keys of one statement, those made of the same column of a table must look at it in the same way: as weeks, months and years of days
+//! that are moved alike. First and last of a person's days, and the same column of two rows, move nothing. A key that looks at days otherwise (a weekday, a
+//! comparison, the condition of a CASE) has a way of its own, so that it stands alone; but how long it is from one event to another, and which
+//! came first, may stand beside weeks of either.
+//!
+//! What chooses rows (WHERE, ON, the parts of a UNION) isn't looked at: a day can be named there in any statement.
 //!
 //! INVARIANT: what isn't understood moves days in a way of its own.
 
-use super::{DEEPEST, MOST, PICKS, constant, keeps_days, tells_no_day, temporal, window};
+use super::{COUNTS, DEEPEST, Days, MOST, PICKS, constant, keeps_days, tells_no_day, temporal, window};
 use crate::release::{origin::sources, scope::bare};
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -14,22 +18,36 @@ use datafusion::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether keys are made of one column's days, moved in more than one way.
-pub(super) fn more_than_one(keys: &[&Expr], plan: &LogicalPlan) -> bool {
-    let mut moves = Moves::default();
-    keys.iter().for_each(|key| moves.key(key, plan, 0));
+/// Whether keys are made of one column's days in more than one way.
+pub(super) fn more_than_one(keys: &[&Expr], plan: &LogicalPlan, days: &Days<'_>) -> bool {
+    let mut moves = Moves { of: BTreeMap::new(), days, own: 0, looked_at: 0 };
+    for key in keys {
+        match bare(key) {
+            Expr::GroupingSet(sets) => {
+                for each in sets.distinct_expr() {
+                    moves.key(each, plan, &otherwise(each), 0);
+                }
+            }
+            one => moves.key(one, plan, &otherwise(one), 0),
+        }
+    }
     moves.of.values().any(|ways| ways.len() > 1)
 }
 
-/// In which ways days are moved, by the column of the table that they stand in.
-#[derive(Default)]
-struct Moves {
+/// The way of a key that looks at days otherwise than as weeks and the like; the same key twice has one.
+fn otherwise(key: &Expr) -> String {
+    format!("as in {}", bare(key))
+}
+
+/// In which ways days are looked at, by the column of the table that they stand in.
+struct Moves<'d> {
     of: BTreeMap<String, BTreeSet<String>>,
+    days: &'d Days<'d>,
     own: usize,
     looked_at: usize,
 }
 
-impl Moves {
+impl Moves<'_> {
     /// A way that no other expression has.
     fn unlike(&mut self, way: &str) -> String {
         self.own += 1;
@@ -47,17 +65,34 @@ impl Moves {
         too_many
     }
 
-    /// What is made coarser in a key.
-    fn key(&mut self, expr: &Expr, plan: &LogicalPlan, depth: usize) {
+    /// What is made coarser in a key, and in which `way` the key looks at days else.
+    fn key(&mut self, expr: &Expr, plan: &LogicalPlan, way: &str, depth: usize) {
         if self.too_many(depth) {
             return;
         }
+        let days = self.days;
+        let event = |expr: &Expr| days.event(expr, plan);
         match bare(expr) {
             Expr::ScalarFunction(call) if tells_no_day(call) => {
                 call.args.iter().skip(1).for_each(|day| self.days(day, plan, "", depth + 1));
             }
-            Expr::Column(_) => each_source(bare(expr), plan, |expr, plan| self.key(expr, plan, depth + 1)),
-            other => each_part(other, |part| self.key(part, plan, depth + 1)),
+            Expr::Column(_) if matches!(plan, LogicalPlan::TableScan(_)) => self.days(expr, plan, way, depth + 1),
+            Expr::Column(_) => each_source(bare(expr), plan, |expr, plan| self.key(expr, plan, way, depth + 1)),
+            // how long from one event to another, or which came first
+            Expr::BinaryExpr(BinaryExpr { left, right, .. }) if event(left) && event(right) => {}
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) if event(inner) => {}
+            // Which events are counted, or which comes first, is told by conditions and not by the order.
+            Expr::AggregateFunction(call) => {
+                let counts = COUNTS.contains(&call.func.name());
+                let parts = call.params.args.iter().filter(|arg| !(counts && event(arg)));
+                parts.chain(call.params.filter.as_deref()).for_each(|part| self.key(part, plan, way, depth + 1));
+            }
+            Expr::WindowFunction(call) => {
+                let counts = COUNTS.contains(&call.fun.name());
+                let parts = call.params.args.iter().filter(|arg| !(counts && event(arg)));
+                parts.chain(call.params.filter.as_deref()).for_each(|part| self.key(part, plan, way, depth + 1));
+            }
+            other => each_part(other, |part| self.key(part, plan, way, depth + 1)),
         }
     }
 

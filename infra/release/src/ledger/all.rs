@@ -1,4 +1,5 @@
-//! The ledgers of all projects: `ledger/<project>-<epoch>.cells` below the hub's folder.
+//! The ledgers of all projects: `ledger/<project>-<epoch>.cells` below the hub's folder, and beside each of them `.asked`, what its statements
+//! have cost.
 //!
 //! In memory are those that are asked for. Whichever nobody uses is let go when it hasn't been asked for in a while, or when there are
 //! too many or too large ones, the longest unasked first; its file stays, and is read when it is asked for again.
@@ -6,7 +7,7 @@
 //! INVARIANT: there is one ledger of a project and key at a time, so that one in use is never let go. What is let go was answered from disk
 //! or never: an answer waits for the disk with the ledger in hand.
 
-use super::Ledger;
+use super::{Caps, Ledger};
 use proto::ids::ProjectId;
 use std::{
     cmp::Reverse,
@@ -16,6 +17,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, Instant, SystemTime},
 };
+
+/// How files of cells end, and those of what was asked.
+const CELLS: &str = "cells";
+pub(super) const ASKED: &str = "asked";
 
 type Open = HashMap<(ProjectId, u32), Kept>;
 
@@ -41,6 +46,10 @@ impl Kept {
             Err(TryLockError::WouldBlock) => return,
         };
         self.bytes = state.known.as_ref().map_or(0, super::Known::bytes);
+        drop(state);
+        if let Ok(tally) = self.ledger.tally.try_lock() {
+            self.bytes += tally.as_ref().map_or(0, super::Tally::bytes);
+        }
     }
 }
 
@@ -66,6 +75,7 @@ pub struct Ledgers {
     folder: Option<PathBuf>,
     open: Arc<Mutex<Open>>,
     limits: Limits,
+    caps: Caps,
 }
 
 impl Ledgers {
@@ -75,6 +85,12 @@ impl Ledgers {
         Self { folder: Some(folder), ..Self::default() }
     }
 
+    /// The same, of projects that are shown so many numbers each.
+    #[must_use]
+    pub fn with_caps(self, caps: Caps) -> Self {
+        Self { caps, ..self }
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,11 +98,11 @@ impl Ledgers {
     /// The ledger of a project under one key. It is read when it is first needed, if it wasn't before. Lets others go.
     #[must_use]
     pub fn of(&self, project: &ProjectId, epoch: u32) -> Arc<Ledger> {
-        let path = self.folder.as_ref().map(|folder| folder.join(format!("{project}-{epoch}.cells")));
+        let path = self.folder.as_ref().map(|folder| folder.join(format!("{project}-{epoch}.{CELLS}")));
         let mut open = self.open();
         let now = Instant::now();
         let kept = open.entry((project.clone(), epoch)).or_insert_with(|| Kept {
-            ledger: Arc::new(Ledger::new(path)),
+            ledger: Arc::new(Ledger::new(path, self.caps)),
             asked: now,
             bytes: 0,
         });
@@ -121,7 +137,7 @@ impl Ledgers {
     /// Reads ledgers of projects' newest keys ahead, so that nobody has to wait for them: those last written to, half of what is kept in
     /// memory. What can't be read is tried again when it is needed, and refused then.
     pub fn read(&self) {
-        let files = match self.files() {
+        let files = match self.files(CELLS) {
             Ok(files) => files,
             Err(error) => {
                 tracing::error!(%error, "the folder of ledgers can't be read");
@@ -162,7 +178,8 @@ impl Ledgers {
             of != project
         });
         let (mut files, mut bytes) = (0, 0);
-        for (_, _, path) in self.files()?.into_iter().filter(|(of, ..)| of == project) {
+        let kept = [self.files(CELLS)?, self.files(ASKED)?].concat();
+        for (_, _, path) in kept.into_iter().filter(|(of, ..)| of == project) {
             let length = std::fs::metadata(&path)?.len();
             std::fs::remove_file(&path)?;
             files += 1;
@@ -171,8 +188,8 @@ impl Ledgers {
         Ok((files, bytes))
     }
 
-    /// In the order of projects and epochs.
-    fn files(&self) -> io::Result<Vec<(ProjectId, u32, PathBuf)>> {
+    /// Those that end so, in the order of projects and epochs.
+    fn files(&self, end: &str) -> io::Result<Vec<(ProjectId, u32, PathBuf)>> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         let entries = match std::fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -181,7 +198,7 @@ impl Ledgers {
         let mut files = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            if let Some((project, epoch)) = named(&path) {
+            if let Some((project, epoch)) = named(&path, end) {
                 files.push((project, epoch, path));
             }
         }
@@ -191,8 +208,8 @@ impl Ledgers {
 }
 
 /// Whose ledger a file is: ids may have dashes themselves.
-fn named(path: &Path) -> Option<(ProjectId, u32)> {
-    let (project, epoch) = path.file_name()?.to_str()?.strip_suffix(".cells")?.rsplit_once('-')?;
+fn named(path: &Path, end: &str) -> Option<(ProjectId, u32)> {
+    let (project, epoch) = path.file_name()?.to_str()?.strip_suffix(end)?.strip_suffix('.')?.rsplit_once('-')?;
     Some((project.parse().ok()?, epoch.parse().ok()?))
 }
 
@@ -229,7 +246,7 @@ mod tests {
     #[test]
     fn attack_on_memory_by_many_projects_keeps_few_ledgers() {
         let each = {
-            let ledger = Ledger::new(None);
+            let ledger = Ledger::default();
             ledger.shown(&[Some(people(0))]).unwrap();
             ledger.size().1
         };
@@ -246,7 +263,7 @@ mod tests {
             let first = ask(&ledgers, 0..12, 0);
             assert_eq!(ledgers.open().len(), most, "{limits:?}");
             let kept = |ledgers: &Ledgers| {
-                let files = ledgers.files().unwrap().into_iter();
+                let files = ledgers.files(CELLS).unwrap().into_iter();
                 files.map(|(.., path)| std::fs::metadata(path).unwrap().len()).collect::<Vec<_>>()
             };
             let before = kept(&ledgers);

@@ -213,7 +213,7 @@ fn what_was_released_is_known_after_a_restart_and_a_torn_record_is_dropped() {
 
 #[test]
 fn a_full_ledger_answers_what_was_released_and_nothing_new() {
-    let ledger = Ledger { most: 2, ..Ledger::new(None) };
+    let ledger = Ledger { most: 2, ..Ledger::default() };
     let first = shown(&ledger, 0..100);
     shown(&ledger, 200..400);
     let refused = ledger.shown(&[Some(cell(500..600))]).unwrap_err().to_string();

@@ -59,8 +59,9 @@ pub(super) fn asked(call: &AggregateFunction, gives: Gives, schema: &DFSchema) -
     let kind = value.get_type(schema).unwrap_or(DataType::Null);
     if !kind.is_numeric() {
         return Err(format!(
-            "{name}() takes a column of numbers or what is computed from numbers, and this is none. Of days, take how many there \
-             are to one that is fixed, or the year: extract(year FROM ..)."
+            "{name}() takes a column of numbers or what is computed from numbers, and this is none. Of days, take \
+             the year, {name}(extract(year FROM day), 0.5, 1), or how many there are from one of somebody's own days to another: \
+             {name}(CAST(last_day AS int) - CAST(first_day AS int), 0.5)."
         ));
     }
     let fraction = constant(fraction).filter(|part| *part > 0.0 && *part < 1.0).ok_or_else(|| {

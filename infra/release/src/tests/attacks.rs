@@ -3,7 +3,9 @@
 //! What one answer tells of one cell stands here, one statement an attack; what takes several answers, or something else than an answer,
 //! stands below. `docs/attacks.md` lists them all, with what an attacker learns.
 
+mod averaging;
 mod boundaries;
+mod caps;
 mod channels;
 mod computing;
 mod differencing;
@@ -15,6 +17,7 @@ mod parts;
 mod probing;
 
 use super::{TARGET_INCOME, plain, register, registers, released, role};
+use crate::release::Caps;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, Field};
 use datafusion::{
@@ -44,6 +47,12 @@ fn registers_with_md5() -> SessionContext {
         }),
     ));
     ctx
+}
+
+/// How many days it takes to be shown so many new numbers.
+pub(super) fn days(numbers: f64) -> String {
+    let cap = Caps::default().per_day as f64;
+    format!("{:.2} days at the cap of {cap} numbers a day, {:.1} where it is 100", numbers / cap, numbers / 100.0)
 }
 
 fn income() -> String {

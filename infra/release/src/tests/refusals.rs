@@ -175,7 +175,7 @@ This works: SELECT quantile_range(vaerdi, 0.5) AS median, count(vaerdi) AS n FRO
 
     range_of_text:
         "SELECT quantile_range(kode, 0.5) FROM lab",
-        @r#"quantile_range() takes a column of numbers or what is computed from numbers, and this is none. Of days, take how many there are to one that is fixed, or the year: extract(year FROM ..).
+        @r#"quantile_range() takes a column of numbers or what is computed from numbers, and this is none. Of days, take the year, quantile_range(extract(year FROM day), 0.5, 1), or how many there are from one of somebody's own days to another: quantile_range(CAST(last_day AS int) - CAST(first_day AS int), 0.5).
 This works: SELECT quantile_range(vaerdi, 0.5) AS median, count(vaerdi) AS n FROM lab"#;
 
     range_without_a_part:
@@ -235,7 +235,7 @@ This works: SELECT date_trunc('month', dato) AS month, count(DISTINCT pnr) AS pe
 
     range_of_identifiers:
         "SELECT quantile_range(pnr, 0.5) FROM bef",
-        @r#"quantile_range() takes a column of numbers or what is computed from numbers, and this is none. Of days, take how many there are to one that is fixed, or the year: extract(year FROM ..).
+        @r#"quantile_range() takes a column of numbers or what is computed from numbers, and this is none. Of days, take the year, quantile_range(extract(year FROM day), 0.5, 1), or how many there are from one of somebody's own days to another: quantile_range(CAST(last_day AS int) - CAST(first_day AS int), 0.5).
 This works: SELECT quantile_range(indkomst, 0.5) AS median, count(indkomst) AS n FROM bef"#;
 
     list:

@@ -176,6 +176,107 @@ async fn attack_days_as_keys_in_other_words_are_refused() {
     ");
 }
 
+/// Learns: nothing of a day. Off (plain SQL): the days, as week and weekday.
+#[tokio::test]
+async fn attack_days_as_a_week_and_a_weekday_are_refused() {
+    let ctx = registers();
+    let days = plain(&ctx, "SELECT DISTINCT dato FROM lab").await.len();
+    let week = "date_trunc('week', dato)";
+    let weekday = "CASE date_part('dow', dato) WHEN 0 THEN 0 WHEN 1 THEN 1 WHEN 2 THEN 2 WHEN 3 THEN 3 WHEN 4 THEN 4 WHEN 5 THEN 5 WHEN 6 THEN 6 END";
+    let later: Vec<String> = (1..7).map(|n| format!("dato >= {week} + INTERVAL '{n} days'")).collect();
+    let later = later.join(", ");
+    let own = "(SELECT pnr, dato, CASE WHEN date_part('dow', dato) IN (0, 2, 4) THEN 1 END AS a, CASE WHEN date_part('dow', dato) IN (1, 2, 5) \
+               THEN 1 END AS b, CASE WHEN date_part('dow', dato) IN (3, 4, 5) THEN 1 END AS c FROM lab) x";
+    for (keys, from) in [
+        (format!("{week}, {weekday}"), "lab"),
+        (format!("{week}, {later}"), "lab"),
+        (format!("{week}, a, b, c"), own),
+        (format!("concat(CAST({week} AS text), {weekday})"), "lab"),
+        (
+            format!("{week}, n"),
+            "(SELECT pnr, dato, sum(date_part('dow', dato)) OVER (PARTITION BY pnr, dato, kode, vaerdi) AS n FROM lab) x",
+        ),
+        (
+            format!(
+                "{week}, date_part('doy', dato) % 2 = 0, date_part('doy', dato) % 4 < 2, date_part('doy', dato) % 8 < 4"
+            ),
+            "lab",
+        ),
+        (
+            format!("date_part('year', dato), {}", {
+                let bits = (0..9).map(|bit| format!("date_part('doy', dato) % {} < {}", 2 << bit, 1 << bit));
+                bits.collect::<Vec<_>>().join(", ")
+            }),
+            "lab",
+        ),
+        (format!("GROUPING SETS (({week}, {weekday}), ({week}))"), "lab"),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM {from} GROUP BY {keys}");
+        assert!(plain(&ctx, &sql).await.len() >= days, "the attack works by itself: {sql}");
+        let refused = released(&ctx, &sql).await.unwrap_err();
+        assert!(
+            ["tell the day together", "as fine as a day"].iter().any(|why| refused.reason.contains(why)),
+            "{sql}\n{refused}"
+        );
+    }
+    // Alone, of other days, and beside what says how long it is between events, or which came first.
+    let each = "(SELECT pnr, dato, min(dato) OVER (PARTITION BY pnr) AS f, row_number() OVER (PARTITION BY pnr ORDER BY dato) AS n FROM lab) x";
+    for (keys, from) in [
+        (weekday.to_owned(), "lab"),
+        (format!("{weekday}, kode"), "lab"),
+        (format!("GROUPING SETS (({weekday}, kode), ({weekday}))"), "lab"),
+        (format!("{weekday}, date_trunc('year', foed_dag)"), "lab l JOIN bef b ON l.pnr = b.pnr"),
+        (format!("{week}, dato - f, n"), each),
+        (
+            format!("{week}, (CAST(dato AS int) - CAST(foed_dag AS int)) / 365, dato >= foed_dag"),
+            "lab l JOIN bef b ON l.pnr = b.pnr",
+        ),
+        (format!("{week}, dato IS NULL, CASE WHEN extract(year FROM dato) > 1970 THEN 'late' ELSE 'early' END"), "lab"),
+        (
+            "CASE WHEN dato < DATE '1970-02-01' THEN 'early' WHEN dato < DATE '1970-03-01' THEN 'late' END".to_owned(),
+            "lab",
+        ),
+    ] {
+        answer(&ctx, &format!("SELECT count(*) AS n FROM {from} GROUP BY {keys}")).await;
+    }
+}
+
+/// Conditions name days, in keys or beside them, and are answered for each day as for any other set of people. Learns: how many people had something on
+/// a day, where they aren't few. Off (plain SQL): how many, also where they are.
+#[tokio::test]
+async fn attack_days_named_one_by_one_show_those_of_many_people() {
+    let ctx = registers();
+    let each = (0..60).map(|n| format!("WHEN dato = DATE '1970-01-01' + INTERVAL '{n} days' THEN {n}"));
+    let sql = format!("SELECT CASE {} END AS d, count(*) AS n FROM lab GROUP BY 1", each.collect::<Vec<_>>().join(" "));
+    assert!(plain(&ctx, &sql).await.iter().filter(|row| row[0] != "NULL").count() > 20, "the attack works by itself");
+    let shown = answer(&ctx, &sql).await;
+    assert!(shown.iter().all(|row| row[0] == "NULL"), "of few people each: {shown:?}");
+}
+
+/// What is recommended where days are no numbers works.
+#[tokio::test]
+async fn ranges_of_days_work_as_their_refusal_says() {
+    let ctx = registers();
+    let refused = released(&ctx, "SELECT quantile_range(dato, 0.5) AS d FROM lab").await.unwrap_err();
+    let each = "(SELECT pnr, min(dato) AS first_day, max(dato) AS last_day, max(dato) AS day FROM lab GROUP BY pnr) x";
+    // Up to the bracket that ends the call.
+    let call = |text: &str| {
+        let mut open = 1;
+        let end = text.find(|c| {
+            open += i32::from(c == '(') - i32::from(c == ')');
+            open == 0
+        });
+        format!("quantile_range({}", &text[..=end.unwrap()])
+    };
+    let asked: Vec<String> = refused.reason.split("quantile_range(").skip(2).map(call).collect();
+    assert_eq!(asked.len(), 2, "{refused}");
+    for call in asked {
+        assert_eq!(answer(&ctx, &format!("SELECT {call} AS d FROM {each}")).await.len(), 1, "{call}");
+    }
+    let fixed = "SELECT quantile_range(CAST(dato AS int) - CAST(DATE '1970-01-01' AS int), 0.5) AS d FROM lab";
+    assert!(released(&ctx, fixed).await.unwrap_err().reason.contains("as fine as a day"));
+}
+
 /// Learns: nothing of a day. Off (plain SQL): the days, as the one in which all seven weeks are the same.
 #[tokio::test]
 async fn attack_days_as_weeks_that_begin_on_each_of_them_are_refused() {

@@ -68,7 +68,10 @@ struct Place {
 
 impl Place {
     async fn new(output: Output) -> Self {
-        let spoke = Fixture::new().await;
+        Self::at(Fixture::new().await, output).await
+    }
+
+    async fn at(spoke: Fixture, output: Output) -> Self {
         let rows = people();
         let pnr = FixedSizeBinaryArray::try_from_iter(spoke.stored.iter().take(rows.len()).copied()).unwrap();
         let kom = StringArray::from_iter_values(rows.iter().map(|(kom, _)| *kom));
@@ -93,6 +96,22 @@ impl Place {
         let shown = asked.schema().fields().len();
         texts(&self.ask(root).await.unwrap(), shown)
     }
+}
+
+/// Off: whoever asks for enough averages noise away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spoke_that_checks_its_cells_shows_no_more_new_numbers_than_its_cap() {
+    let spoke = Fixture::with("statistics_per_day = 5\n").await;
+    let mut place = Place::at(spoke, Output::SpokeAggregates).await;
+    // three or four groups that are shown, and the row of small ones
+    let asked = "SELECT kom, count(DISTINCT pnr) AS n FROM people GROUP BY kom";
+    let first = place.sql(asked).await;
+    let more = "SELECT kom, sum(amount) AS s FROM people GROUP BY kom";
+    let more = plan::say(&analysed(&context(&[]), more).await).unwrap().fragment.root.unwrap();
+    let refusal = place.ask(more).await.unwrap_err();
+    assert_eq!(refusal.kind, Kind::Exhausted);
+    assert!(refusal.message.contains("5 new ones a day (UTC)"), "{refusal}");
+    assert_eq!(place.sql(asked).await, first);
 }
 
 fn of(output: Output) -> Permit {

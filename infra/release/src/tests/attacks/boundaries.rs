@@ -233,11 +233,12 @@ fn certain(what: &str, told: &[Vec<bool>]) -> (f64, f64) {
     let within = told.iter().filter(|told| told.contains(&true)).count();
     println!(
         "{what}: certain by one statement in {:.1} % of {} attempts, and with {SETS} sets of others in {within} of {} projects; certain 19 \
-         times in 20 after {needed:.0} sets. One statement that tells nothing moves even odds to {:.2}",
+         times in 20 after {needed:.0} sets. One statement that tells nothing moves even odds to {:.2}; {}",
         100.0 * share,
         all.len(),
         told.len(),
-        (1.0 - share) / (2.0 - share)
+        (1.0 - share) / (2.0 - share),
+        super::days(needed)
     );
     (share, needed)
 }

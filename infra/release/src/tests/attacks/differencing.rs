@@ -1,8 +1,11 @@
 //! One person from two answers, or from four, or from hundreds.
 
-use super::super::{
-    Rows, answer as exact,
-    noise::{after, large},
+use super::{
+    super::{
+        Rows, answer as exact,
+        noise::{after, large},
+    },
+    days,
 };
 use policies::disclosure::{PERTURBED, SUPPRESSED};
 use std::{collections::BTreeSet, sync::Arc};
@@ -151,9 +154,10 @@ async fn attack_difference_of_sums_over_many_sets_is_answered_alike() {
         // known to half an average person, at twice the mean's own uncertainty
         let needed = 2.0 * variance * (2.0 / 0.5_f64).powi(2);
         println!(
-            "one person in {what}: nothing from {} pairs; with noise alone off by {:.1} average persons a pair, known to half of one after {needed:.0} statements",
+            "one person in {what}: nothing from {} pairs; with noise alone off by {:.1} average persons a pair, known to half of one after {needed:.0} statements: {}",
             off.len(),
-            variance.sqrt()
+            variance.sqrt(),
+            days(needed)
         );
         assert!(own.len() > 5, "one noise for all sets: {what}");
     }
@@ -181,8 +185,9 @@ async fn attack_difference_of_sums_in_other_units_takes_many_statements() {
     let (_, variance) = mean_and_variance(&off);
     let needed = 2.0 * variance * (2.0 / 0.5_f64).powi(2);
     println!(
-        "one person's value in sums of other units: off by {:.1} average persons a pair; known to half of one after {needed:.0} statements",
-        variance.sqrt()
+        "one person's value in sums of other units: off by {:.1} average persons a pair; known to half of one after {needed:.0} statements: {}",
+        variance.sqrt(),
+        days(needed)
     );
     assert!(needed > 40.0, "after {needed:.0} statements");
 }
@@ -214,8 +219,9 @@ async fn attack_difference_of_sums_by_way_of_thirteen_others_takes_many_statemen
     let (_, variance) = mean_and_variance(&off);
     let needed = 4.0 * variance * (2.0 / 0.5_f64).powi(2);
     println!(
-        "one person's value by way of others: off by {:.1} average persons in four statements; known to half of one after {needed:.0} statements",
-        variance.sqrt()
+        "one person's value by way of others: off by {:.1} average persons in four statements; known to half of one after {needed:.0} statements: {}",
+        variance.sqrt(),
+        days(needed)
     );
     assert!(needed > 40.0, "after {needed:.0} statements");
 }
