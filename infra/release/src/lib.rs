@@ -43,6 +43,7 @@ mod resolution;
 mod roles;
 mod rule;
 mod scope;
+mod shared;
 mod suppress;
 mod table;
 mod totals;
@@ -56,6 +57,7 @@ pub use ledger::{FAR, Ledger, Ledgers, MOST, NEAR};
 pub use ranges::{range_functions, ranged};
 pub use refusal::ReleaseRefusal;
 pub use roles::{ColumnRole, REFERENCE, Roles, SchemaRoles, TABLE_ROLE};
+pub use shared::{Unshared, shared};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::{

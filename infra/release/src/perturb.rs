@@ -20,6 +20,7 @@ use datafusion::{
         ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
     },
 };
+pub(super) use limits::within;
 pub(super) use numbers::largest;
 use numbers::{Number, floats, numbers};
 use policies::disclosure::{

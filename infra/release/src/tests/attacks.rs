@@ -3,6 +3,7 @@
 //! What one answer tells of one cell stands here, one statement an attack; what takes several answers, or something else than an answer,
 //! stands below. `docs/attacks.md` lists them all, with what an attacker learns.
 
+mod blind;
 mod boundaries;
 mod channels;
 mod computing;
