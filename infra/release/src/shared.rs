@@ -84,9 +84,9 @@ enum Measure {
     Counted,
     /// contributions to a sum
     Contributions,
-    /// with the name of what people contribute to it
-    Sum(String),
-    Rows(String),
+    /// with what people contribute to it
+    Sum(Expr),
+    Rows(Expr),
 }
 
 fn of_aggregate(aggregate: &Aggregate, noise: &Noise) -> Result<LogicalPlan, Unshared> {
@@ -96,11 +96,16 @@ fn of_aggregate(aggregate: &Aggregate, noise: &Noise) -> Result<LogicalPlan, Uns
     let mut measures = Vec::with_capacity(own);
     for (at, measure) in aggregate.aggr_expr.iter().enumerate() {
         let function = function(measure)?;
-        let name = format!("{RESERVED}contributions_{at}");
-        let mut giving = |value: Expr, filter: Option<Expr>| -> Result<String, Unshared> {
+        let mut giving = |value: Expr, filter: Option<Expr>| -> Result<Expr, Unshared> {
             let person = person.clone().ok_or(Unshared::Has("no people, whose contributions are looked at"))?;
-            asked.push(contributions(Tells::Sum, person, value, filter).alias(&name));
-            Ok(name.clone())
+            let said = contributions(Tells::Sum, person, value, filter);
+            // A hub that releases the total asks for the very same.
+            if let Some(known) = aggregate.aggr_expr.iter().position(|known| *bare(known) == said) {
+                return Ok(column_at(&aggregate.schema, known));
+            }
+            let name = format!("{RESERVED}contributions_{at}");
+            asked.push(said.alias(&name));
+            Ok(Expr::Column(Column::new_unqualified(name)))
         };
         let (argument, filter) = (function.params.args.first(), function.params.filter.as_deref().cloned());
         measures.push(match argument {
@@ -126,8 +131,8 @@ fn of_aggregate(aggregate: &Aggregate, noise: &Noise) -> Result<LogicalPlan, Uns
         match measure {
             Measure::People | Measure::Counted => exact,
             Measure::Contributions => unless(Some(few(exact.clone())), exact),
-            Measure::Sum(name) => of_sum(exact, hidden_column(name), noise),
-            Measure::Rows(name) => of_rows(exact, hidden_column(name), noise),
+            Measure::Sum(said) => of_sum(exact, said, noise),
+            Measure::Rows(said) => of_rows(exact, said, noise),
         }
         .alias_qualified(table.cloned(), field.name())
     });
@@ -158,10 +163,6 @@ fn of_rows(exact: Expr, said: Expr, noise: &Noise) -> Expr {
 /// Whether a rule on contributions hides them.
 fn few(said: Expr) -> Expr {
     flagged(Looks::Sum.at(vec![said], Boundaries::ByLot))
-}
-
-fn hidden_column(name: String) -> Expr {
-    Expr::Column(Column::new_unqualified(name))
 }
 
 fn function(measure: &Expr) -> Result<&AggregateFunction, Unshared> {

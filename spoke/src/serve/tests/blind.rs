@@ -194,7 +194,7 @@ async fn attack_nothing_but_shares_of_one_total_leaves_under_a_blind_permit() {
         (of(MeasureKind::StddevPop, "volume"), "doesn't add up"),
         (of(MeasureKind::Sum, "volume"), "'m' is Float64"),
         (of(MeasureKind::CountDistinct, "row"), "anything but people"),
-        (of(MeasureKind::Persons, "row"), "fit together"),
+        (of(MeasureKind::Persons, "row"), "does not fit the types"),
         (
             plan::aggregate(read(&["row"]), vec![], vec![plan::measure("m", MeasureKind::Sum, column("row"))]),
             "no people, whose contributions",
