@@ -64,6 +64,8 @@ impl Site {
         }
         parts.sort_unstable();
         parts.dedup();
+        // These stand in every program.
+        parts.retain(|part| !(0..19).any(|power| *part == 10_i64.pow(power)));
         parts
     }
 }
