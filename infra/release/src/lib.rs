@@ -44,6 +44,7 @@ mod resolution;
 mod roles;
 mod rule;
 mod scope;
+mod shared;
 mod suppress;
 mod table;
 mod totals;
@@ -57,6 +58,7 @@ pub use ledger::{Caps, FAR, Ledger, Ledgers, MOST, NEAR};
 pub use ranges::{range_functions, ranged};
 pub use refusal::ReleaseRefusal;
 pub use roles::{ColumnRole, REFERENCE, Roles, SchemaRoles, TABLE_ROLE};
+pub use shared::{Unshared, shared};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::{

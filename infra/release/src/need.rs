@@ -172,7 +172,7 @@ fn place<T: PartialEq>(known: &mut Vec<T>, wanted: T) -> usize {
 }
 
 /// The value as a number with digits.
-fn number(argument: &Expr, schema: &DFSchema) -> Expr {
+pub(super) fn number(argument: &Expr, schema: &DFSchema) -> Expr {
     match argument.get_type(schema) {
         Ok(DataType::Float64) => argument.clone(),
         _ => Expr::Cast(Cast::new(Box::new(argument.clone()), DataType::Float64)),

@@ -21,6 +21,7 @@ use datafusion::{
         expr::ScalarFunction, lit,
     },
 };
+pub(super) use limits::within;
 pub(super) use numbers::largest;
 use numbers::{Number, floats, numbers};
 use policies::disclosure::{

@@ -453,7 +453,7 @@ pub(super) fn unless(hide: Option<Expr>, shown: Expr) -> Expr {
     }
 }
 
-fn or_zero(count: Expr) -> Expr {
+pub(super) fn or_zero(count: Expr) -> Expr {
     Expr::Case(Case {
         expr: None,
         when_then_expr: vec![(Box::new(Expr::IsNull(Box::new(count.clone()))), Box::new(lit(0_i64)))],

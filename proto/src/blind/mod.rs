@@ -6,8 +6,8 @@
 //! total; a share alone is a uniformly random number (docs/blind-totals.md).
 //!
 //! INVARIANT: a mask is used for one number: it follows from the seed, the total, the fragment, the cell and the word.
-//! INVARIANT: totals are exact. What can't be added exactly mod 2^64 (floating point, a number that could overflow) is refused
-//! by name.
+//! INVARIANT: totals are exact sums of what members give. What can't be added exactly mod 2^64 (floating point) is refused by name; a number
+//! that could overflow counts as the largest that can't. No refusal depends on a number.
 
 #[cfg(feature = "plan")]
 pub mod columns;
@@ -18,7 +18,7 @@ mod statement;
 
 pub use mask::{Of, Seed};
 pub use shape::{Unshareable, statistics};
-pub use share::{TooLarge, WORDS, add, shares, totals};
+pub use share::{WORDS, add, most, shares, totals};
 pub use statement::{SEED, SEED_INFO, SeedStatement, StatementProblem, fragment_digest};
 
 /// With fewer members the total tells a member that knows its own number the only other one's.

@@ -45,6 +45,14 @@ pub fn statistics(fragment: &wire::Fragment) -> Result<usize, Unshareable> {
             _ => return no("a measure that doesn't add up"),
         }
     }
+    // An id of which one person may have many would be counted without a limit.
+    let people = |measure: &&wire::Measure| matches!(measure.kind(), MeasureKind::Persons | MeasureKind::Contributions);
+    let measures = || aggregate.measures.iter().filter_map(|named| named.measure.as_ref());
+    let known = |argument| measures().filter(people).any(|measure| measure.argument.as_ref() == argument);
+    let mut distinct = measures().filter(|measure| measure.kind() == MeasureKind::CountDistinct);
+    if !distinct.all(|measure| known(measure.argument.as_ref())) {
+        return no("COUNT(DISTINCT ..) of anything but people");
+    }
     below(kind(aggregate.input.as_deref())?)?;
     Ok(shown.unwrap_or(aggregate.measures.len()))
 }

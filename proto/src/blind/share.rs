@@ -9,38 +9,28 @@ use super::{Of, Seed};
 /// Words of one statistic.
 pub const WORDS: usize = 2;
 
-/// A number with which the total could leave the 64 bits. Holds its place, never the number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("statistic {statistic} (from 0) is too large to be added exactly with {members} members' in 64 bits")]
-pub struct TooLarge {
-    /// which statistic
-    pub statistic: usize,
-    /// how many members add to it
-    pub members: usize,
+/// The largest number that each of so many members may add, so that their total stays within 64 bits.
+#[must_use]
+pub fn most(members: usize) -> i64 {
+    i64::MAX / i64::try_from(members.max(1)).unwrap_or(i64::MAX)
 }
 
-/// The words of one cell's statistics under their masks. `members`: how many will be added up.
-///
-/// # Errors
-/// When a number is so large that as many of them could leave the 64 bits.
-pub fn shares(
-    seed: &Seed,
-    of: Of<'_>,
-    cell: u32,
-    values: &[Option<i128>],
-    members: usize,
-) -> Result<Vec<u64>, TooLarge> {
-    let most = i64::MAX / i64::try_from(members.max(1)).unwrap_or(i64::MAX);
+/// The words of one cell's statistics under their masks. `members`: how many will be added up. A number that is larger than [`most`] counts
+/// as that, in either direction: a refusal would tell that there is one.
+#[must_use]
+pub fn shares(seed: &Seed, of: Of<'_>, cell: u32, values: &[Option<i128>], members: usize) -> Vec<u64> {
+    let most = i128::from(most(members));
     let mut words = Vec::with_capacity(values.len() * WORDS);
-    for ((statistic, value), here) in values.iter().enumerate().zip(seed.presences(of, cell)) {
-        let number = i64::try_from(value.unwrap_or(0)).ok().filter(|number| (-most..=most).contains(number));
+    for (value, here) in values.iter().zip(seed.presences(of, cell)) {
+        let number = value.unwrap_or(0).clamp(-most, most);
         words.push(value.map_or(0, |_| here));
-        words.push(number.ok_or(TooLarge { statistic, members })?.cast_unsigned());
+        // within 64 bits since it was clamped
+        words.push((number as i64).cast_unsigned());
     }
     for (word, mask) in words.iter_mut().zip(seed.masks(of, cell)) {
         *word = word.wrapping_sub(mask);
     }
-    Ok(words)
+    words
 }
 
 /// Adds words to words, mod 2^64. `false`: they are not equally many, and nothing was added.

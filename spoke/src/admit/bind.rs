@@ -1,7 +1,7 @@
 //! Names become views: the fragment is bound to the permitted tables, each as it stands for this one request.
 
 use super::{
-    Admission, checked,
+    Admission, blind, checked,
     count::no_state,
     keys::ProjectKeys,
     quick,
@@ -59,6 +59,8 @@ impl Admission {
         let (fragment, limits) = (&question.fragment, &self.fragment_limits);
         let plan = if checked::only(permit) {
             checked::plan(permit, keys, question, &views, &state, (&self.ledgers, limits))?
+        } else if permit.blind.is_some() {
+            blind::plan(permit, keys, question, &views, &state, (&self.ledgers, limits))?
         } else {
             proto::plan::decode_with(fragment, &question.keys, &views, &state, limits).map_err(Refusal::from)?
         };

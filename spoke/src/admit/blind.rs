@@ -2,15 +2,20 @@
 //!
 //! INVARIANT: members and custodian are the permit's. Of the hub's words only the total's id is taken, which nothing depends on
 //! but that no two are the same.
+//! INVARIANT: under such a permit the rules of release look at this spoke's part before it is masked: nobody sees it afterwards.
 
-use super::{Admission, checked, under::Under};
+use super::{Admission, checked, keys::ProjectKeys, under::Under};
 use crate::{config::SpokeConfig, pseudonym::identity::signing, receive::Question, scan::ShareOf};
+use datafusion::{execution::SessionState, logical_expr::LogicalPlan};
 use policies::{authorize::Action, permit::Permit, zone::Zone};
 use proto::{
     blind::{MAX_WORDS, WORDS, fragment_digest, statistics},
+    fragment::Limits,
     ids::TableName,
+    plan::{Tables, decode_plainly},
     refusal::{Kind, Refusal},
 };
+use release::Ledgers;
 use runtime::sign::SigningKey;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::OnceCell;
@@ -78,6 +83,28 @@ fn shareable(question: &Question) -> Result<(), Refusal> {
         Ok(found) => invalid(format!("a blind total has {} statistics at most, and not {found}", MAX_WORDS / WORDS)),
         Err(unshareable) => invalid(unshareable.to_string()),
     }
+}
+
+/// The plan of this spoke's parts of a total over `tables`, under the rules of release: the numbers that are masked could be shown.
+///
+/// # Errors
+/// What can't be shared.
+pub(super) fn plan(
+    permit: &Permit,
+    keys: &ProjectKeys,
+    question: &Question,
+    tables: &dyn Tables,
+    state: &SessionState,
+    (ledgers, limits): (&Ledgers, &Limits),
+) -> Result<LogicalPlan, Refusal> {
+    shareable(question)?;
+    let asked = decode_plainly(&question.fragment, tables, state, limits).map_err(Refusal::from)?;
+    let asked = state.analyzer().execute_and_check(asked, state.config_options(), |_, _| {});
+    // The engine's own words may repeat constants of the question.
+    let asked = asked.map_err(|_| Refusal::new(Kind::Invalid, "types or names in the fragment don't fit together"))?;
+    let parts = release::shared(&asked, &ledgers.of(&permit.project, keys.epoch));
+    let parts = parts.map_err(|unshared| Refusal::new(Kind::Invalid, unshared.to_string()))?;
+    Ok(parts.into_inner())
 }
 
 impl Admission {

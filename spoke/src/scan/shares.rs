@@ -1,6 +1,7 @@
 //! The answer to a question of a blind total: this spoke's numbers under masks, and the seed of the masks for the custodian.
 //!
 //! INVARIANT: of an admitted question under a permit with blind totals nothing else leaves: the rows of its plan end here.
+//! INVARIANT: what is masked is what the rules would let out by itself (`release::shared`), and no refusal depends on a number.
 //! INVARIANT: each answer has a seed of its own, from the operating system, which leaves signed and sealed to the custodian that
 //! the permit names, and in no other form.
 
@@ -68,8 +69,7 @@ impl ShareOf {
         let values = columns::values(row, 0).map_err(|inexact| Refusal::new(Kind::Invalid, inexact.to_string()))?;
         let seed = fresh()?;
         let of = Of { total: &self.total, fragment: &self.fragment };
-        let words = blind::shares(&seed, of, 0, &values, self.blind.members.len())
-            .map_err(|error| Refusal::new(Kind::Invalid, format!("blind total: {error}; ask for smaller units")))?;
+        let words = blind::shares(&seed, of, 0, &values, self.blind.members.len());
         let sealed = self.sealed(seed, values.len() * WORDS)?;
         let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let columns: Vec<ArrayRef> = vec![

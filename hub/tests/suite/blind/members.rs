@@ -17,7 +17,10 @@ use proto::{
     schema, wire,
 };
 use runtime::{ca::CertRequest, sealing::PublicSealingKey, sign::SigningKey};
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 use tokio_util::sync::CancellationToken;
 
 /// What a member signs and seals with.
@@ -26,6 +29,8 @@ pub struct Sharing {
     pub members: Vec<ControllerId>,
     pub custodian: PublicSealingKey,
     pub signing: SigningKey,
+    /// what it has masked: one row of numbers for each answer
+    pub parts: Mutex<Vec<Vec<Option<i128>>>>,
 }
 
 impl Sharing {
@@ -42,7 +47,9 @@ impl Sharing {
         let fragment = blind::fragment_digest(fragment);
         let seed = Seed::new(seed);
         let of = Of { total: &total, fragment: &fragment };
-        let words = blind::shares(&seed, of, 0, &columns::values(row, 0).unwrap(), self.members.len()).unwrap();
+        let values = columns::values(row, 0).unwrap();
+        let words = blind::shares(&seed, of, 0, &values, self.members.len());
+        self.parts.lock().unwrap().push(values);
         let statement = SeedStatement {
             version: SeedStatement::VERSION,
             controller: self.controller.clone(),
@@ -186,6 +193,7 @@ pub async fn members(persons: &str, rows: Vec<Vec<RecordBatch>>) -> Members {
             members: members.clone(),
             custodian: sealing.clone(),
             signing,
+            parts: Mutex::default(),
         }));
         build = build.spoke(&spoke).await;
         spokes.push(spoke);

@@ -7,9 +7,18 @@ use super::{
     unread,
 };
 use crate::release::limited::{self, Limited};
-use arrow::array::{ArrayRef, BinaryArray};
-use datafusion::common::Result;
+use arrow::{
+    array::{ArrayRef, AsArray, BinaryArray},
+    datatypes::DataType,
+};
+use datafusion::{
+    common::{Result, exec_datafusion_err},
+    logical_expr::{
+        ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction,
+    },
+};
 use proto::plan::contributions::Contributions;
+use std::sync::{Arc, LazyLock};
 
 /// What each cell comes to; `None` of blind totals, and where there are no rows.
 pub(super) fn of(contributions: &BinaryArray) -> Result<Vec<Option<Limited>>> {
@@ -59,4 +68,41 @@ pub(super) fn spreads(values: &ArrayRef, limited: &[Option<Limited>], of: super:
         Some(if of.squared { variance } else { variance.sqrt() })
     };
     numbers::replaced(values, &limited.iter().map(spread).collect::<Vec<_>>())
+}
+
+static WITHIN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+    Arc::new(ScalarUDF::new_from_impl(Within { signature: Signature::any(2, Volatility::Immutable) }))
+});
+
+/// A sum within the limits of what `contributions` say, without noise: to be compared, never shown.
+pub(in crate::release) fn within(sum: Expr, contributions: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction { func: Arc::clone(&WITHIN), args: vec![sum, contributions] })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Within {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Within {
+    fn name(&self) -> &str {
+        "within"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        arguments.first().cloned().ok_or_else(|| exec_datafusion_err!("within: a sum is missing"))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let (Some(values), Some(said)) = (arrays.first(), arrays.get(1).and_then(|said| said.as_binary_opt::<i32>()))
+        else {
+            return Err(exec_datafusion_err!("within: what a sum is made of is missing"));
+        };
+        Ok(ColumnarValue::Array(sums(values, &of(said)?)?))
+    }
 }

@@ -4,6 +4,7 @@
 //! stands below. `docs/attacks.md` lists them all, with what an attacker learns.
 
 mod averaging;
+mod blind;
 mod boundaries;
 mod caps;
 mod channels;
