@@ -129,8 +129,8 @@ impl Airlock {
             (check::run(&submission, &checked, &[], least), beside)
         })
         .await?;
-        let others_count = !beside.is_empty();
-        for (id, how) in others.0.iter().filter(|_| others_count) {
+        let compared: &[_] = if beside.is_empty() { &[] } else { &others.0 };
+        for (id, how) in compared {
             beside = self.seen(beside, id, *how).await?;
         }
         for (name, found) in beside.found() {
