@@ -36,7 +36,7 @@ address = "127.0.0.1:7004"
 screening = "automatic"             # manual: a coordinator says when an application is complete
 
 [airlock]                           # what is handed in to leave (docs/airlock.md)
-draft_days = 30                     # a draft that nobody changes for so long is withdrawn, and its files are removed
+draft_days = 30                     # a draft that nobody changes, or an answer that nobody takes out, for so long is withdrawn
 
 # Roles at the hub; none of them opens data. role: operator, coordinator, approver:CONTROLLER, checker:ORGANISATION
 # [[role]]

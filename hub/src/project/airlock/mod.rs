@@ -128,7 +128,8 @@ enum Command {
     /// Has the open zone answer the queries of a form, and takes the answers out at once, as one signed crate
     #[command(after_help = help!("hub airlock answer counts.toml --out counts.zip"))]
     Answer {
-        /// the form, TOML: tables (.csv) with their queries; with 'earlier', that submission's tables must be the same
+        /// the form, TOML: tables (.csv) with their queries; with 'earlier', checkers have approved that submission, and its
+        /// tables must be the same
         file: PathBuf,
         /// where to
         #[arg(long)]

@@ -201,8 +201,11 @@ async fn attack_a_cell_of_fewer_people_than_a_permit_asks_for_is_not_sent() {
     let (house, _sds) = house().await;
     let anna = inside(&house, ANNA);
     let text = "kom,n\n101,120\n147,9\n";
-    let check = async || anna.checked(&form("diabetes", vec![file("a.csv", &["n"])]), &[("a.csv", text)]).await;
-    assert_eq!(check().await.state, State::Checked, "the platform's own threshold lets it out");
+    let (table, files) = (form("diabetes", vec![file("a.csv", &["n"])]), [("a.csv", text)]);
+    let check = async || anna.checked(&table, &files).await;
+    let passed = check().await;
+    assert_eq!(passed.state, State::Checked, "the platform's own threshold lets it out");
+    let approved = anna.approved(&house, &table, &files).await;
     let project = "diabetes".parse().unwrap();
     let of = &house.applications;
     let before = of.permits(Some(&project), None, 10).await.unwrap().remove(0).permit;
@@ -216,6 +219,12 @@ async fn attack_a_cell_of_fewer_people_than_a_permit_asks_for_is_not_sent() {
     assert_eq!(view.state, State::Draft);
     let found: Vec<_> = view.content.unwrap().files.into_iter().flat_map(|file| file.findings).collect();
     assert!(found.iter().any(|finding| finding.message.contains("fewer than 10 people")), "{found:?}");
+    // What was checked before isn't sent, and what was approved before doesn't leave.
+    assert_eq!(anna.send(&passed.id).await, StatusCode::CONFLICT);
+    assert_eq!(anna.show(&passed.id).await.state, State::Draft);
+    let (status, said) = at(&house, ANNA, Zone::Open).release(&approved).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{}", String::from_utf8_lossy(&said));
+    assert_eq!(anna.show(&approved).await.state, State::Approved);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,14 +308,20 @@ async fn attack_nothing_else_than_the_platforms_answer_leaves_at_once() {
     few.files[0].query =
         Some("SELECT atc, count(DISTINCT pnr) AS n FROM sds.lmdb WHERE volume < 3 GROUP BY atc".to_owned());
     assert_eq!(ask(&outside, &few).await, StatusCode::UNPROCESSABLE_ENTITY);
-    // What was made inside differs in one cell, or isn't there.
-    let earlier = anna.begin(&counts()).await.unwrap().id;
+    // What was made inside differs in one cell: nothing is told of it before checkers have approved it, and then not where.
+    let text = "atc,n\nA10BA02,20\nC09AA05,999\n";
     let mut again = counts();
+    again.earlier = Some(anna.checked(&counts(), &[("counts.csv", text)]).await.id);
+    let (status, said) = outside.post("/v1/airlock/answers", &again).await;
+    let none = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(status, StatusCode::CONFLICT, "{none}");
+    again.earlier = Some("01890000-0000-7000-8000-000000000000".to_owned());
+    assert_eq!(outside.post("/v1/airlock/answers", &again).await.1, none.as_bytes());
+    let earlier = anna.approved(&house, &counts(), &[("counts.csv", text)]).await;
     again.earlier = Some(earlier.clone());
-    assert_eq!(ask(&outside, &again).await, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(anna.add(&earlier, "counts.csv", b"atc,n\nA10BA02,20\nC09AA05,999\n").await.0, StatusCode::CREATED);
     let (status, said) = outside.post("/v1/airlock/answers", &again).await;
     let said = String::from_utf8_lossy(&said).into_owned();
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{said}");
-    assert!(said.contains("counts.csv") && !said.contains("999"), "{said}");
+    assert!(said.contains("counts.csv") && !said.contains("999") && !said.contains("row "), "{said}");
+    assert!(logged(&house, "compared_outside", &earlier, Some(ANNA)));
 }
