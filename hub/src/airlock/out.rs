@@ -73,7 +73,9 @@ impl Airlock {
         for file in &leaving {
             all.insert(format!("data/outputs/{}", file.name), self.frozen(&of.id, file).await?.to_vec());
         }
-        let about = metadata::About { hub: &self.hub, of, project, files: &leaving, reviews: &reviews, now };
+        let applied = self.rules_applied(&of.id).await?;
+        let about =
+            metadata::About { hub: &self.hub, of, project, files: &leaving, reviews: &reviews, applied: &applied, now };
         all.extend(about.files().map_err(|error| AirlockError::Crate(error.to_string()))?);
         let approved_by = reviews
             .iter()

@@ -1,7 +1,7 @@
 //! Handing in: a draft, its files one by one, the automatic checks, and off to the checkers.
 
 use super::{
-    Airlock, AirlockError, FileRecord, Finding, SubmissionRecord, Weight, Who,
+    Airlock, AirlockError, Applied, FileRecord, Finding, SubmissionRecord, Weight, Who,
     check::{self, Checked, Earlier, table},
     kind,
     read::{self, blocking},
@@ -236,6 +236,7 @@ impl Airlock {
         }
         let earlier = self.released_tables(record.project()).await?;
         let least = self.applications.least(record.project(), now.date_naive()).await?;
+        self.applied(&record.id, &Applied::checked(least)).await?;
         let submission = record.submission.clone();
         blocking(move || {
             let checked: Vec<Checked<'_>> = contents

@@ -202,7 +202,16 @@ async fn attack_a_cell_of_fewer_people_than_a_permit_asks_for_is_not_sent() {
     let anna = inside(&house, ANNA);
     let text = "kom,n\n101,120\n147,9\n";
     let check = async || anna.checked(&form("diabetes", vec![file("a.csv", &["n"])]), &[("a.csv", text)]).await;
-    assert_eq!(check().await.state, State::Checked, "the platform's own threshold lets it out");
+    let approved = async |id: &str| {
+        assert_eq!(anna.send(id).await, StatusCode::OK);
+        for who in [CARL, DORA] {
+            assert_eq!(inside(&house, who).review(id, &[("a.csv", None)]).await, StatusCode::NO_CONTENT);
+        }
+    };
+    let before = check().await;
+    assert_eq!(before.state, State::Checked, "the platform's own threshold lets it out");
+    approved(&before.id).await;
+    let earlier = before.id;
     let project = "diabetes".parse().unwrap();
     let of = &house.applications;
     let before = of.permits(Some(&project), None, 10).await.unwrap().remove(0).permit;
@@ -216,6 +225,15 @@ async fn attack_a_cell_of_fewer_people_than_a_permit_asks_for_is_not_sent() {
     assert_eq!(view.state, State::Draft);
     let found: Vec<_> = view.content.unwrap().files.into_iter().flat_map(|file| file.findings).collect();
     assert!(found.iter().any(|finding| finding.message.contains("fewer than 10 people")), "{found:?}");
+    // A crate says what it was checked by, and not what is asked for when it leaves.
+    let (form, files) = simple();
+    let later = anna.checked(&form, &files).await.id;
+    approved(&later).await;
+    for (id, least) in [(earlier, 5), (later, 10)] {
+        let release = said(&anna.release(&id).await.1);
+        assert_eq!(release["threshold"], least);
+        assert_eq!(release["rules"]["threshold"], format!("a count of people is 0 or at least {least}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
