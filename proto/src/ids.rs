@@ -198,6 +198,21 @@ uuid_id! {
     SubmissionId, "submission id"
 }
 
+impl SubmissionId {
+    /// A new id that tells the day on which it was made (UTC), and not when on that day: who makes it chooses the moment, and
+    /// others read the id. Ids of one day sort by chance.
+    #[must_use]
+    pub fn of_day(day: chrono::NaiveDate) -> Self {
+        let start = day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
+        let mut bytes = *Uuid::new_v4().as_bytes();
+        for (byte, of_day) in bytes.iter_mut().zip(start.to_be_bytes().into_iter().skip(2)) {
+            *byte = of_day;
+        }
+        let built = uuid::Builder::from_bytes(bytes).with_variant(uuid::Variant::RFC4122);
+        Self(built.with_version(uuid::Version::SortRand).into_uuid())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -220,6 +235,17 @@ mod tests {
     fn errors_do_not_repeat_the_value() {
         let error = "0101011234".parse::<ProjectId>().unwrap_err();
         assert!(!error.to_string().contains("0101011234"), "{error}");
+    }
+
+    #[test]
+    fn ids_of_a_day_tell_the_day_and_no_moment() {
+        let day = chrono::NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
+        let (one, two) = (SubmissionId::of_day(day), SubmissionId::of_day(day));
+        let told = |id: SubmissionId| id.0.get_timestamp().unwrap().to_unix();
+        assert_ne!(one, two);
+        assert_eq!((told(one), told(two)), ((1_772_323_200, 0), (1_772_323_200, 0)));
+        assert!(SubmissionId::of_day(day.succ_opt().unwrap()) > one);
+        assert_eq!(one.to_string().parse::<SubmissionId>().unwrap(), one);
     }
 
     #[test]

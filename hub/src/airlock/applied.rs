@@ -7,7 +7,7 @@ use policies::disclosure::{Threshold, noise};
 use proto::ids::SubmissionId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sqlx::Row as _;
+use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 
 /// The rules that were applied to one submission.
@@ -78,16 +78,14 @@ impl Airlock {
             .await?;
         Ok(())
     }
+}
 
-    /// What was written down; nothing of submissions that were checked before it was.
-    pub(super) async fn rules_applied(&self, id: &SubmissionId) -> Result<Applied, AirlockError> {
-        let row = sqlx::query("SELECT content FROM submission_rules WHERE submission = ?")
-            .bind(id.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
-        let Some(row) = row else { return Ok(Applied::default()) };
-        let content: String = row.try_get("content")?;
-        let read = serde_json::from_str(&content);
-        Ok(read.map_err(|_| ApplyError::Corrupt { table: "submission_rules", field: "content" })?)
-    }
+/// What was written down; nothing of submissions that were checked before it was.
+pub(super) async fn of(connection: &mut SqliteConnection, id: &SubmissionId) -> Result<Applied, AirlockError> {
+    let content: Option<String> = sqlx::query_scalar("SELECT content FROM submission_rules WHERE submission = ?")
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await?;
+    let read = content.map_or_else(|| Ok(Applied::default()), |content| serde_json::from_str(&content));
+    Ok(read.map_err(|_| ApplyError::Corrupt { table: "submission_rules", field: "content" })?)
 }

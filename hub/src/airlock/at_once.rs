@@ -1,14 +1,19 @@
 //! Tables that the platform computes itself: a member asks outside, the open zone answers, and the answer leaves as a crate at
-//! once. With an earlier submission it leaves only when that one's tables are the same, cell by cell.
+//! once. With an earlier submission, which checkers have approved, it leaves only when that one's tables are the same, cell by cell.
 //!
+//! INVARIANT: nothing is told outside of a submission that checkers have not approved; of one that they have, whether the answer
+//! is the same, and nothing of where it isn't.
 //! INVARIANT: what leaves without people is the open zone's own answer, written by the platform: no byte of it, and no word
 //! about it, was written inside. No figure, no PDF, no notebook, no text.
 
 use super::{
     Airlock, AirlockError, Kind, SubmissionRecord, Who,
-    check::{Table, table},
+    check::{
+        Table,
+        table::{self, Unreadable},
+    },
     read::{self, blocking},
-    submit::{insert, step},
+    submit::{MOST_BYTES, MOST_FILE, insert, step},
     told,
 };
 use crate::apply::ApplyError;
@@ -19,14 +24,22 @@ use arrow::{
 use chrono::{DateTime, Utc};
 use policies::{
     airlock::{Event, State, Submission},
-    disclosure::{STATUS_COLUMN, SUPPRESSED},
+    disclosure::{STATUS_COLUMN, is_small_groups},
 };
+use proto::ids::{ProjectId, SubmissionId};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Answers of one crate, at most: they are computed while the caller waits.
 pub const MOST_ANSWERS: usize = 10;
+/// Answers of a project that nobody has taken out yet, at most.
+const MOST_WAITING: i64 = 20;
+/// All answers of a project that lie in the airlock, bytes.
+const MOST_KEPT: u64 = 256 << 20;
+/// How often answers are compared with one submission.
+const MOST_COMPARED: i64 = 20;
 
 /// Why a table doesn't leave at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,29 +47,20 @@ pub enum Differs {
     /// It is no table, or nobody says what gives it.
     #[error("only a table with its query leaves at once: name it .csv, give the query, and leave 'inside' out")]
     NoTable,
-    /// The answer has other columns.
-    #[error("the platform's answer has other columns than the earlier submission's table (release_status aside)")]
-    Columns,
-    /// The answer has other rows.
-    #[error("the platform's answer has {there} released rows, the earlier submission's table {here}")]
-    Rows {
-        /// in the earlier submission
-        here: usize,
-        /// in the answer
-        there: usize,
-    },
-    /// A row that the answer doesn't have.
-    #[error("row {row} of the earlier submission's table is not in the platform's answer")]
-    Row {
-        /// from 1
-        row: usize,
-    },
+    /// The earlier submission has another table, or none of that name.
+    #[error(
+        "the platform's answer is not the earlier submission's table, cell by cell (release_status aside), or there is none of that name \
+         that leaves. Inside, hub airlock show says what is in it; without 'earlier' the answer leaves as it is"
+    )]
+    Other,
     /// Nothing was released.
     #[error("the platform's answer has no released row")]
     Nothing,
-    /// The earlier submission has no such table.
-    #[error("the earlier submission has no table of that name")]
-    Missing,
+    /// The answer is too large.
+    #[error(
+        "the platform's answer is larger than what leaves at once: 8 MiB a file, 32 MiB in all, 50,000 rows. Aggregate it more"
+    )]
+    Large,
     /// Something can't be read as a table.
     #[error("can't be read as a table")]
     Unreadable,
@@ -80,7 +84,15 @@ fn counted(rows: impl Iterator<Item = Vec<String>>) -> BTreeMap<Vec<String>, usi
     all
 }
 
-/// The released answer as a table: without the column that says so, and without the row that stands for all small groups.
+fn unreadable(why: Unreadable) -> Differs {
+    match why {
+        Unreadable::Large => Differs::Large,
+        _ => Differs::Unreadable,
+    }
+}
+
+/// The released answer as a table: without the column that says so, without the row that stands for all small groups, and without
+/// rows that say nothing.
 fn released(batches: &[RecordBatch]) -> Result<Table, Differs> {
     let options = FormatOptions::default();
     let schema = batches.first().ok_or(Differs::Nothing)?.schema();
@@ -89,7 +101,7 @@ fn released(batches: &[RecordBatch]) -> Result<Table, Differs> {
     if columns.len() + 1 != schema.fields().len() {
         return Err(Differs::Unreadable);
     }
-    let mut table = Table::new(columns).map_err(|_| Differs::Unreadable)?;
+    let mut table = Table::new(columns).map_err(unreadable)?;
     for batch in batches {
         let formats: Vec<(&String, &ArrayRef, ArrayFormatter<'_>)> = schema
             .fields()
@@ -106,9 +118,12 @@ fn released(batches: &[RecordBatch]) -> Result<Table, Differs> {
                 text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
             };
             let (status, values): (Vec<_>, Vec<_>) = formats.iter().partition(|(name, ..)| *name == STATUS_COLUMN);
-            if status.iter().all(|(_, column, format)| text(column, format).as_deref() != Some(SUPPRESSED)) {
-                let cells = values.iter().map(|(_, column, format)| text(column, format)).collect();
-                table.push(cells).map_err(|_| Differs::Unreadable)?;
+            let small = status
+                .iter()
+                .any(|(_, column, format)| text(column, format).is_some_and(|status| is_small_groups(&status)));
+            let cells: Vec<Option<String>> = values.iter().map(|(_, column, format)| text(column, format)).collect();
+            if !small && cells.iter().any(Option::is_some) {
+                table.push(cells).map_err(unreadable)?;
             }
         }
     }
@@ -132,28 +147,15 @@ fn written(table: &Table) -> Result<Vec<u8>, Differs> {
 }
 
 /// Whether the file holds the answer: the same columns in any order, the same rows in any order.
-fn same(file: &Table, answer: &Table) -> Result<(), Differs> {
-    let at: Vec<usize> =
-        file.columns.iter().map(|name| answer.at(name)).collect::<Option<_>>().ok_or(Differs::Columns)?;
-    if at.len() != answer.columns.len() {
-        return Err(Differs::Columns);
-    }
-    let of = |table: &Table, row: usize, at: usize| cell(table.cell(row, at));
-    let rows: Vec<Vec<String>> =
-        (0..file.rows.len()).map(|row| (0..at.len()).map(|column| of(file, row, column)).collect()).collect();
-    let there = (0..answer.rows.len()).map(|row| at.iter().map(|column| of(answer, row, *column)).collect());
-    let (here, mut there) = (counted(rows.iter().cloned()), counted(there));
-    let sum = |all: &BTreeMap<_, usize>| all.values().sum::<usize>();
-    if sum(&here) != sum(&there) {
-        return Err(Differs::Rows { here: sum(&here), there: sum(&there) });
-    }
-    for (row, cells) in rows.iter().enumerate().filter(|(_, cells)| !cells.iter().all(String::is_empty)) {
-        match there.get_mut(cells) {
-            Some(left) if *left > 0 => *left -= 1,
-            _ => return Err(Differs::Row { row: row + 1 }),
-        }
-    }
-    Ok(())
+fn same(file: &Table, answer: &Table) -> bool {
+    let Some(at) = file.columns.iter().map(|name| answer.at(name)).collect::<Option<Vec<usize>>>() else {
+        return false;
+    };
+    let rows = |table: &Table, at: &[usize]| {
+        counted((0..table.rows.len()).map(|row| at.iter().map(|column| cell(table.cell(row, *column))).collect()))
+    };
+    let own: Vec<usize> = (0..file.columns.len()).collect();
+    at.len() == answer.columns.len() && rows(file, &own) == rows(answer, &at)
 }
 
 impl Airlock {
@@ -174,10 +176,22 @@ impl Airlock {
         submission.files.iter().map(question).collect()
     }
 
+    /// Whether answers to that form may be taken, as far as that can be said before they are there: asking may take long.
+    ///
+    /// # Errors
+    /// When what it follows was not approved or was compared with too often, or too many answers lie in the airlock.
+    pub async fn may_answer(&self, submission: &Submission) -> Result<(), AirlockError> {
+        let mut connection = self.pool.acquire().await?;
+        if let Some(earlier) = &submission.earlier {
+            approved(&mut connection, submission, earlier).await?;
+        }
+        room(&mut connection, &submission.project, 0).await
+    }
+
     /// Takes the platform's own answers to the form's queries: they are approved as they are.
     ///
     /// # Errors
-    /// When nothing was released, the earlier submission's tables are others, or they can't be kept.
+    /// When nothing was released, it is too large, the earlier submission's tables are others, or they can't be kept.
     pub async fn answered(
         &self,
         submission: &Submission,
@@ -188,22 +202,26 @@ impl Airlock {
     ) -> Result<SubmissionRecord, AirlockError> {
         let _place = self.place().await?;
         let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+        let mut bytes = 0;
         for (name, batches) in answers {
             let differs = |differs| AirlockError::Differs(name.clone(), differs);
             let answer = released(&batches).map_err(differs)?;
-            if let Some(earlier) = &submission.earlier {
-                let of = self.get(earlier).await?;
-                let known = self.files(earlier).await?.into_iter().find(|file| file.name == name);
-                let known = known.filter(|file| file.kind.is_table() && of.project() == &submission.project);
-                let known = known.filter(|_| of.state != State::Withdrawn).ok_or_else(|| differs(Differs::Missing))?;
-                let bytes = self.frozen(earlier, &known).await?;
-                let file = table::read(known.kind, &bytes).map_err(|_| differs(Differs::Unreadable))?;
-                same(&file, &answer).map_err(differs)?;
+            let text = written(&answer).map_err(differs)?;
+            bytes += text.len() as u64;
+            if text.len() > MOST_FILE || bytes > MOST_BYTES {
+                return Err(differs(Differs::Large));
             }
-            let bytes = written(&answer).map_err(differs)?;
-            files.insert(name, bytes);
+            files.insert(name.clone(), text);
+            if submission.earlier.is_some() {
+                tables.insert(name, answer);
+            }
+        }
+        if let Some(earlier) = &submission.earlier {
+            self.compared(submission, earlier, tables, who).await?;
         }
         let mut tx = self.begin_write().await?;
+        room(&mut tx, &submission.project, bytes).await?;
         let id = insert(&mut tx, submission, who, now).await?;
         let hashes: BTreeMap<&String, String> =
             files.iter().map(|(name, bytes)| (name, hex::encode(Sha256::digest(bytes)))).collect();
@@ -233,60 +251,89 @@ impl Airlock {
         tx.commit().await?;
         Ok(record)
     }
+
+    /// Compares the answers with what checkers have approved. Each time is counted and written down before.
+    async fn compared(
+        &self,
+        submission: &Submission,
+        earlier: &SubmissionId,
+        answers: BTreeMap<String, Table>,
+        who: &Who,
+    ) -> Result<(), AirlockError> {
+        let mut tx = self.begin_write().await?;
+        let before = approved(&mut tx, submission, earlier).await?;
+        sqlx::query("UPDATE submission SET compared = compared + 1 WHERE id = ?")
+            .bind(earlier.to_string())
+            .execute(&mut *tx)
+            .await?;
+        self.log(&before, who, "compared_outside", json!({ "files": answers.len() })).await?;
+        tx.commit().await?;
+        let known = self.files(earlier).await?;
+        for (name, answer) in answers {
+            let other = || AirlockError::Differs(name.clone(), Differs::Other);
+            // What stays inside was approved by nobody.
+            let leaves = before.submission.leaving().any(|leaving| leaving == name);
+            let file =
+                known.iter().find(|file| file.name == name && leaves && file.kind.is_table()).ok_or_else(other)?;
+            let (kind, bytes) = (file.kind, self.frozen(earlier, file).await?);
+            let is_same = blocking(move || table::read(kind, &bytes).is_ok_and(|file| same(&file, &answer))).await?;
+            if !is_same {
+                return Err(other());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The submission that answers are to be the same as.
+async fn approved(
+    connection: &mut SqliteConnection,
+    submission: &Submission,
+    earlier: &SubmissionId,
+) -> Result<SubmissionRecord, AirlockError> {
+    let known = read::record(&mut *connection, earlier).await.ok();
+    let known = known.filter(|known| {
+        known.project() == &submission.project && matches!(known.state, State::Approved | State::Released)
+    });
+    // The same for one that isn't there: how far another one is, is read elsewhere.
+    let known = known.ok_or_else(|| {
+        AirlockError::Conflict("'earlier' names no submission of this project that checkers have approved".to_owned())
+    })?;
+    let compared: i64 = sqlx::query_scalar("SELECT compared FROM submission WHERE id = ?")
+        .bind(earlier.to_string())
+        .fetch_one(connection)
+        .await?;
+    if compared >= MOST_COMPARED {
+        return Err(AirlockError::Conflict(format!(
+            "answers were compared {MOST_COMPARED} times with that submission, and are no more: leave 'earlier' out, or take the \
+             submission itself out (hub airlock release)"
+        )));
+    }
+    Ok(known)
+}
+
+/// Whether the project's answers may take so many bytes more.
+async fn room(connection: &mut SqliteConnection, project: &ProjectId, bytes: u64) -> Result<(), AirlockError> {
+    let (waiting, kept): (i64, i64) = sqlx::query_as(
+        "SELECT COUNT(DISTINCT CASE WHEN s.state = 'APPROVED' THEN s.id END), COALESCE(SUM(f.bytes), 0) FROM submission s \
+         JOIN submission_file f ON f.submission = s.id WHERE s.project = ? AND s.computed = 1 AND s.state IN ('APPROVED', 'RELEASED')",
+    )
+    .bind(project.to_string())
+    .fetch_one(connection)
+    .await?;
+    if waiting >= MOST_WAITING {
+        return Err(AirlockError::Conflict(format!(
+            "the project has {MOST_WAITING} answers that nobody has taken out: release or withdraw one (hub airlock release, withdraw)"
+        )));
+    }
+    if u64::try_from(kept).unwrap_or(u64::MAX).saturating_add(bytes) > MOST_KEPT {
+        return Err(AirlockError::Conflict(format!(
+            "the project's answers in the airlock have {} MiB at most: ask the open zone itself (hub sql), which gives the same numbers",
+            MOST_KEPT >> 20
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::airlock::Kind;
-    use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
-    use std::sync::Arc;
-
-    fn answer() -> Vec<RecordBatch> {
-        let kom: ArrayRef = Arc::new(StringArray::from(vec![Some("101"), Some("147"), None]));
-        let n: ArrayRef = Arc::new(Int64Array::from(vec![Some(120), Some(45), None]));
-        let mean: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.5), None, None]));
-        let status: ArrayRef =
-            Arc::new(StringArray::from(vec!["released", "suppressed: fewer than 5 people in mean", SUPPRESSED]));
-        let columns = [("kom", kom), ("n", n), ("mean", mean), (STATUS_COLUMN, status)];
-        vec![RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()]
-    }
-
-    fn compared(text: &str) -> Result<(), Differs> {
-        same(&table::read(Kind::Csv, text.as_bytes()).unwrap(), &released(&answer()).unwrap())
-    }
-
-    #[test]
-    fn the_platforms_own_writing_leaves_and_no_other() {
-        let text = written(&released(&answer()).unwrap()).unwrap();
-        assert_eq!(String::from_utf8(text).unwrap(), "kom,n,mean\n101,120,1.5\n147,45,\n");
-        // Nothing was released: a table of names alone could say anything.
-        assert_eq!(released(&[]), Err(Differs::Nothing));
-        assert_eq!(released(&[answer()[0].slice(2, 1)]), Err(Differs::Nothing));
-        assert_eq!(released(&[answer()[0].project(&[0, 1]).unwrap()]), Err(Differs::Unreadable));
-    }
-
-    #[test]
-    fn the_same_cells_in_any_order_are_the_same() {
-        assert_eq!(compared("kom,n,mean\n101,120,1.5\n147,45,\n"), Ok(()));
-        assert_eq!(compared("n,mean,kom\n45,,147\n120,1.50,101\n,,\n"), Ok(()));
-    }
-
-    #[test]
-    fn attack_a_table_that_differs_in_one_cell_does_not_leave_at_once() {
-        assert_eq!(compared("kom,n,mean\n101,121,1.5\n147,45,\n"), Err(Differs::Row { row: 1 }));
-        // The cell that the platform doesn't show.
-        assert_eq!(compared("kom,n,mean\n101,120,1.5\n147,45,2.5\n"), Err(Differs::Row { row: 2 }));
-        // A group that it doesn't show, one twice, one too few.
-        for (text, here) in [("kom,n,mean\n101,120,1.5\n147,45,\n151,3,\n", 3), ("kom,n,mean\n101,120,1.5\n", 1)] {
-            assert_eq!(compared(text), Err(Differs::Rows { here, there: 2 }));
-        }
-        assert_eq!(compared("kom,n,mean\n101,120,1.5\n101,120,1.5\n"), Err(Differs::Row { row: 2 }));
-        for text in ["kom,n\n101,120\n147,45\n", "kom,n,mean,more\n101,120,1.5,x\n", "kom,n,median\n101,120,1.5\n"] {
-            assert_eq!(compared(text), Err(Differs::Columns), "{text}");
-        }
-        let status = "kom,n,mean,release_status\n101,120,1.5,released\n147,45,,released\n";
-        assert_eq!(compared(status), Err(Differs::Columns));
-    }
-}
+mod tests;

@@ -18,8 +18,9 @@ pub(super) const TAGS: &str = "tagmanifest-sha512.txt";
 pub(super) const SIGNATURE: &str = "release.jws";
 /// Entries of a crate, at most.
 const MOST_ENTRIES: usize = 200;
-/// All of its files together, bytes.
+/// All of its files together, bytes. What is handed in is far less, also with what is said of it.
 const MOST_BYTES: u64 = 256 << 20;
+const _: () = assert!(2 * super::MOST_BYTES <= MOST_BYTES, "every crate that leaves is one that can be read");
 /// The end of an archive without a comment, bytes.
 const END: usize = 22;
 
@@ -76,7 +77,12 @@ pub(super) fn pack<E: From<zip::result::ZipError> + From<std::io::Error>>(
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(zip::DateTime::default())
         .unix_permissions(0o644);
-    for (path, bytes) in tags.iter().chain(files) {
+    // What is too large to be read again is not let out.
+    let entries = || tags.iter().chain(files);
+    if entries().count() > MOST_ENTRIES || entries().map(|(_, bytes)| bytes.len() as u64).sum::<u64>() > MOST_BYTES {
+        return Err(std::io::Error::other(BagError::Large).into());
+    }
+    for (path, bytes) in entries() {
         writer.start_file(format!("{folder}/{path}"), options)?;
         writer.write_all(bytes)?;
     }
@@ -189,4 +195,22 @@ fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BagError> {
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_packed() {
+        let packed = |number: usize| {
+            let files = (0..number).map(|at| (format!("data/{at}.csv"), b"n\n1\n".to_vec())).collect();
+            pack("eger-1", "", &files, |_| Ok::<_, zip::result::ZipError>("signed".to_owned()))
+        };
+        // Five stand beside the files of every crate.
+        assert!(unpack(&packed(MOST_ENTRIES - 5).unwrap()).is_ok());
+        let said = packed(MOST_ENTRIES - 4).unwrap_err().to_string();
+        assert!(said.contains("larger than any crate"), "{said}");
+    }
 }

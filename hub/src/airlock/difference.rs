@@ -23,7 +23,8 @@ pub enum FileChange {
     Same,
     /// other bytes
     Changed,
-    /// the earlier submission was withdrawn, and its files with it: only its hash is known
+    /// one of the two was removed, with a submission that was withdrawn or with the data that it was made from: only its hash is
+    /// known
     ChangedUnseen,
 }
 
@@ -98,17 +99,21 @@ impl Airlock {
             if let (FileChange::Changed, Some(old), Some(new), Some(output)) =
                 (&difference.change, old, new, of.submission.file(name))
             {
-                let bytes = (self.frozen(&earlier, old).await?, self.frozen(&of.id, new).await?);
-                let (kinds, output) = ((old.kind, new.kind), output.clone());
-                let mut cells = blocking(move || {
-                    let (old, new) = (table::read(kinds.0, &bytes.0).ok()?, table::read(kinds.1, &bytes.1).ok()?);
-                    Some(compare(&output, &old, &new))
-                })
-                .await?
-                .unwrap_or_default();
-                difference.more = cells.len().saturating_sub(MOST);
-                cells.truncate(MOST);
-                difference.cells = cells;
+                match (self.remaining(&before, old).await?, self.remaining(of, new).await?) {
+                    (Some(then), Some(now)) => {
+                        let (kinds, output) = ((old.kind, new.kind), output.clone());
+                        let mut cells = blocking(move || {
+                            let (old, new) = (table::read(kinds.0, &then).ok()?, table::read(kinds.1, &now).ok()?);
+                            Some(compare(&output, &old, &new))
+                        })
+                        .await?
+                        .unwrap_or_default();
+                        difference.more = cells.len().saturating_sub(MOST);
+                        cells.truncate(MOST);
+                        difference.cells = cells;
+                    }
+                    _ => difference.change = FileChange::ChangedUnseen,
+                }
             }
             all.push(difference);
         }

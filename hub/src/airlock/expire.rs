@@ -1,5 +1,5 @@
 //! Drafts that nobody goes on with are withdrawn after some days, so that what was made of people's data doesn't lie in the
-//! airlock for ever, and takes no place of the project's.
+//! airlock for ever, and takes no place of the project's. So are answers of the platform that nobody takes out.
 //!
 //! INVARIANT: what was sent to checkers never goes by itself.
 
@@ -20,19 +20,19 @@ use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// A draft is kept for so many days after its last change, unless hub.toml says otherwise.
+/// A draft is kept for so many days after its last change, and an answer before it is taken out, unless hub.toml says otherwise.
 pub const DRAFT_DAYS: u32 = 30;
 /// How often a hub looks by itself.
 const ROUND: Duration = Duration::from_secs(3600);
 
 impl Airlock {
-    /// When a draft is withdrawn, unless it is changed or sent before; nothing for what is no draft.
+    /// When a draft is withdrawn, unless it is changed or sent before, or an answer, unless it is taken out; nothing for what
+    /// is neither.
     #[must_use]
     pub fn expires_at(&self, of: &SubmissionRecord) -> Option<DateTime<Utc>> {
-        if of.state.next(Event::Expire).is_err() {
-            return None;
-        }
-        of.changed_at.checked_add_days(Days::new(self.draft_days.into()))
+        // What people have approved waits to be taken out.
+        let ends = if of.computed { of.state == State::Approved } else { of.state.next(Event::Expire).is_ok() };
+        of.changed_at.checked_add_days(Days::new(self.draft_days.into())).filter(|_| ends)
     }
 
     /// Withdraws the drafts whose time is over at the moment `now`, and removes their files; says how many that were.
@@ -42,7 +42,8 @@ impl Airlock {
     pub async fn expire(&self, now: DateTime<Utc>) -> Result<u64, AirlockError> {
         let Some(since) = now.checked_sub_days(Days::new(self.draft_days.into())) else { return Ok(0) };
         let ids: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM submission WHERE state IN ('DRAFT', 'CHECKED') AND changed_at <= ? ORDER BY id",
+            "SELECT id FROM submission WHERE (state IN ('DRAFT', 'CHECKED') OR state = 'APPROVED' AND computed = 1) \
+             AND changed_at <= ? ORDER BY id",
         )
         .bind(stamp(since))
         .fetch_all(&self.pool)
@@ -55,7 +56,8 @@ impl Airlock {
             if self.expires_at(&before).is_none_or(|at| at > now) {
                 continue;
             }
-            step(&mut tx, &id, Event::Expire, now).await?;
+            let event = if before.computed { Event::Withdraw } else { Event::Expire };
+            step(&mut tx, &id, event, now).await?;
             told(&mut tx, before.project(), &id, &Actor::Hub, "airlock_expired", json!({}), now).await?;
             let detail = json!({ "unchanged_since": stamp(before.changed_at), "days": self.draft_days });
             self.log_own(&before, "expired", detail).await?;

@@ -12,6 +12,7 @@ mod check;
 mod difference;
 mod error;
 mod expire;
+mod found;
 mod kind;
 mod metadata;
 mod out;
@@ -41,7 +42,7 @@ use crate::{
     audit::{Event, HubAudit},
     identify::TokenStore,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use proto::ids::{ProjectId, SubmissionId, UserId};
 use runtime::sign::{SigningKey, VerifyingKey};
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
@@ -173,7 +174,14 @@ impl Airlock {
     }
 }
 
-/// Writes down for the project that something happened: who did it only of members, and nothing that stands in a file.
+/// The day of a moment: its start. Members read outside what was done inside, and whoever does it chooses the moment.
+#[must_use]
+pub fn day(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.date_naive().and_time(NaiveTime::MIN).and_utc()
+}
+
+/// Writes down for the project that something happened, and on which day: who did it only of members, and nothing that stands in a
+/// file. The hub's own log has the moment.
 async fn told(
     connection: &mut SqliteConnection,
     project: &ProjectId,
@@ -187,7 +195,7 @@ async fn told(
         map.insert("submission".to_owned(), id.to_string().into());
     }
     let event = event::NewEvent { project: project.as_ref(), application: None, controller: None, actor, kind, detail };
-    event::write(connection, now, event).await
+    event::write(connection, day(now), event).await
 }
 
 impl Who {
@@ -196,3 +204,6 @@ impl Who {
         Actor::Person { user: self.user.clone(), issuer: Some(self.issuer.clone()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::{Airlock, AirlockError, FileRecord, ReviewRecord, SubmissionRecord};
 use crate::apply::ApplyError;
+use policies::airlock::State;
 use proto::ids::{ProjectId, SubmissionId};
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
@@ -104,7 +105,23 @@ impl Airlock {
     pub async fn content(&self, id: &SubmissionId, name: &str) -> Result<Zeroizing<Vec<u8>>, AirlockError> {
         let known = self.files(id).await?.into_iter().find(|file| file.name == name);
         let known = known.ok_or(ApplyError::NotFound("file"))?;
-        self.frozen(id, &known).await
+        let of = self.get(id).await?;
+        Ok(self.remaining(&of, &known).await?.ok_or(ApplyError::NotFound("file"))?)
+    }
+
+    /// The bytes of a file whose row was read; nothing when it was removed with the data that it was made from.
+    pub(super) async fn remaining(
+        &self,
+        of: &SubmissionRecord,
+        known: &FileRecord,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, AirlockError> {
+        // Of what has left, only what was to stay inside is ever removed.
+        let inside = || of.submission.file(&known.name).is_some_and(|said| said.inside);
+        let may_lack = of.state == State::Withdrawn || (of.state == State::Released && inside());
+        match self.frozen(&of.id, known).await {
+            Err(AirlockError::Vault(error)) if may_lack && error.is_missing() => Ok(None),
+            bytes => bytes.map(Some),
+        }
     }
 
     /// The same, of a file whose row was read.

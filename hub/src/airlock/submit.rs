@@ -1,8 +1,8 @@
 //! Handing in: a draft, its files one by one, the automatic checks, and off to the checkers.
 
 use super::{
-    Airlock, AirlockError, Applied, FileRecord, Finding, SubmissionRecord, Weight, Who,
-    check::{self, Checked, Earlier, table},
+    Airlock, AirlockError, FileRecord, SubmissionRecord, Who,
+    found::{TRIES, moving},
     kind,
     read::{self, blocking},
     told,
@@ -10,7 +10,7 @@ use super::{
 use crate::apply::{ApplyError, stamp};
 use chrono::{DateTime, Utc};
 use policies::airlock::{Event, FileName, State, Submission};
-use proto::ids::{ProjectId, SubmissionId};
+use proto::ids::SubmissionId;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
@@ -22,8 +22,6 @@ pub const MOST_FILE: usize = 8 << 20;
 pub const MOST_BYTES: u64 = 32 << 20;
 /// Submissions of a project that are neither decided nor withdrawn, at most.
 const MOST_OPEN: i64 = 20;
-/// Earlier releases of a project that a new one is compared with: the newest.
-const MOST_EARLIER: u32 = 200;
 
 /// Moves a submission and writes down that it moved.
 pub(super) async fn step(
@@ -58,7 +56,7 @@ pub(super) async fn insert(
     who: &Who,
     now: DateTime<Utc>,
 ) -> Result<SubmissionId, AirlockError> {
-    let id = SubmissionId::new();
+    let id = SubmissionId::of_day(now.date_naive());
     let content =
         serde_json::to_string(submission).map_err(|_| ApplyError::Corrupt { table: "submission", field: "content" })?;
     sqlx::query(
@@ -198,87 +196,24 @@ impl Airlock {
             return Err(AirlockError::Conflict(format!("these files are missing: {}", missing.join(", "))));
         }
         let found = self.found(&record, &files, now).await?;
-        let refused = found.values().flatten().any(|finding| finding.weight == Weight::Refused);
+        let refused = found.refuses();
         let mut tx = self.begin_write().await?;
-        step(&mut tx, id, if refused { Event::Fail } else { Event::Pass }, now).await?;
-        for (name, findings) in &found {
-            let text = serde_json::to_string(findings)
-                .map_err(|_| ApplyError::Corrupt { table: "submission_file", field: "findings" })?;
-            sqlx::query("UPDATE submission_file SET findings = ? WHERE submission = ? AND name = ?")
-                .bind(text)
-                .bind(id.to_string())
-                .bind(name)
-                .execute(&mut *tx)
-                .await?;
+        let next = step(&mut tx, id, if refused { Event::Fail } else { Event::Pass }, now).await?;
+        found.keep(&mut tx, id).await?;
+        // What was found would tell outside what is in the files, and so would how often somebody looked.
+        if next != record.state {
+            told(&mut tx, record.project(), id, &who.member(), "airlock_checked", json!({}), now).await?;
         }
-        // What was found would tell outside what is in the files.
-        told(&mut tx, record.project(), id, &who.member(), "airlock_checked", json!({}), now).await?;
-        let rules: BTreeMap<&str, usize> = found.values().flatten().fold(BTreeMap::new(), |mut all, finding| {
-            *all.entry(finding.rule.name()).or_default() += 1;
-            all
-        });
-        self.log(&record, who, "checked", json!({ "refused": refused, "findings": rules })).await?;
-        let record = read::record(&mut tx, id).await?;
+        self.log(&record, who, "checked", json!({ "refused": refused, "findings": found.rules() })).await?;
         tx.commit().await?;
-        Ok(record)
+        self.get(id).await
     }
 
-    async fn found(
-        &self,
-        record: &SubmissionRecord,
-        files: &[FileRecord],
-        now: DateTime<Utc>,
-    ) -> Result<BTreeMap<String, Vec<Finding>>, AirlockError> {
-        let _place = self.place().await?;
-        let mut contents = Vec::new();
-        for file in files {
-            contents.push((file.name.clone(), file.kind, self.frozen(&record.id, file).await?));
-        }
-        let earlier = self.released_tables(record.project()).await?;
-        let least = self.applications.least(record.project(), now.date_naive()).await?;
-        self.applied(&record.id, &Applied::checked(least)).await?;
-        let submission = record.submission.clone();
-        blocking(move || {
-            let checked: Vec<Checked<'_>> = contents
-                .iter()
-                .filter_map(|(name, kind, bytes)| Some(Checked { output: submission.file(name)?, kind: *kind, bytes }))
-                .collect();
-            check::run(&submission, &checked, &earlier, least)
-        })
-        .await
-    }
-
-    /// The tables that have left the project, the newest first.
-    async fn released_tables(&self, project: &ProjectId) -> Result<Vec<Earlier>, AirlockError> {
-        let rows = sqlx::query(
-            "SELECT * FROM submission WHERE project = ? AND state = 'RELEASED' ORDER BY released_at DESC LIMIT ?",
-        )
-        .bind(project.to_string())
-        .bind(MOST_EARLIER)
-        .fetch_all(&self.pool)
-        .await?;
-        let mut all = Vec::new();
-        for row in &rows {
-            let record = SubmissionRecord::read(row)?;
-            for file in self.files(&record.id).await? {
-                let Some(output) = record.submission.file(&file.name).filter(|output| !output.inside) else { continue };
-                if !file.kind.is_table() {
-                    continue;
-                }
-                let bytes = self.frozen(&record.id, &file).await?;
-                if let Ok(table) = table::read(file.kind, &bytes) {
-                    let label = format!("'{}' of {}", file.name, record.id);
-                    all.push(Earlier { label, output: output.clone(), table });
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// Sends it to the checkers. `snapshots` are the versions of the project's tables now, by `controller.table`.
+    /// Sends it to the checkers, when the checks, which run again, still let it pass. `snapshots` are the versions of the
+    /// project's tables now, by `controller.table`.
     ///
     /// # Errors
-    /// When it was not checked, or that can't be written.
+    /// When it was not checked, the checks refuse it now (then it is a draft again), or that can't be written.
     pub async fn send(
         &self,
         id: &SubmissionId,
@@ -286,20 +221,40 @@ impl Airlock {
         who: &Who,
         now: DateTime<Utc>,
     ) -> Result<SubmissionRecord, AirlockError> {
-        let mut tx = self.begin_write().await?;
-        step(&mut tx, id, Event::Send, now).await?;
         let snapshots = serde_json::to_string(snapshots)
             .map_err(|_| ApplyError::Corrupt { table: "submission", field: "snapshots" })?;
-        sqlx::query("UPDATE submission SET snapshots = ? WHERE id = ?")
-            .bind(snapshots)
-            .bind(id.to_string())
-            .execute(&mut *tx)
-            .await?;
-        let record = read::record(&mut tx, id).await?;
-        told(&mut tx, record.project(), id, &who.member(), "airlock_sent", json!({}), now).await?;
-        self.log(&record, who, "sent", json!({})).await?;
-        tx.commit().await?;
-        Ok(record)
+        for _ in 0..TRIES {
+            let before = self.get(id).await?;
+            before.state.next(Event::Send)?;
+            let files = self.files(id).await?;
+            let found = self.found(&before, &files, now).await?;
+            let mut tx = self.begin_write().await?;
+            if !found.holds(&mut tx, &before).await? {
+                continue;
+            }
+            found.keep(&mut tx, id).await?;
+            if found.refuses() {
+                step(&mut tx, id, Event::Fail, now).await?;
+                self.log(&before, who, "checked", json!({ "refused": true, "findings": found.rules() })).await?;
+                tx.commit().await?;
+                return Err(AirlockError::Conflict(format!(
+                    "the checks ran again and refuse it now, for what left the project since, or what a permit asks for: hub airlock \
+                     show {id} says where. Mend that, and submit anew"
+                )));
+            }
+            step(&mut tx, id, Event::Send, now).await?;
+            sqlx::query("UPDATE submission SET snapshots = ? WHERE id = ?")
+                .bind(&snapshots)
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await?;
+            let record = read::record(&mut tx, id).await?;
+            told(&mut tx, record.project(), id, &who.member(), "airlock_sent", json!({}), now).await?;
+            self.log(&record, who, "sent", json!({ "findings": found.rules() })).await?;
+            tx.commit().await?;
+            return Ok(record);
+        }
+        Err(moving())
     }
 
     /// Takes a submission back. Its files are removed; what happened to it stays in the logs.

@@ -45,6 +45,13 @@ pub enum VaultError {
     Failed(String),
 }
 
+impl VaultError {
+    /// Whether there is no such file.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 #[derive(ZeroizeOnDrop)]
 struct FileKey([u8; 32]);
 

@@ -8,7 +8,7 @@ use super::{
     authorize::{Person, Sight},
     body::Body,
     page::Page,
-    submissions::{KeyView, SubmissionList, SubmissionView},
+    submissions::{KeyView, SubmissionList, SubmissionView, told},
 };
 use crate::{
     airlock::{
@@ -58,7 +58,7 @@ async fn seen(api: &Api, person: &Person, id: &str) -> Result<(SubmissionRecord,
 async fn view(api: &Api, record: &SubmissionRecord, sight: Sight) -> Result<SubmissionView, Problem> {
     let files = api.0.airlock.files(&record.id).await?;
     let reviews = if record.state.is_reviewed() { api.0.airlock.reviews(&record.id).await? } else { Vec::new() };
-    let expires_at = api.0.airlock.expires_at(record);
+    let expires_at = api.0.airlock.expires_at(record).map(|at| told(sight, at));
     Ok(SubmissionView { expires_at, ..SubmissionView::of(record, sight, &files, &reviews) })
 }
 
@@ -79,11 +79,11 @@ pub(super) async fn begin(State(api): State<Api>, person: Person, Body(form): Bo
 
 /// Take answers of the open zone out at once (outside)
 ///
-/// The platform asks each file's query, writes the released answer down and approves it. With `earlier`, that submission's
-/// tables must be the same, cell by cell.
+/// The platform asks each file's query, writes the released answer down and approves it. With `earlier`, checkers must have approved
+/// that submission, and its tables must be the same, cell by cell.
 #[utoipa::path(post, path = "/v1/airlock/answers", tag = "airlock", request_body = Form, security(("bearer" = [])),
     responses((status = 201, body = SubmissionView), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 422, body = Problem)))]
+        (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn answer(
     State(api): State<Api>,
     person: Person,
@@ -93,11 +93,13 @@ pub(super) async fn answer(
     let project: ProjectId = form.project.trim().parse().map_err(|_| Problem::not_found("project"))?;
     person.may_answer(&api, &project)?;
     let submission = form.check()?;
+    let questions = Airlock::questions(&submission)?;
+    api.0.airlock.may_answer(&submission).await?;
     let caller = api.0.identify.caller(&MetadataMap::from_headers(headers), api.1).await?;
     let epoch = api.0.core.key_epoch(caller.clone(), &project).await?;
     let mut answers = std::collections::BTreeMap::new();
     let mut rules = std::collections::BTreeMap::new();
-    for (name, query) in Airlock::questions(&submission)? {
+    for (name, query) in questions {
         let answer = api.0.core.released(caller.clone(), &project, &query).await?;
         let met = api.0.core.rules(caller.clone(), &project, &query).await?;
         rules.insert(name.clone(), met.into_iter().map(AppliedRule::from).collect());

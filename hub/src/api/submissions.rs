@@ -1,14 +1,14 @@
 //! What the airlock's calls send.
 
 use super::authorize::Sight;
-use crate::airlock::{FileRecord, Finding, Kind, ReviewRecord, SubmissionRecord};
+use crate::airlock::{FileRecord, Finding, Kind, ReviewRecord, SubmissionRecord, day};
 use chrono::{DateTime, Utc};
 use policies::airlock::{State, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// A submission. Outside, only its id, project, state and days.
+/// A submission. Outside, only its id, project, state and days, each as its first moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SubmissionView {
     /// its id
@@ -118,13 +118,21 @@ impl SubmissionView {
             id: of.id.to_string(),
             project: of.project().to_string(),
             state: of.state,
-            begun_at: of.begun_at,
-            sent_at: of.sent_at,
-            decided_at: of.decided_at,
-            released_at: of.released_at,
+            begun_at: told(sight, of.begun_at),
+            sent_at: of.sent_at.map(|at| told(sight, at)),
+            decided_at: of.decided_at.map(|at| told(sight, at)),
+            released_at: of.released_at.map(|at| told(sight, at)),
             expires_at: None,
             content: (sight != Sight::State).then(|| content(of, sight, files, reviews)),
         }
+    }
+}
+
+/// A moment as it is told: outside only its day, since whoever is inside chooses moments, and could so say something.
+pub(super) fn told(sight: Sight, at: DateTime<Utc>) -> DateTime<Utc> {
+    match sight {
+        Sight::State => day(at),
+        Sight::Whole | Sight::Checker => at,
     }
 }
 
@@ -164,5 +172,41 @@ fn content(of: &SubmissionRecord, sight: Sight, files: &[FileRecord], reviews: &
         snapshots: of.snapshots.clone(),
         files: of.submission.files.iter().map(file).collect(),
         comments,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use policies::airlock::{EXAMPLE, Form};
+    use proto::ids::SubmissionId;
+
+    #[test]
+    fn attack_outside_moments_are_days() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let (begun, later) = (at("2026-03-01T13:14:15.161Z"), at("2026-03-02T23:59:59.999Z"));
+        let record = SubmissionRecord {
+            id: SubmissionId::of_day(begun.date_naive()),
+            state: State::Released,
+            submission: Form::from_toml(EXAMPLE, "example").unwrap().check().unwrap(),
+            submitted_by: "anna@example.org".parse().unwrap(),
+            issuer: "https://id".to_owned(),
+            snapshots: BTreeMap::new(),
+            computed: false,
+            begun_at: begun,
+            changed_at: later,
+            sent_at: Some(begun),
+            decided_at: Some(later),
+            released_at: Some(later),
+        };
+        let moments = |sight| {
+            let view = SubmissionView::of(&record, sight, &[], &[]);
+            [Some(view.begun_at), view.sent_at, view.decided_at, view.released_at].map(Option::unwrap)
+        };
+        let (first, second) = (at("2026-03-01T00:00:00Z"), at("2026-03-02T00:00:00Z"));
+        assert_eq!(moments(Sight::State), [first, first, second, second]);
+        assert_eq!(moments(Sight::Whole), [begun, begun, later, later]);
+        assert_eq!(told(Sight::State, later), second);
     }
 }

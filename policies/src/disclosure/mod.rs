@@ -33,7 +33,9 @@ pub mod status;
 pub mod threshold;
 
 pub use coarse::{coarse, moved, thousands};
-pub use status::{Outcome, PERTURBED, RELEASED, Rule, STATUS_COLUMN, SUPPRESSED, Status, noise_and_hidden, of_row};
+pub use status::{
+    Outcome, PERTURBED, RELEASED, Rule, STATUS_COLUMN, SUPPRESSED, Status, is_small_groups, noise_and_hidden, of_row,
+};
 pub use threshold::{THRESHOLD, Threshold};
 
 use dominance::Contributions;

@@ -198,6 +198,14 @@ pub fn of_row(statistics: &[(&str, Status)]) -> String {
     words.join("; ")
 }
 
+/// Whether [`of_row`] says of a whole row that it is about too few people, under whatever threshold: that row stands for all small groups.
+#[must_use]
+pub fn is_small_groups(words: &str) -> bool {
+    let least = words.strip_prefix(PREFIX).and_then(|rule| rule.strip_prefix("fewer than "));
+    let least = least.and_then(|rest| rest.strip_suffix(" people")).and_then(|least| least.parse().ok());
+    least.is_some_and(|least| Status::Suppressed(Rule::Few(least)).to_string() == words)
+}
+
 /// What [`of_row`] says of a row, taken apart: whether some number in it has noise, and what it says of those that are hidden, if any are.
 #[must_use]
 pub fn noise_and_hidden(words: &str) -> (bool, Option<&str>) {
@@ -270,5 +278,17 @@ mod tests {
         assert_eq!(noise_and_hidden(&row(&[few, few, few])), (false, Some(SUPPRESSED)));
         assert_eq!(noise_and_hidden(PERTURBED), (true, None));
         assert_eq!(noise_and_hidden(RELEASED), (false, None));
+    }
+
+    #[test]
+    fn the_row_of_small_groups_is_known_under_every_threshold() {
+        for least in [5, 10, 25] {
+            let few = Status::Suppressed(Rule::Few(least));
+            assert!(is_small_groups(&of_row(&[("n", few), ("s", few)])));
+            assert!(!is_small_groups(&of_row(&[("5 people", few), ("s", Status::Released)])));
+        }
+        for other in [RELEASED, PERTURBED, "", "suppressed: fewer than 10 contributors", "fewer than 5 people"] {
+            assert!(!is_small_groups(other), "{other}");
+        }
     }
 }

@@ -7,7 +7,7 @@
 
 mod computed;
 pub(super) mod csv;
-mod differences;
+pub(super) mod differences;
 mod groups;
 mod json;
 mod pixels;

@@ -1,29 +1,15 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::{airlock::Who, audit::HubAudit, identify::TokenStore};
+use crate::airlock::tests::{airlock, anna, day, log};
 use chrono::TimeDelta;
 use policies::airlock::{EXAMPLE, Form, Submission};
-use std::{collections::BTreeMap, path::Path};
-
-async fn airlock(folder: &Path) -> Airlock {
-    let key = Arc::new(crate::audit::signing_key(folder).unwrap());
-    let tokens = TokenStore::open(&folder.join("hub.db")).await.unwrap();
-    Airlock::open(folder, "main", &tokens, HubAudit::open(folder).unwrap(), key).unwrap()
-}
-
-fn anna() -> Who {
-    Who { user: "anna@example.org".parse().unwrap(), issuer: "https://id".to_owned() }
-}
+use std::collections::BTreeMap;
 
 /// One table.
 fn form() -> Submission {
     let mut form = Form::from_toml(EXAMPLE, "example").unwrap();
     form.files.truncate(1);
     form.check().unwrap()
-}
-
-fn day(days: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000, 0).unwrap() + TimeDelta::days(days)
 }
 
 async fn added(airlock: &Airlock, at: DateTime<Utc>) -> SubmissionId {
@@ -35,10 +21,6 @@ async fn added(airlock: &Airlock, at: DateTime<Utc>) -> SubmissionId {
 
 async fn state(airlock: &Airlock, id: &SubmissionId) -> State {
     airlock.get(id).await.unwrap().state
-}
-
-fn log(folder: &Path) -> String {
-    std::fs::read_to_string(crate::audit::log_path(folder)).unwrap()
 }
 
 #[tokio::test]
@@ -120,7 +102,7 @@ async fn what_can_not_be_written_down_does_not_expire_and_what_was_left_over_is_
     // A hub that ended between the withdrawal and the removal.
     std::fs::write(crate::audit::log_path(dir.path()), whole).unwrap();
     drop(airlock);
-    let airlock = self::airlock(dir.path()).await;
+    let airlock = crate::airlock::tests::airlock(dir.path()).await;
     let folder = dir.path().join("airlock").join(taken.to_string());
     airlock.withdraw(&taken, &anna(), day(1)).await.unwrap();
     std::fs::create_dir(&folder).unwrap();

@@ -5,6 +5,7 @@ use crate::{
     airlock::{FileChange, FileDifference, Verified, Weight},
     api::{SubmissionList, SubmissionView},
 };
+use chrono::{DateTime, NaiveTime, Utc};
 
 pub(super) fn list(all: &SubmissionList) {
     let rows: Vec<Vec<String>> = all
@@ -12,10 +13,15 @@ pub(super) fn list(all: &SubmissionList) {
         .iter()
         .map(|one| {
             let title = one.content.as_ref().map(|content| content.title.clone()).unwrap_or_default();
-            vec![one.id.clone(), one.project.clone(), one.state.to_string(), minute(one.begun_at), title]
+            vec![one.id.clone(), one.project.clone(), one.state.to_string(), moment(one.begun_at), title]
         })
         .collect();
-    table(&["submission", "project", "state", "begun (UTC)", "title"], &rows);
+    table(&["submission", "project", "state", "begun", "title"], &rows);
+}
+
+/// Outside only days are told.
+fn moment(at: DateTime<Utc>) -> String {
+    if at.time() == NaiveTime::MIN { at.date_naive().to_string() } else { format!("{} UTC", minute(at)) }
 }
 
 pub(super) fn status(view: &SubmissionView) {
@@ -29,7 +35,7 @@ pub(super) fn status(view: &SubmissionView) {
         ("kept till", view.expires_at),
     ] {
         if let Some(at) = at {
-            println!("  {name:<9} {} UTC", minute(at));
+            println!("  {name:<9} {}", moment(at));
         }
     }
 }

@@ -201,17 +201,11 @@ async fn attack_a_cell_of_fewer_people_than_a_permit_asks_for_is_not_sent() {
     let (house, _sds) = house().await;
     let anna = inside(&house, ANNA);
     let text = "kom,n\n101,120\n147,9\n";
-    let check = async || anna.checked(&form("diabetes", vec![file("a.csv", &["n"])]), &[("a.csv", text)]).await;
-    let approved = async |id: &str| {
-        assert_eq!(anna.send(id).await, StatusCode::OK);
-        for who in [CARL, DORA] {
-            assert_eq!(inside(&house, who).review(id, &[("a.csv", None)]).await, StatusCode::NO_CONTENT);
-        }
-    };
-    let before = check().await;
-    assert_eq!(before.state, State::Checked, "the platform's own threshold lets it out");
-    approved(&before.id).await;
-    let earlier = before.id;
+    let (table, files) = (form("diabetes", vec![file("a.csv", &["n"])]), [("a.csv", text)]);
+    let check = async || anna.checked(&table, &files).await;
+    let passed = check().await;
+    assert_eq!(passed.state, State::Checked, "the platform's own threshold lets it out");
+    let approved = anna.approved(&house, &table, &files).await;
     let project = "diabetes".parse().unwrap();
     let of = &house.applications;
     let before = of.permits(Some(&project), None, 10).await.unwrap().remove(0).permit;
@@ -225,15 +219,22 @@ async fn attack_a_cell_of_fewer_people_than_a_permit_asks_for_is_not_sent() {
     assert_eq!(view.state, State::Draft);
     let found: Vec<_> = view.content.unwrap().files.into_iter().flat_map(|file| file.findings).collect();
     assert!(found.iter().any(|finding| finding.message.contains("fewer than 10 people")), "{found:?}");
-    // A crate says what it was checked by, and not what is asked for when it leaves.
+    // What was checked before isn't sent, and what was approved before doesn't leave.
+    assert_eq!(anna.send(&passed.id).await, StatusCode::CONFLICT);
+    assert_eq!(anna.show(&passed.id).await.state, State::Draft);
+    let (status, told) = at(&house, ANNA, Zone::Open).release(&approved).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{}", String::from_utf8_lossy(&told));
+    assert_eq!(anna.show(&approved).await.state, State::Approved);
+    // What is checked by ten says so when it leaves.
     let (form, files) = simple();
-    let later = anna.checked(&form, &files).await.id;
-    approved(&later).await;
-    for (id, least) in [(earlier, 5), (later, 10)] {
-        let release = said(&anna.release(&id).await.1);
-        assert_eq!(release["threshold"], least);
-        assert_eq!(release["rules"]["threshold"], format!("a count of people is 0 or at least {least}"));
-    }
+    let id = anna.approved(&house, &form, &files).await;
+    let (status, made) = anna.release(&id).await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&made));
+    let release = said(&made);
+    assert_eq!(
+        (&release["threshold"], release["rules"]["threshold"].as_str()),
+        (&10.into(), Some("a count of people is 0 or at least 10"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,14 +318,20 @@ async fn attack_nothing_else_than_the_platforms_answer_leaves_at_once() {
     few.files[0].query =
         Some("SELECT atc, count(DISTINCT pnr) AS n FROM sds.lmdb WHERE volume < 3 GROUP BY atc".to_owned());
     assert_eq!(ask(&outside, &few).await, StatusCode::UNPROCESSABLE_ENTITY);
-    // What was made inside differs in one cell, or isn't there.
-    let earlier = anna.begin(&counts()).await.unwrap().id;
+    // What was made inside differs in one cell: nothing is told of it before checkers have approved it, and then not where.
+    let text = "atc,n\nA10BA02,20\nC09AA05,999\n";
     let mut again = counts();
+    again.earlier = Some(anna.checked(&counts(), &[("counts.csv", text)]).await.id);
+    let (status, said) = outside.post("/v1/airlock/answers", &again).await;
+    let none = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(status, StatusCode::CONFLICT, "{none}");
+    again.earlier = Some("01890000-0000-7000-8000-000000000000".to_owned());
+    assert_eq!(outside.post("/v1/airlock/answers", &again).await.1, none.as_bytes());
+    let earlier = anna.approved(&house, &counts(), &[("counts.csv", text)]).await;
     again.earlier = Some(earlier.clone());
-    assert_eq!(ask(&outside, &again).await, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(anna.add(&earlier, "counts.csv", b"atc,n\nA10BA02,20\nC09AA05,999\n").await.0, StatusCode::CREATED);
     let (status, said) = outside.post("/v1/airlock/answers", &again).await;
     let said = String::from_utf8_lossy(&said).into_owned();
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{said}");
-    assert!(said.contains("counts.csv") && !said.contains("999"), "{said}");
+    assert!(said.contains("counts.csv") && !said.contains("999") && !said.contains("row "), "{said}");
+    assert!(logged(&house, "compared_outside", &earlier, Some(ANNA)));
 }
