@@ -182,7 +182,7 @@ pub(super) mod tests {
         // In many that are short, and in one of the picture's own behind others.
         let times = |times| vec![chunk(b"tIME", b"0101011"); times];
         assert_eq!([check(&picture(&times(1), b"")).len(), check(&picture(&times(3), b"")).len()], [0, 2]);
-        let notes = vec![chunk(b"tEXt", b"Software\00101011234"); 2];
+        let notes = vec![chunk(b"tEXt", b"Software\x000101011234"); 2];
         assert_eq!(check(&picture(&notes, b"")).len(), 1);
         assert_eq!(check(&picture(&[chunk(b"IDAT", b"rows"), chunk(b"tIME", &[0; 7])], b"")).len(), 1);
         // In a checksum, and before the picture begins.
