@@ -6,7 +6,7 @@
 //! INVARIANT: what a submission is moved by was found beside what stands there at that moment, and nothing else.
 
 use super::{
-    Airlock, AirlockError, FileRecord, Finding, SubmissionRecord, Weight,
+    Airlock, AirlockError, Applied, FileRecord, Finding, SubmissionRecord, Weight,
     check::{
         self, Checked, Earlier,
         differences::{Beside, How},
@@ -116,6 +116,7 @@ impl Airlock {
             contents.push((file.name.clone(), file.kind, self.frozen(&record.id, file).await?));
         }
         let least = self.applications.least(record.project(), now.date_naive()).await?;
+        self.applied(&record.id, &Applied::checked(least)).await?;
         let submission = record.submission.clone();
         let (mut by_file, mut beside) = blocking(move || {
             let checked: Vec<Checked<'_>> = contents

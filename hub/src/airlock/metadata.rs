@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: no checker's name and no comment stands in a crate, and nothing of what the checks found in a cell.
 
-use super::{FileRecord, ReviewRecord, Rule, SubmissionRecord, out::ProjectFacts};
+use super::{Applied, FileRecord, ReviewRecord, Rule, SubmissionRecord, out::ProjectFacts};
 use chrono::{DateTime, SecondsFormat, Utc};
 use policies::airlock::Verdict;
 use serde_json::{Map, Value, json};
@@ -24,6 +24,7 @@ pub(super) struct About<'a> {
     pub(super) project: &'a ProjectFacts,
     pub(super) files: &'a [FileRecord],
     pub(super) reviews: &'a [ReviewRecord],
+    pub(super) applied: &'a Applied,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -114,9 +115,7 @@ impl About<'_> {
                 json!({ "organisation": one.organisation, "at": stamp(one.at), "verdicts": verdicts })
             })
             .collect();
-        let rules: Map<String, Value> =
-            Rule::ALL.iter().map(|rule| (rule.name().to_owned(), rule.what().into())).collect();
-        json!({
+        let mut release = json!({
             "submission": self.of.id,
             "earlier": of.earlier,
             "project": of.project,
@@ -129,10 +128,29 @@ impl About<'_> {
             "computed": self.of.computed,
             "snapshots": self.of.snapshots,
             "permits": self.project.permits,
-            "rules": rules,
             "files": files,
             "decisions": decisions,
-        })
+        });
+        if let Some(map) = release.as_object_mut() {
+            map.extend(self.rules());
+        }
+        release
+    }
+
+    /// By which rules the numbers were let out: the checks of files, or what the open zone did with each answer.
+    fn rules(&self) -> Map<String, Value> {
+        let mut map = Map::new();
+        if self.of.computed {
+            map.insert("release_rules".to_owned(), json!(self.applied.answers));
+            map.insert("noise".to_owned(), json!(self.applied.noise));
+        } else {
+            let least = self.applied.threshold;
+            let rules: Map<String, Value> =
+                Rule::ALL.iter().map(|rule| (rule.name().to_owned(), rule.what(least).into())).collect();
+            map.insert("threshold".to_owned(), json!(least));
+            map.insert("rules".to_owned(), rules.into());
+        }
+        map
     }
 
     /// How it came out.

@@ -5,6 +5,7 @@
 //! INVARIANT: what happens here stands in the hub's audit log before it happens; who reviewed stands there alone.
 //! INVARIANT: time comes as an argument, or from a clock that is given; nothing here asks the machine's.
 
+mod applied;
 mod at_once;
 mod bag;
 mod check;
@@ -23,6 +24,7 @@ mod submit;
 mod vault;
 mod verify;
 
+pub use applied::{Applied, AppliedRule, NoiseUsed};
 pub use at_once::{Differs, MOST_ANSWERS};
 pub use check::{Finding, Rule, Weight, examine};
 pub use difference::{CellChange, FileChange, FileDifference};

@@ -3,7 +3,7 @@
 //! INVARIANT: what people approved leaves only when the checks still let it pass beside everything that has left at that moment.
 
 use super::{
-    Airlock, AirlockError, FileRecord, ReviewRecord, SubmissionRecord, Who, bag,
+    Airlock, AirlockError, Applied, FileRecord, ReviewRecord, SubmissionRecord, Who, applied, bag,
     found::{Found, TRIES, moving},
     metadata,
     read::{self, blocking, record},
@@ -73,7 +73,8 @@ impl Airlock {
             // Everything is read in the transaction: another connection may be long in coming while this one holds the writer's
             // place.
             let (files, reviews) = (read::files(&mut tx, id).await?, read::reviews(&mut tx, id).await?);
-            let made = self.pack(&released, files, reviews, project, now).await?;
+            let applied = applied::of(&mut tx, id).await?;
+            let made = self.pack(&released, (files, reviews, applied), project, now).await?;
             self.log(&released, who, "released", json!({ "bytes": made.len(), "sha512": bag::sha512(&made) })).await?;
             told(&mut tx, released.project(), id, &who.member(), "airlock_released", json!({}), now).await?;
             let kept = made.clone();
@@ -98,8 +99,7 @@ impl Airlock {
     async fn pack(
         &self,
         of: &SubmissionRecord,
-        files: Vec<FileRecord>,
-        reviews: Vec<ReviewRecord>,
+        (files, reviews, applied): (Vec<FileRecord>, Vec<ReviewRecord>, Applied),
         project: &ProjectFacts,
         now: DateTime<Utc>,
     ) -> Result<Vec<u8>, AirlockError> {
@@ -109,7 +109,8 @@ impl Airlock {
         for file in &leaving {
             all.insert(format!("data/outputs/{}", file.name), self.frozen(&of.id, file).await?.to_vec());
         }
-        let about = metadata::About { hub: &self.hub, of, project, files: &leaving, reviews: &reviews, now };
+        let about =
+            metadata::About { hub: &self.hub, of, project, files: &leaving, reviews: &reviews, applied: &applied, now };
         all.extend(about.files().map_err(|error| AirlockError::Crate(error.to_string()))?);
         let approved_by = reviews
             .iter()

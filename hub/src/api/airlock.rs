@@ -11,7 +11,9 @@ use super::{
     submissions::{KeyView, SubmissionList, SubmissionView, told},
 };
 use crate::{
-    airlock::{Airlock, FileDifference, Listed, MOST_FILE, ProjectFacts, SubmissionRecord},
+    airlock::{
+        Airlock, AirlockError, Applied, AppliedRule, FileDifference, Listed, MOST_FILE, ProjectFacts, SubmissionRecord,
+    },
     apply::Filter,
 };
 use axum::{
@@ -94,13 +96,21 @@ pub(super) async fn answer(
     let questions = Airlock::questions(&submission)?;
     api.0.airlock.may_answer(&submission).await?;
     let caller = api.0.identify.caller(&MetadataMap::from_headers(headers), api.1).await?;
+    let epoch = api.0.core.key_epoch(caller.clone(), &project).await?;
     let mut answers = std::collections::BTreeMap::new();
+    let mut rules = std::collections::BTreeMap::new();
     for (name, query) in questions {
         let answer = api.0.core.released(caller.clone(), &project, &query).await?;
+        let met = api.0.core.rules(caller.clone(), &project, &query).await?;
+        rules.insert(name.clone(), met.into_iter().map(AppliedRule::from).collect());
         answers.insert(name, answer);
+    }
+    if api.0.core.key_epoch(caller.clone(), &project).await? != epoch {
+        return Err(AirlockError::Conflict("the project's key was changed meanwhile: ask again".to_owned()).into());
     }
     let snapshots = api.0.core.versions(caller, &project).await?;
     let record = api.0.airlock.answered(&submission, answers, &snapshots, &person.who()?, api.now()).await?;
+    api.0.airlock.applied(&record.id, &Applied::computed(rules, epoch)).await?;
     Ok((StatusCode::CREATED, Json(view(&api, &record, Sight::State).await?)).into_response())
 }
 

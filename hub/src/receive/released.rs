@@ -6,8 +6,9 @@ use super::Core;
 use crate::{
     identify::{Caller, choose},
     plan::Parameters,
+    release::Note,
 };
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
 use arrow_flight::{decode::FlightRecordBatchStream, error::FlightError};
 use futures::{StreamExt, TryStreamExt};
 use policies::zone::Zone;
@@ -58,4 +59,27 @@ impl Core {
         }
         Ok(all)
     }
+
+    /// The rules that a member's statement meets in the open zone, as `EXPLAIN RELEASE` tells them. It reads no rows.
+    ///
+    /// # Errors
+    /// When the caller is no member, or the statement is none.
+    pub async fn rules(self: &Arc<Self>, caller: Caller, project: &ProjectId, sql: &str) -> Result<Vec<Note>, Refusal> {
+        let batches = self.released(caller, project, &format!("EXPLAIN RELEASE {sql}")).await?;
+        let mut notes = Vec::new();
+        for batch in &batches {
+            let [about, rule, what] = batch.columns() else { return Err(unreadable()) };
+            let texts = [about, rule, what].map(|column| column.as_string_opt::<i32>().ok_or_else(unreadable));
+            let [about, rule, what] = texts;
+            for ((about, rule), what) in about?.iter().zip(rule?).zip(what?) {
+                let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+                notes.push(Note { about: text(about), rule: text(rule).into(), what: text(what) });
+            }
+        }
+        Ok(notes)
+    }
+}
+
+fn unreadable() -> Refusal {
+    Refusal::new(Kind::Internal, "the rules can't be read")
 }

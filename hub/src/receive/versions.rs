@@ -18,4 +18,15 @@ impl Core {
         let own = catalogue.tables().filter(|table| table.parts.is_empty());
         Ok(own.map(|table| (format!("{}.{}", table.controller, table.name), table.snapshot)).collect())
     }
+
+    /// The epoch of the key under which the project's people have their pseudonyms; none where no table that is offered has people.
+    ///
+    /// # Errors
+    /// When the caller is no member.
+    pub async fn key_epoch(&self, caller: Caller, project: &ProjectId) -> Result<Option<u32>, Refusal> {
+        let project = choose(&caller, &self.projects(), Some(project.as_str()), None)?;
+        let context = self.context(caller, project, true, self.unwatched());
+        let catalogue = self.planner.registry().catalogue(&context).await;
+        Ok(catalogue.tables().filter_map(|table| table.terms.epoch).max())
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     Finding, Rule, Table,
     groups::{key, keys},
     rules::{self, Hidden, Rules},
-    totals::is_total,
+    totals,
 };
 use policies::{
     airlock::Output,
@@ -25,40 +25,78 @@ pub(super) fn check(output: &Output, table: &Table, asked: Rules, found: &mut Ve
         .collect();
     for column in &output.count_columns {
         let Some(at) = table.at(column) else { continue };
-        let totals = (0..table.rows.len())
-            .any(|row| variables.iter().any(|at| is_total(table.cell(row, *at).unwrap_or_default())));
-        let hides = (0..table.rows.len()).any(|row| asked.hidden(table.cell(row, at)).is_some());
-        if !totals {
-            continue;
+        let named: Vec<Totals> = vec![Totals::Named; variables.len()];
+        through(table, (&variables, &named), (at, column), asked, found);
+        // Where rows without a code may be totals, what they would tell is for people.
+        let perhaps: Vec<Totals> = (0..variables.len())
+            .map(|nth| totals::may_be_nameless(table, (&variables, at), nth))
+            .map(|may| if may { Totals::AlsoNameless } else { Totals::Named })
+            .collect();
+        if perhaps.contains(&Totals::AlsoNameless) {
+            let mut more = Vec::new();
+            through(table, (&variables, &perhaps), (at, column), asked, &mut more);
+            more.retain(|finding| !found.iter().any(|one| one.row == finding.row && one.column == finding.column));
+            found.extend(more.into_iter().map(totals::nameless));
         }
-        let Some(entries) = entries(table, &variables, at, asked) else {
-            // What is no count is refused where it stands; more variables than can be audited are for people.
-            if hides && variables.len() > DIMENSIONS {
-                found.push(by_people(column));
-            }
-            continue;
-        };
-        let filled = with_lacking(&entries, asked);
-        if !hides && filled.len() == entries.len() {
-            continue;
+    }
+}
+
+/// Which rows are totals over a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Totals {
+    /// those that say so
+    Named,
+    /// and those without a code
+    AlsoNameless,
+}
+
+impl Totals {
+    fn has(self, code: &str) -> bool {
+        totals::is_named(code) || (self == Self::AlsoNameless && code.trim().is_empty())
+    }
+}
+
+/// What one column's counts tell through each other.
+fn through(
+    table: &Table,
+    (variables, kinds): (&[usize], &[Totals]),
+    (at, column): (usize, &String),
+    asked: Rules,
+    found: &mut Vec<Finding>,
+) {
+    let is_total = |row, (at, kind): (&usize, &Totals)| kind.has(table.cell(row, *at).unwrap_or_default());
+    let totals = (0..table.rows.len()).any(|row| variables.iter().zip(kinds).any(|of| is_total(row, of)));
+    let hides = (0..table.rows.len()).any(|row| asked.hidden(table.cell(row, at)).is_some());
+    if !totals {
+        return;
+    }
+    let Some(entries) = entries(table, (variables, kinds), at, asked) else {
+        // What is no count is refused where it stands; more variables than can be audited are for people.
+        if hides && variables.len() > DIMENSIONS {
+            found.push(by_people(column));
         }
-        let Ok(ranges) = audited(&entries).or_else(|TooLarge| audited(&filled)) else {
-            if hides {
-                found.push(by_people(column));
-            }
-            continue;
-        };
-        for range in ranges.iter().filter(|range| asked.tells_few(range)) {
-            if range.cell < table.rows.len() {
-                let message = "can be computed from the totals and the cells around it; hide another cell of its row and of its \
-                               column, or the totals";
-                found.push(Finding::refuse(Rule::Total, message).at(range.cell, column));
-            } else {
-                // It has no place in the table.
-                let message = "the number of a row that was left out can be computed from the totals and the rows around it; \
-                               leave out another one of its line, or the totals";
-                found.push(Finding { column: Some(column.clone()), ..Finding::refuse(Rule::Total, message) });
-            }
+        return;
+    };
+    let filled = with_lacking(&entries, asked);
+    if !hides && filled.len() == entries.len() {
+        return;
+    }
+    let Ok(ranges) = audited(&entries).or_else(|TooLarge| audited(&filled)) else {
+        if hides {
+            found.push(by_people(column));
+        }
+        return;
+    };
+    for range in ranges.iter().filter(|range| asked.tells_few(range)) {
+        if range.cell < table.rows.len() {
+            let message = "can be computed from the totals and the cells around it; hide another cell of its row and of its column, or \
+                           the totals";
+            found.push(Finding::refuse(Rule::Total, message).at(range.cell, column));
+        } else {
+            // It has no place in the table.
+            let message = "the number of a row that was left out can be computed from the totals and the rows around it; leave out \
+                           another one of its line, or the totals";
+            found.push(Finding { column: Some(column.clone()), ..Finding::refuse(Rule::Total, message) });
         }
     }
 }
@@ -70,7 +108,7 @@ fn by_people(column: &str) -> Finding {
 }
 
 /// One entry for each row, in the order of rows; none when there are too many variables or something is no count.
-fn entries(table: &Table, variables: &[usize], at: usize, asked: Rules) -> Option<Vec<Entry>> {
+fn entries(table: &Table, (variables, kinds): (&[usize], &[Totals]), at: usize, asked: Rules) -> Option<Vec<Entry>> {
     if variables.is_empty() || variables.len() > DIMENSIONS {
         return None;
     }
@@ -78,9 +116,9 @@ fn entries(table: &Table, variables: &[usize], at: usize, asked: Rules) -> Optio
     (0..table.rows.len())
         .map(|row| {
             let names = key(table, row, variables);
-            let coded = names.into_iter().zip(&mut codes).map(|(name, known)| {
+            let coded = names.into_iter().zip(kinds).zip(&mut codes).map(|((name, kind), known)| {
                 let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
-                (!is_total(&name)).then(|| *known.entry(name).or_insert(next))
+                (!kind.has(&name)).then(|| *known.entry(name).or_insert(next))
             });
             let key: Key = coded.collect();
             let cell = table.cell(row, at);

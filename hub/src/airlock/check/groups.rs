@@ -1,8 +1,8 @@
-//! What a table says of its groups: counts of too few, sums that one makes, rows that are no groups.
+//! What a table says of its groups: counts of too few, rows that are no groups.
 
 use super::{
     Finding, Rule, Table,
-    rules::{self, Rules},
+    rules::{self, Mark, Rules},
 };
 use policies::airlock::Output;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,13 +21,7 @@ pub(super) fn key(table: &Table, row: usize, keys: &[usize]) -> Vec<String> {
     keys.iter().map(|at| table.cell(row, *at).unwrap_or_default().to_owned()).collect()
 }
 
-pub(super) fn check(
-    output: &Output,
-    table: &Table,
-    contributions: Option<&Table>,
-    asked: Rules,
-    found: &mut Vec<Finding>,
-) {
+pub(super) fn check(output: &Output, table: &Table, asked: Rules, found: &mut Vec<Finding>) {
     for column in output.count_columns.iter().chain(&output.sum_columns) {
         if table.at(column).is_none() {
             found.push(Finding {
@@ -37,7 +31,6 @@ pub(super) fn check(
         }
     }
     counts(output, table, asked, found);
-    sums(output, table, contributions, asked, found);
     rows(output, table, found);
 }
 
@@ -56,71 +49,41 @@ fn counts(output: &Output, table: &Table, asked: Rules, found: &mut Vec<Finding>
                 }
                 Some(_) => {}
                 None if asked.hidden(cell).is_some() => {}
-                None => found.push(Finding::refuse(Rule::Declaration, "is no number").at(row, column)),
+                None => found.push(no_number(asked.mark(cell), asked).at(row, column)),
             }
         }
+        found.extend(one_mark(table, at, column, asked));
     }
 }
 
-fn sums(output: &Output, table: &Table, contributions: Option<&Table>, asked: Rules, found: &mut Vec<Finding>) {
-    if output.sum_columns.is_empty() {
-        return;
-    }
-    let Some(largest) = contributions else {
-        found.push(Finding::people(
-            Rule::Dominance,
-            "no contributions are declared: ask whether one person or unit makes most of a sum",
-        ));
-        return;
-    };
-    let keys = keys(output, table);
-    let names: Vec<Option<usize>> =
-        keys.iter().map(|at| table.columns.get(*at).and_then(|name| largest.at(name))).collect();
-    let Some(theirs) = names.into_iter().collect::<Option<Vec<usize>>>() else {
-        let message = "the file of contributions doesn't have this table's columns of groups";
-        found.push(Finding::refuse(Rule::Declaration, message));
-        return;
-    };
-    let by_group: BTreeMap<Vec<String>, usize> =
-        (0..largest.rows.len()).map(|row| (key(largest, row, &theirs), row)).collect();
-    let counts: Vec<usize> = output.count_columns.iter().filter_map(|name| table.at(name)).collect();
-    for column in &output.sum_columns {
-        let contributors = largest.at(&format!("{column}_n"));
-        let (Some(at), first, second) =
-            (table.at(column), largest.at(&format!("{column}_1")), largest.at(&format!("{column}_2")))
-        else {
-            continue;
-        };
-        let (Some(first), Some(second)) = (first, second) else {
-            let message = format!("the file of contributions has no columns '{column}_1' and '{column}_2'");
-            found.push(Finding::refuse(Rule::Declaration, message));
-            continue;
-        };
-        for row in 0..table.rows.len() {
-            let cell = table.cell(row, at);
-            let Some(sum) = rules::number(cell) else {
-                if asked.hidden(cell).is_none() {
-                    found.push(Finding::refuse(Rule::Declaration, "is no number").at(row, column));
-                }
-                continue;
-            };
-            let Some(other) = by_group.get(&key(table, row, &keys)) else {
-                let message = "the file of contributions has no row of this group";
-                found.push(Finding::refuse(Rule::Declaration, message).at(row, column));
-                continue;
-            };
-            let of = |at| rules::number(largest.cell(*other, at)).unwrap_or(0.0);
-            // How many make it up: as the file of contributions says, or at most all people of the row.
-            let people = match contributors {
-                Some(at) => Some(rules::number(largest.cell(*other, at)).unwrap_or(0.0)),
-                None => counts.iter().filter_map(|at| rules::number(table.cell(row, *at))).reduce(f64::max),
-            };
-            if let Some(rule) = rules::of_sum(sum, people, of(first), of(second)) {
-                let message = format!("{rule}. {} {}", rule.why(), rule.instead());
-                found.push(Finding::refuse(Rule::Dominance, message).at(row, column));
-            }
+/// Why a cell that is no number may not leave.
+pub(super) fn no_number(mark: Mark, asked: Rules) -> Finding {
+    let least = asked.threshold();
+    match mark {
+        Mark::Few => {
+            let message = format!(
+                "is about fewer than {least} people, and says how many fewer; write <{least} or *, or leave the cell empty"
+            );
+            Finding::refuse(Rule::Threshold, message)
         }
+        Mark::Tells => {
+            let message = format!(
+                "marks a hidden number by more than a mark, which may be the number; write <{least} or *, or leave the cell empty"
+            );
+            Finding::refuse(Rule::Declaration, message)
+        }
+        Mark::Hides(_) | Mark::None => Finding::refuse(Rule::Declaration, "is no number; write 950.5"),
     }
+}
+
+/// A column in which different marks stand for hidden numbers: which one stands where may say what is hidden.
+pub(super) fn one_mark(table: &Table, at: usize, column: &str, asked: Rules) -> Option<Finding> {
+    let cells = (0..table.rows.len()).filter_map(|row| table.cell(row, at));
+    let marks: BTreeSet<&str> = cells.filter(|cell| asked.hidden(Some(cell)).is_some()).collect();
+    (marks.len() > 1).then(|| {
+        let message = "marks hidden numbers in several ways: ask what each mark says of the number, or for one mark";
+        Finding { column: Some(column.to_owned()), ..Finding::people(Rule::Declaration, message) }
+    })
 }
 
 fn rows(output: &Output, table: &Table, found: &mut Vec<Finding>) {

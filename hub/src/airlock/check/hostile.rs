@@ -77,12 +77,7 @@ fn parquet(compression: Compression) -> Vec<u8> {
 }
 
 fn png() -> Vec<u8> {
-    let mut all = b"\x89PNG\r\n\x1a\n".to_vec();
-    for (name, body) in [(b"IHDR", &[0_u8; 13][..]), (b"tEXt", b"Software\0x"), (b"IDAT", &[1, 2, 3]), (b"IEND", b"")] {
-        all.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
-        all.extend([name.as_slice(), body, &[0; 4]].concat());
-    }
-    all
+    png::tests::picture(&[png::tests::chunk(b"tEXt", b"Software\0x")], b"")
 }
 
 /// A file of each kind, with how its name ends.

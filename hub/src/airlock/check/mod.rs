@@ -9,8 +9,11 @@ mod computed;
 pub(super) mod csv;
 pub(super) mod differences;
 mod groups;
+mod json;
+mod pixels;
 mod png;
 mod rules;
+mod sums;
 pub(super) mod svg;
 pub(super) mod table;
 mod text;
@@ -24,6 +27,7 @@ use policies::{
 use rules::Rules;
 use std::collections::BTreeMap;
 pub(super) use table::Table;
+use table::Unreadable;
 
 /// Findings of one file that are kept; what is wrong everywhere needn't be told everywhere.
 const MOST: usize = 100;
@@ -92,17 +96,25 @@ impl Rule {
         }
     }
 
-    /// What it demands, for people.
+    /// What it demands, for people, where a number has to be about `least` people; or about as many as was asked for, when nobody
+    /// knows how many those were.
     #[must_use]
-    pub fn what(self) -> &'static str {
-        match self {
-            Self::Threshold => "a count of people is 0 or at least 5, or at least what a permit asks for",
+    pub fn what(self, least: Option<u64>) -> String {
+        let few = least.map_or_else(|| "few".to_owned(), |least| format!("1 to {}", least.saturating_sub(1)));
+        let what = match self {
+            Self::Threshold => {
+                let least =
+                    least.map_or_else(|| "5, or at least what a permit asks for".to_owned(), |least| least.to_string());
+                return format!("a count of people is 0 or at least {least}");
+            }
             Self::Dominance => {
                 "no sum of fewer than 10 contributors, to which two contribute 90% or more, or of which the second can tell the first to 10%"
             }
-            Self::Total => "no totals from which a count of 1 to 4 people follows, alone or together",
+            Self::Total => return format!("no totals from which a count of {few} people follows, alone or together"),
             Self::Group => "a group of whom all are in one cell is looked at by people",
-            Self::Difference => "no difference of 1 to 4 people to another file or an earlier release without a reason",
+            Self::Difference => {
+                return format!("no difference of {few} people to another file or an earlier release without a reason");
+            }
             Self::PersonNumber => "nothing that looks like a person number",
             Self::Pseudonym => "nothing that looks like a pseudonym",
             Self::Rows => "one row for each group, none for a person",
@@ -111,7 +123,8 @@ impl Rule {
             Self::Svg => "a drawing runs nothing, refers to nothing outside and hides nothing",
             Self::Png => "a picture carries nothing beside the picture",
             Self::People => "people look at it",
-        }
+        };
+        what.to_owned()
     }
 }
 
@@ -155,6 +168,15 @@ impl Finding {
         Self::new(rule, Weight::ForPeople, message)
     }
 
+    /// Of a file that is no table.
+    fn unreadable(error: &Unreadable) -> Self {
+        let found = Self::refuse(Rule::Declaration, error.to_string());
+        match error {
+            Unreadable::Doubled { row, name } => Self { row: Some(*row), column: Some(name.clone()), ..found },
+            _ => found,
+        }
+    }
+
     fn at(mut self, row: usize, column: &str) -> Self {
         self.row = Some(row + 1);
         self.column = Some(column.to_owned());
@@ -191,7 +213,7 @@ pub(super) fn run(
         if file.kind.is_table() {
             match table::read(file.kind, file.bytes) {
                 Ok(table) => drop(tables.insert(file.output.name.as_str(), table)),
-                Err(error) => of.push(Finding::refuse(Rule::Declaration, error.to_string())),
+                Err(error) => of.push(Finding::unreadable(&error)),
             }
         }
     }
@@ -243,10 +265,16 @@ fn alone(
     }
     match file.kind {
         Kind::Csv | Kind::Parquet | Kind::Json => {
-            if let Some(table) = tables.get(output.name.as_str()) {
+            let table = tables.get(output.name.as_str());
+            if file.kind == Kind::Json {
+                let sums = table.map(|table| text::numbers(table, &output.sum_columns)).unwrap_or_default();
+                text::json(&String::from_utf8_lossy(file.bytes), &sums, found);
+            }
+            if let Some(table) = table {
                 text::cells(table, &output.sum_columns, found);
                 let contributions = output.contributions.as_ref().and_then(|name| tables.get(name.as_str()));
-                groups::check(output, table, contributions, rules, found);
+                groups::check(output, table, rules, found);
+                sums::check(output, table, contributions, rules, found);
                 totals::check(output, table, rules, found);
                 computed::check(output, table, rules, found);
             }

@@ -8,6 +8,31 @@ use policies::disclosure::{
     dominance::{CONTRIBUTORS, Contributions},
 };
 
+/// Marks of a number that is not shown, in small letters. They are all that there are: one that may be followed by anything would carry it.
+const MARKS: [&str; 21] = [
+    "<",
+    "*",
+    "**",
+    "***",
+    "-",
+    "--",
+    "---",
+    "–",
+    "—",
+    ".",
+    "..",
+    "...",
+    "…",
+    "na",
+    "nan",
+    "null",
+    "none",
+    "suppressed",
+    "hidden",
+    "c",
+    "x",
+];
+
 /// The rules of one project: those that ask how many people are enough.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules(pub(super) Threshold);
@@ -28,24 +53,45 @@ impl Rules {
         self.0.least() as f64
     }
 
+    /// What a cell says whose text is no number.
+    pub(super) fn mark(self, cell: Option<&str>) -> Mark {
+        let Some(cell) = cell else { return Mark::Hides(Hidden::Somehow) };
+        let cell = cell.trim().to_ascii_lowercase();
+        if MARKS.contains(&cell.as_str()) {
+            return Mark::Hides(Hidden::Somehow);
+        }
+        if let Some(limit) = cell.strip_prefix('<').map(str::trim)
+            && let Some(below) = limit.parse::<u32>().ok().filter(|below| below.to_string() == limit)
+        {
+            let enough = u64::from(below) >= self.0.least();
+            return if enough { Mark::Hides(Hidden::Below(below)) } else { Mark::Few };
+        }
+        if cell.starts_with(['<', '*', '-', '.', '…', '–', '—']) { Mark::Tells } else { Mark::None }
+    }
+
     /// Whether a cell's text stands for a number that is not shown, and what it says of it.
     pub(super) fn hidden(self, cell: Option<&str>) -> Option<Hidden> {
-        let Some(cell) = cell else { return Some(Hidden::Somehow) };
-        let cell = cell.trim().to_ascii_lowercase();
-        let marked = cell.starts_with(['<', '*', '-', '.', '…']) && cell.parse::<f64>().is_err();
-        if !marked && !["na", "nan", "null", "none", "suppressed", "hidden", "c", "x"].contains(&cell.as_str()) {
-            return None;
+        match self.mark(cell) {
+            Mark::Hides(hidden) => Some(hidden),
+            Mark::Few | Mark::Tells | Mark::None => None,
         }
-        let below = cell.strip_prefix('<').and_then(|limit| limit.trim().parse::<u64>().ok());
-        let few = below.filter(|below| (Threshold::DEFAULT.least()..=self.0.least()).contains(below));
-        Some(few.map_or(Hidden::Somehow, |below| Hidden::Few(Threshold::DEFAULT.raised_to(below))))
+    }
+
+    /// The same as `mark` of a sum: the only limit that says nothing of one is that of how many people are too few.
+    pub(super) fn sum_mark(self, cell: Option<&str>) -> Mark {
+        match self.mark(cell) {
+            Mark::Hides(Hidden::Below(below)) if u64::from(below) != self.0.least() => Mark::Tells,
+            Mark::Few => Mark::Tells,
+            mark => mark,
+        }
     }
 
     /// The same as what a reader knows of the number.
     pub(super) fn known(self, hidden: Hidden) -> Known {
+        let nothing = Known::nothing(self.0);
         match hidden {
-            Hidden::Few(threshold) => Known::few(threshold),
-            Hidden::Somehow => Known::nothing(self.0),
+            Hidden::Below(below) => Known { from: 1, to: Some(i64::from(below) - 1), ..nothing },
+            Hidden::Somehow => nothing,
         }
     }
 
@@ -73,11 +119,24 @@ pub(super) fn is_everybody(parts: &[f64]) -> bool {
     parts.is_some_and(|parts| disclosure::group::line(&parts).is_some())
 }
 
+/// What stands in a cell in place of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// that it is not shown
+    Hides(Hidden),
+    /// that it is below a limit of fewer people than a number may be about
+    Few,
+    /// more than a mark says: it may be the number
+    Tells,
+    /// nothing that is known here
+    None,
+}
+
 /// What a cell says of the number that it hides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hidden {
-    /// that it is below a threshold
-    Few(Threshold),
+    /// that it is below this
+    Below(u32),
     /// nothing
     Somehow,
 }
@@ -123,15 +182,41 @@ mod tests {
         assert_eq!(of_sum(100.0, None, 20.0, 10.0), None, "nothing said of how many");
         assert_eq!(of(1.0, 1_000.0, -999.0), Some(Rule::Dominated));
         assert!(is_everybody(&[0.0, 12.0, 0.0]) && !is_everybody(&[12.0]) && !is_everybody(&[12.0, 1.0]));
-        let few = |below| Some(Hidden::Few(Threshold::DEFAULT.raised_to(below)));
-        assert_eq!(
-            [FIVE.hidden(Some("< 5")), TEN.hidden(Some("<5")), TEN.hidden(Some("<10"))],
-            [few(5), few(5), few(10)]
-        );
-        for cell in [None, Some("<10"), Some("*"), Some("NA"), Some("suppressed"), Some("-")] {
-            assert_eq!(FIVE.hidden(cell), Some(Hidden::Somehow), "{cell:?}");
+        assert_eq!(number(Some("18 211")), Some(18_211.0));
+        assert_eq!(number(Some("inf")), None);
+    }
+
+    #[test]
+    fn a_mark_says_that_a_number_is_hidden_and_not_which() {
+        let below = |limit| Mark::Hides(Hidden::Below(limit));
+        for (cell, five, ten) in [
+            ("< 5", below(5), Mark::Few),
+            ("<10", below(10), below(10)),
+            ("<4", Mark::Few, Mark::Few),
+            ("<0", Mark::Few, Mark::Few),
+            ("<05", Mark::Tells, Mark::Tells),
+            ("<5.0", Mark::Tells, Mark::Tells),
+            ("<=4", Mark::Tells, Mark::Tells),
+            ("<99999999999", Mark::Tells, Mark::Tells),
+        ] {
+            assert_eq!([FIVE.mark(Some(cell)), TEN.mark(Some(cell))], [five, ten], "{cell}");
         }
-        assert!([Some("12"), Some("-3"), Some("0")].iter().all(|cell| FIVE.hidden(*cell).is_none()));
+        for cell in [None, Some("*"), Some("NA"), Some("suppressed"), Some("-"), Some("...")] {
+            assert_eq!(FIVE.mark(cell), Mark::Hides(Hidden::Somehow), "{cell:?}");
+        }
+        for cell in ["*3", "****", "* 3", "-3", "..3", "…³", "*three", "-x"] {
+            assert_eq!(FIVE.mark(Some(cell)), Mark::Tells, "{cell}");
+        }
+        assert!(["12", "0", "three", "n3", "x3"].iter().all(|cell| FIVE.mark(Some(cell)) == Mark::None));
+        assert_eq!([FIVE.sum_mark(Some("<5")), TEN.sum_mark(Some("<10"))], [below(5), below(10)]);
+        assert_eq!([FIVE.sum_mark(Some("<948713")), TEN.sum_mark(Some("<5"))], [Mark::Tells; 2]);
+        let known = FIVE.known(Hidden::Below(10));
+        assert_eq!((known.from, known.to, known.width), (1, Some(9), 2));
+        assert_eq!(FIVE.known(Hidden::Below(5)), Known::few(Threshold::DEFAULT));
+    }
+
+    #[test]
+    fn numbers_as_tables_write_them() {
         assert_eq!(number(Some("18 211")), Some(18_211.0));
         assert_eq!(number(Some("inf")), None);
     }

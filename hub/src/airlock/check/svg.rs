@@ -11,8 +11,10 @@ const MOST_EMBEDDED: usize = 64 << 10;
 /// Comments and descriptions that nobody sees, bytes.
 const MOST_UNSEEN: usize = 4 << 10;
 /// Elements that run, load or show something else than a drawing.
-const FORBIDDEN: [&str; 10] =
-    ["script", "foreignobject", "iframe", "embed", "object", "audio", "video", "handler", "listener", "set"];
+const FORBIDDEN: [&str; 9] =
+    ["script", "foreignobject", "iframe", "embed", "object", "audio", "video", "handler", "listener"];
+/// Elements that change what is drawn while it is looked at: also what another one refers to. All others begin with `animate`.
+const MOVING: [&str; 3] = ["set", "discard", "mpath"];
 
 /// Whether the text's first element is a drawing.
 pub(in crate::airlock) fn is_svg(text: &str) -> bool {
@@ -100,6 +102,9 @@ fn inspect(element: &BytesStart<'_>, embedded: &mut usize, no: &mut impl FnMut(S
     let name = local(element);
     if FORBIDDEN.contains(&name.as_str()) {
         no(format!("has an element '{name}'; a drawing is shapes and text"));
+    }
+    if MOVING.contains(&name.as_str()) || name.starts_with("animate") {
+        no(format!("has an element '{name}'; a drawing stands still"));
     }
     for attribute in element.attributes() {
         let Ok(attribute) = attribute else {
@@ -189,6 +194,27 @@ mod tests {
         ] {
             assert!(!messages(bad).is_empty(), "{bad}");
         }
+    }
+
+    #[test]
+    fn attack_a_drawing_that_changes_what_it_refers_to_is_found() {
+        for bad in [
+            "<image><animate attributeName=\"href\" to=\"https://example.org/a.png\"/></image>",
+            "<image><animate attributeName=\"href\" values=\"#a;https://example.org/a.png\"></animate></image>",
+            "<image><s:Animate xmlns:s=\"http://www.w3.org/2000/svg\" attributeName=\"href\" to=\"//example.org\"/></image>",
+            "<a><set attributeName=\"href\" to=\"https://example.org\"/></a>",
+            "<g><animateTransform attributeName=\"transform\" to=\"1\"/></g>",
+            "<g><animateMotion path=\"M0 0\"><mpath href=\"#m\"/></animateMotion></g>",
+            "<g><animateColor attributeName=\"fill\" to=\"red\"/></g>",
+            "<g><discard begin=\"2s\"/></g>",
+        ] {
+            let found = messages(bad);
+            assert!(!found.is_empty() && found.iter().all(|of| of.contains("stands still")), "{bad}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn attack_what_nobody_sees_of_a_drawing_is_found() {
         assert!(!messages(&format!("<!--{}-->", "x".repeat(MOST_UNSEEN + 1))).is_empty());
         assert!(!messages(&format!("<metadata><a>{}</a></metadata>", "x".repeat(MOST_UNSEEN + 1))).is_empty());
         let large = format!("<image href=\"data:image/png;base64,{}\"/>", "A".repeat(MOST_EMBEDDED));

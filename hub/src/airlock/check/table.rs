@@ -1,6 +1,6 @@
 //! A table as the checks see it: names of columns, and cells as text. CSV, Parquet and JSON records become one.
 
-use super::csv;
+use super::{csv, json};
 use crate::airlock::kind::Kind;
 use arrow::{
     array::Array,
@@ -15,9 +15,9 @@ use datafusion::parquet::{
 use std::{collections::BTreeSet, panic::catch_unwind};
 
 /// Rows of one table, at most.
-const MOST_ROWS: usize = 50_000;
+pub(super) const MOST_ROWS: usize = 50_000;
 /// Columns of one table, at most.
-const MOST_COLUMNS: usize = 300;
+pub(super) const MOST_COLUMNS: usize = 300;
 /// The longest cell, bytes.
 const LONGEST_CELL: usize = 1_000;
 /// All cells together, bytes: what is packed small may unfold large.
@@ -36,6 +36,16 @@ pub(in crate::airlock) enum Unreadable {
     /// JSON that is no list of records.
     #[error("is JSON, and no list of records with plain values: [{{\"kom\": 101, \"n\": 12}}, ..]")]
     Records,
+    /// A name stands twice in one record.
+    #[error(
+        "has '{name}' twice in row {row}: a reader keeps one of them, and the other would leave unseen. Write each name once"
+    )]
+    Doubled {
+        /// from 1
+        row: usize,
+        /// which, as it may be shown
+        name: String,
+    },
     /// Too large.
     #[error(
         "is larger than what people can check: 50,000 rows, 300 columns, 1,000 characters in a cell, 32 MiB in all. Aggregate it"
@@ -105,38 +115,11 @@ impl Table {
 pub(in crate::airlock) fn read(kind: Kind, bytes: &[u8]) -> Result<Table, Unreadable> {
     match kind {
         Kind::Csv => csv::read(bytes),
-        Kind::Json => records(bytes),
+        Kind::Json => json::read(bytes),
         // The library panics on some files that are broken.
         Kind::Parquet => catch_unwind(|| parquet(bytes)).unwrap_or(Err(Unreadable::Form)),
         Kind::Png | Kind::Svg | Kind::Pdf | Kind::Text | Kind::Notebook => Err(Unreadable::Form),
     }
-}
-
-fn records(bytes: &[u8]) -> Result<Table, Unreadable> {
-    use serde_json::Value;
-    let Ok(Value::Array(all)) = serde_json::from_slice(bytes) else { return Err(Unreadable::Records) };
-    let objects: Vec<_> = all.iter().map(|one| one.as_object().ok_or(Unreadable::Records)).collect::<Result<_, _>>()?;
-    let mut columns: Vec<String> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for name in objects.iter().flat_map(|object| object.keys()) {
-        if seen.insert(name) {
-            columns.push(name.clone());
-        }
-        if columns.len() > MOST_COLUMNS {
-            return Err(Unreadable::Large);
-        }
-    }
-    let mut table = Table::new(columns.clone())?;
-    for object in objects {
-        let cell = |name: &String| match object.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok((!text.trim().is_empty()).then(|| text.trim().to_owned())),
-            Some(value @ (Value::Bool(_) | Value::Number(_))) => Ok(Some(value.to_string())),
-            Some(Value::Array(_) | Value::Object(_)) => Err(Unreadable::Records),
-        };
-        table.push(columns.iter().map(cell).collect::<Result<_, _>>()?)?;
-    }
-    Ok(table)
 }
 
 fn parquet(bytes: &[u8]) -> Result<Table, Unreadable> {
@@ -169,7 +152,7 @@ fn parquet(bytes: &[u8]) -> Result<Table, Unreadable> {
     let schema = builder.schema().clone();
     for field in schema.fields() {
         if !plain(field.data_type()) {
-            return Err(Unreadable::Type(field.name().chars().filter(|c| !c.is_control()).take(60).collect()));
+            return Err(Unreadable::Type(json::shown(field.name())));
         }
     }
     let mut table = Table::new(schema.fields().iter().map(|field| field.name().clone()).collect())?;

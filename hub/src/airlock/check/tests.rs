@@ -2,6 +2,8 @@
 use super::*;
 use policies::airlock::{FileForm, Form};
 
+mod evasions;
+
 /// A file of the form, and what is in it.
 type Given = (FileForm, &'static str);
 

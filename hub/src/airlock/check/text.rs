@@ -2,9 +2,12 @@
 
 use super::{Finding, Rule, Table, Weight};
 use policies::application::looks_like_person_number;
+use std::collections::BTreeSet;
 
 const PERSON: &str = "looks like a person number; remove it";
 const PSEUDONYM: &str = "looks like a pseudonym; remove it";
+/// Digits of a UUID, between its dashes.
+const UUID: [usize; 5] = [8, 4, 4, 4, 12];
 
 /// In a table, cell by cell; and in its columns' names.
 pub(super) fn cells(table: &Table, sums: &[String], found: &mut Vec<Finding>) {
@@ -27,35 +30,62 @@ pub(super) fn cells(table: &Table, sums: &[String], found: &mut Vec<Finding>) {
 /// In a text, line by line; `pseudonym` is what becomes of one, where other things look the same.
 pub(super) fn lines(text: &str, pseudonym: Option<Weight>, found: &mut Vec<Finding>) {
     for (row, line) in text.lines().enumerate() {
-        let words = || line.split(|c: char| !(c.is_ascii_alphanumeric() || "-+/=_".contains(c)));
-        let seen =
-            if looks_like_person_number(line) { Some((Rule::PersonNumber, PERSON)) } else { words().find_map(look) };
-        let Some((rule, message)) = seen else { continue };
+        let Some((rule, message)) = look(line) else { continue };
         let weight = if rule == Rule::Pseudonym { pseudonym } else { Some(Weight::Refused) };
         found.extend(weight.map(|weight| Finding { row: Some(row + 1), ..Finding::new(rule, weight, message) }));
     }
+}
+
+/// In JSON as it is written, beside its cells: what a reader makes of it is one reading. Sums that are numbers are left to `cells`.
+pub(super) fn json(text: &str, sums: &BTreeSet<u64>, found: &mut Vec<Finding>) {
+    for (row, line) in text.lines().enumerate() {
+        let tokens = line.split(['{', '}', '[', ']', ':', ',', '"']).map(str::trim);
+        let said = tokens.filter(|token| !token.parse().is_ok_and(|sum: f64| sums.contains(&sum.to_bits())));
+        let seen = said.filter_map(look).next();
+        found.extend(seen.map(|(rule, message)| Finding { row: Some(row + 1), ..Finding::refuse(rule, message) }));
+    }
+}
+
+/// The numbers of a table's sums, bit by bit.
+pub(super) fn numbers(table: &Table, sums: &[String]) -> BTreeSet<u64> {
+    let columns: Vec<usize> = sums.iter().filter_map(|name| table.at(name)).collect();
+    let cells = (0..table.rows.len()).flat_map(|row| columns.iter().filter_map(move |at| table.cell(row, *at)));
+    cells.filter_map(|cell| cell.parse::<f64>().ok()).map(f64::to_bits).collect()
+}
+
+/// Whether it has either in it.
+pub(super) fn is_seen_in(text: &str) -> bool {
+    look(text).is_some()
 }
 
 fn look(text: &str) -> Option<(Rule, &'static str)> {
     if looks_like_person_number(text) {
         return Some((Rule::PersonNumber, PERSON));
     }
-    is_pseudonym(text).then_some((Rule::Pseudonym, PSEUDONYM))
+    has_pseudonym(text).then_some((Rule::Pseudonym, PSEUDONYM))
 }
 
-/// Sixteen bytes as programs write them: hex, a UUID, base64 with or without its end.
-fn is_pseudonym(text: &str) -> bool {
-    let text = text.trim();
-    let bare: String = text.strip_prefix("0x").unwrap_or(text).chars().filter(|c| *c != '-').collect();
-    if bare.len() == 32 && bare.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return true;
+/// Sixteen bytes as programs write them, beside whatever else: hex, a UUID, base64 with or without its end.
+fn has_pseudonym(text: &str) -> bool {
+    let mut runs = text.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'));
+    // Base64 has other signs in it than words have; `=` ends it, and stands before it in `key=..`.
+    let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-+/_".contains(c)));
+    runs.any(is_hex) || words.any(is_base64)
+}
+
+/// 32 digits and dashes anywhere between them, or so many beside other digits with a dash between.
+fn is_hex(run: &str) -> bool {
+    if run.len() < 32 {
+        return false;
     }
-    let body = text.trim_end_matches('=');
+    let parts: Vec<usize> = run.split('-').map(str::len).filter(|length| *length > 0).collect();
+    parts.iter().sum::<usize>() == 32 || parts.contains(&32) || parts.windows(UUID.len()).any(|of| of == UUID)
+}
+
+fn is_base64(word: &str) -> bool {
     // A word has letters of one size, and no digits; random bytes have all three.
     let mixed = [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit];
-    body.len() == 22
-        && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_".contains(&b))
-        && mixed.iter().all(|kind| body.as_bytes().iter().any(kind))
+    word.len() == 22 && mixed.iter().all(|kind| word.as_bytes().iter().any(kind))
 }
 
 #[cfg(test)]
@@ -70,11 +100,28 @@ mod tests {
             "67e55044-10b1-426f-9247-bb680e5fe0c8",
             "Z+VQRBCxQm+SR7toDl/gyA==",
             "Z-VQRBCxQm-SR7toDl_gy4",
+            "id 5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a",
+            "of 2026-5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a.",
+            "key=5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a",
+            "key_5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a",
+            "2026-67e55044-10b1-426f-9247-bb680e5fe0c8",
+            "key=Z+VQRBCxQm+SR7toDl/gyA==",
+            "('Z-VQRBCxQm-SR7toDl_gy4')",
         ] {
-            assert!(is_pseudonym(yes), "{yes}");
+            assert!(has_pseudonym(yes), "{yes}");
         }
-        for no in ["", "A10BA02", "pneumonoultramicroscop", "2026-01-31 12:00:00.000", "12345678901234567890123"] {
-            assert!(!is_pseudonym(no), "{no}");
+        for no in [
+            "",
+            "A10BA02",
+            "pneumonoultramicroscop",
+            "2026-01-31 12:00:00.000",
+            "12345678901234567890123",
+            // Names of versions and files have other lengths.
+            "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "-- -",
+        ] {
+            assert!(!has_pseudonym(no), "{no}");
         }
     }
 }

@@ -222,9 +222,19 @@ async fn attack_a_cell_of_fewer_people_than_a_permit_asks_for_is_not_sent() {
     // What was checked before isn't sent, and what was approved before doesn't leave.
     assert_eq!(anna.send(&passed.id).await, StatusCode::CONFLICT);
     assert_eq!(anna.show(&passed.id).await.state, State::Draft);
-    let (status, said) = at(&house, ANNA, Zone::Open).release(&approved).await;
-    assert_eq!(status, StatusCode::CONFLICT, "{}", String::from_utf8_lossy(&said));
+    let (status, told) = at(&house, ANNA, Zone::Open).release(&approved).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{}", String::from_utf8_lossy(&told));
     assert_eq!(anna.show(&approved).await.state, State::Approved);
+    // What is checked by ten says so when it leaves.
+    let (form, files) = simple();
+    let id = anna.approved(&house, &form, &files).await;
+    let (status, made) = anna.release(&id).await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&made));
+    let release = said(&made);
+    assert_eq!(
+        (&release["threshold"], release["rules"]["threshold"].as_str()),
+        (&10.into(), Some("a count of people is 0 or at least 10"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,6 +61,11 @@ async fn two_organisations_approve_and_a_signed_crate_leaves() {
         assert!(!text.contains(secret), "{secret} is in the crate");
     }
     assert!(text.contains("sds.lmdb") && text.contains("count(DISTINCT pnr)") && text.contains("5s-crate/0.4"));
+    let release = said(&made);
+    assert_eq!(release["threshold"], 5);
+    assert_eq!(release["rules"]["threshold"], "a count of people is 0 or at least 5");
+    assert_eq!(release["rules"].as_object().unwrap().len(), hub::airlock::Rule::ALL.len());
+    assert_eq!((&release["release_rules"], &release["noise"]), (&serde_json::Value::Null, &serde_json::Value::Null));
 
     // The hub's log has who did what, the project's has no checker.
     let log = std::fs::read_to_string(hub::audit::log_path(house.path())).unwrap();
@@ -184,6 +189,22 @@ async fn an_answer_of_the_open_zone_leaves_at_once_as_the_platform_writes_it() {
     let key: KeyView = outside.get("/v1/published/key").await;
     let verified = verify(&packed, &key.key.parse().unwrap()).unwrap();
     assert!(verified.release.computed && verified.release.approved_by.is_empty());
+
+    // Its numbers can be traced: which rules the open zone applied, with which table of noise, under which key.
+    let release = said(&packed);
+    let mut client = house.client(ANNA, Zone::Open).await;
+    let query = counts().files[0].query.clone().unwrap();
+    let mut told = Vec::new();
+    for batch in client.sql(&format!("EXPLAIN RELEASE {query}")).await.unwrap() {
+        let cell = |at: usize, row| array_value_to_string(batch.column(at), row).unwrap();
+        let note = |row| serde_json::json!({ "about": cell(0, row), "rule": cell(1, row), "what": cell(2, row) });
+        told.extend((0..batch.num_rows()).map(note));
+    }
+    assert!(told.iter().any(|note| note["rule"].as_str().unwrap().starts_with("perturbed")), "{told:?}");
+    assert_eq!(release["release_rules"], serde_json::json!({ "counts.csv": told }));
+    let published = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/disclosure/noise.csv")).unwrap();
+    let noise = serde_json::json!({ "table_sha256": hex::encode(Sha256::digest(published)), "key_epoch": 1 });
+    assert_eq!((&release["noise"], &release["rules"]), (&noise, &serde_json::Value::Null));
 
     // It is what the open zone answers to the same person.
     let mut client = house.client(ANNA, Zone::Open).await;

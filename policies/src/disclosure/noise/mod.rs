@@ -39,6 +39,9 @@ pub const KEYS: usize = 256;
 /// How many kinds of counts: 0, 1, .. people above the threshold, the last for all that are further above it.
 pub const ROWS: usize = 6;
 
+/// The table as it is published, CSV.
+pub const TABLE: &[u8] = include_bytes!("../../../disclosure/noise.csv");
+
 /// The key of a person, or of a cell: the sum of its people's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct CellKey(u8);

@@ -1,9 +1,9 @@
 //! The published table, read from its file when the program is compiled: what is published is what is used.
 
-use super::{KEYS, ROWS};
+use super::{KEYS, ROWS, TABLE};
 
 /// The noise of each key, by people above the threshold.
-pub(super) static PUBLISHED: [[i8; ROWS]; KEYS] = parse(include_bytes!("../../../disclosure/noise.csv"));
+pub(super) static PUBLISHED: [[i8; ROWS]; KEYS] = parse(TABLE);
 
 /// Lines of a key and [`ROWS`] numbers, parted by commas. Lines that don't begin with a digit say what it is.
 /// A file that isn't so doesn't compile.
