@@ -1,6 +1,9 @@
 //! How long a quick test takes: requests over one to four controllers, each asked anew, over the demo's registers.
 
-use crate::{Options, report::quantile};
+use crate::{
+    Options,
+    report::{median, quantile},
+};
 use anyhow::{Context, Result, ensure};
 use demo::platform::{self, Platform, Progress};
 use serde_json::{Value, json};
@@ -8,6 +11,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
+
+/// Half of the requests are answered within so many seconds, over so many people or more.
+const MOST: (f64, u32) = (2.0, 1_000_000);
 
 fn condition(column: &str, op: &str, value: impl Into<Value>) -> Value {
     json!({ "column": column, "op": op, "value": value.into() })
@@ -79,5 +85,11 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     for (seconds, what) in times.iter().take(4) {
         println!("  {seconds:.2} s  {what}");
     }
+    let (most, from) = MOST;
+    ensure!(
+        options.people < from || median(&seconds) < most,
+        "half of the requests take longer than {most} s over {} people",
+        options.people
+    );
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Parser;
 use demo::generate;
-use demo::platform::{self, Platform};
+use demo::platform::{self, PROJECT, Platform};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -87,6 +87,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let options = platform::Options {
         registers: generate::Options { people: arguments.people, seed: arguments.seed },
         live: true,
+        // not before people were counted without it
+        apply: false,
         checkers: steps::CHECKERS.map(|(user, organisation)| (user.to_owned(), organisation.to_owned())).into(),
         report: Arc::new(move |progress| steps.show(progress)),
         ..platform::Options::new(dir, program.clone(), arguments.people)
@@ -113,7 +115,7 @@ async fn visit(
 ) -> anyhow::Result<()> {
     let guide = tour::Guide::new(platform).await?;
     tokio::select! {
-        counted = steps::quick_test(platform) => counted?,
+        opened = counted_then_opened(platform) => opened?,
         () = stopping.cancelled() => return Ok(()),
     }
     let dead = tokio::select! {
@@ -139,6 +141,14 @@ async fn visit(
         died = platform.died() => Err(died.into()),
         () = stopping.cancelled() => Ok(()),
     }
+}
+
+/// People are counted as anybody may who considers to apply; then there is a project.
+async fn counted_then_opened(platform: &Platform) -> anyhow::Result<()> {
+    steps::quick_test(platform).await?;
+    show::heading("From an application to an open workspace");
+    platform.open_project(PROJECT).await?;
+    Ok(())
 }
 
 fn default_dir(people: u32, seed: u64) -> anyhow::Result<PathBuf> {

@@ -93,6 +93,20 @@ fn on_the_way_out(said: &str) -> Result<()> {
     Ok(())
 }
 
+/// At a first start nobody has applied, nor has anybody decided, when people are counted.
+fn counted_before_anybody_applies(said: &str) -> Result<()> {
+    let at = |words: &str| said.find(words).with_context(|| format!("'{words}' is not in: {said}"));
+    let counted = at("$ hub count")?;
+    ensure!(at("A quick test, before anybody applies")? < counted, "{said}");
+    for later in ["hub project apply", "spoke approve at"] {
+        ensure!(counted < at(later)?, "'{later}' comes before people are counted: {said}");
+    }
+    // all of it, not the first request alone
+    let last = said.rfind("$ hub count").unwrap_or(counted);
+    ensure!(last < at("hub project apply")?, "{said}");
+    Ok(())
+}
+
 /// Every file that holds published data, and when it was written.
 fn published(dir: &Path) -> Result<BTreeMap<PathBuf, SystemTime>> {
     let mut all = BTreeMap::new();
@@ -172,6 +186,7 @@ fn a_first_start_shows_everything_and_later_ones_make_nothing_anew() -> Result<(
         "{first}"
     );
     on_the_way_out(&first)?;
+    counted_before_anybody_applies(&first)?;
     let before = published(&dir)?;
     ensure!(!before.is_empty(), "something was published");
 
@@ -179,7 +194,7 @@ fn a_first_start_shows_everything_and_later_ones_make_nothing_anew() -> Result<(
     for says in ["reuse the registers of an earlier start", "nothing is ingested"] {
         ensure!(second.contains(says), "'{says}' is not in: {second}");
     }
-    for anew in ["generate the registers", "ingest at", "spoke init", "spoke approve at"] {
+    for anew in ["generate the registers", "ingest at", "spoke init", "hub project apply", "spoke approve at"] {
         ensure!(!second.contains(anew), "'{anew}' is in: {second}");
     }
     on_the_way_out(&second)?;

@@ -196,6 +196,19 @@ impl Ledger {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Tally::all)
     }
 
+    /// [`Self::shown`] of sums, by who adds how much and the number with its noise; for whoever measures what that takes.
+    ///
+    /// # Errors
+    /// As [`Self::shown`].
+    pub fn shown_sums(&self, sums: &[(Summary, f64)]) -> Result<Vec<Option<f64>>> {
+        let asked: Vec<_> = sums
+            .iter()
+            .map(|(marks, shown)| Some(Record { of: Of::Sum, marks: marks.clone(), shown: *shown }))
+            .collect();
+        let shown = self.statistics(&asked)?;
+        Ok(shown.into_iter().map(|shown| shown.map(|shown| shown.number)).collect())
+    }
+
     fn decide_people(&self, cells: &[Option<Summary>], least: Threshold) -> Result<Option<Decided<u64>>> {
         let asked = cells.iter().map(|cell| match cell {
             Some(cell) if cell.people >= least.least() => {

@@ -13,7 +13,7 @@ pub fn coarse(n: u64) -> String {
 /// `n` or more, up to twice as much, as `by` says (256 steps): what is made [`coarse`] then changes at another number each time.
 ///
 /// A class that always began at the same number would tell, at that number, whether one person is there. With `by` drawn by
-/// chance for each query, one person more changes the class for one step in 256 at most, which takes some 256 * 256 queries to see.
+/// chance for each query, one person more changes the class for one step in 256 at most, which takes some 770 queries to see 19 times in 20.
 #[must_use]
 pub fn moved(n: u64, by: u8) -> u64 {
     let more = u128::from(n) * u128::from(by) / 256;

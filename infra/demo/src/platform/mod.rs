@@ -60,6 +60,8 @@ pub struct Options {
     pub profile: Option<PathBuf>,
     /// Whether ingests show their progress on the terminal.
     pub live: bool,
+    /// Whether the project is applied for as soon as everything runs; if not, [`Platform::open_project`] does it.
+    pub apply: bool,
     /// Tables that the project asks for beside the registers' own.
     pub also: Vec<AlsoAsked>,
     /// What leaves the controllers, as the application says it; none: rows into the enclave, or blind totals.
@@ -90,6 +92,7 @@ impl Options {
             researchers: Vec::new(),
             profile: None,
             live: false,
+            apply: true,
             also: Vec::new(),
             output: None,
             threshold: None,
@@ -162,7 +165,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Makes what is missing, ingests unless that has been done, and starts everything.
+    /// Makes what is missing, ingests unless that has been done, starts everything, and opens the project unless it is to wait.
     pub async fn start(options: Options) -> Result<Platform, PlatformError> {
         let mut platform = Platform::prepare(options).await?;
         platform.start_all().await?;

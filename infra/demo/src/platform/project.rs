@@ -34,7 +34,7 @@ pub struct AlsoAsked {
 }
 
 impl Platform {
-    /// Opens the demo's project once every spoke and the hub run, unless that has been done.
+    /// Opens the demo's project once every spoke and the hub run, unless that has been done or is to wait.
     pub(super) async fn open_when_all_run(&mut self) -> Result<(), PlatformError> {
         let all = self
             .options
@@ -44,7 +44,7 @@ impl Platform {
             .map(|c| Part::Spoke(c.id))
             .chain([Part::Hub])
             .all(|p| self.children.contains_key(&p));
-        if all { self.open_project(PROJECT).await } else { Ok(()) }
+        if all && self.options.apply { self.open_project(PROJECT).await } else { Ok(()) }
     }
 
     /// Takes `project` from an application over every controller's decision to an open workspace with a key, unless that

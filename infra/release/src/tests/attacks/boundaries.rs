@@ -263,26 +263,42 @@ async fn attack_membership_by_four_known_others_takes_many_sets_of_them() {
     }
 }
 
-/// The same where five, six or seven others are named: no certainty but that seven who are hidden are not eight.
-#[test]
-fn attack_membership_by_more_known_others_takes_several_sets_of_them() {
-    let passing = |people: usize| match people.checked_sub(5) {
-        Some(above) => PASSING.get(above).map_or(1.0, |passing| f64::from(*passing) / 256.0),
-        None => 0.0,
-    };
+/// The same where five, six or seven others are named: no certainty but that seven who are hidden are not eight. Off (plain SQL): at once.
+#[tokio::test]
+async fn attack_membership_by_more_known_others_takes_several_sets_of_them() {
+    let what = "count(DISTINCT pnr)";
     for known in 5..=7 {
-        let [without, with] = [passing(known), passing(known + 1)];
+        let shares = told(known, what, None).await.map(|told| {
+            let all: Vec<bool> = told.into_iter().flatten().collect();
+            all.iter().filter(|shown| **shown).count() as f64 / all.len() as f64
+        });
+        // Of sets with the person and without: how many are shown.
+        let [with, without] = shares;
+        for (share, people) in [(with, known + 1), (without, known)] {
+            let published = PASSING.get(people - 5).map_or(1.0, |passing| f64::from(*passing) / 256.0);
+            assert!((share - published).abs() < 0.09, "{people} people are shown in {share} of sets, not {published}");
+        }
         // the expected logarithm of how much likelier an answer is with the person than without, where the person is counted
         let hidden = if with < 1.0 { (1.0 - with) * ((1.0 - with) / (1.0 - without)).ln() } else { 0.0 };
         let told = with * (with / without).ln() + hidden;
         let needed = 19.0_f64.ln() / told;
         println!(
-            "beside {known} known others: shown makes it {:.1} times as likely, hidden {:.2} times; 19 to 1 after {needed:.0} sets",
+            "beside {known} known others: of {} sets {:.1} % are shown with the person and {:.1} % without; shown makes it {:.1} times as \
+             likely, hidden {:.2} times; 19 to 1 after {needed:.0} sets",
+            PROJECTS as usize * SETS,
+            100.0 * with,
+            100.0 * without,
             with / without,
             (1.0 - with) / (1.0 - without)
         );
         assert!(needed > 5.0, "{known} {needed}");
-        assert!(with / without <= 4.0, "{known}");
+        assert!(with / without <= 6.0, "{known}");
+        let (ctx, _) = incomes();
+        for (target, rich) in TARGETS {
+            let counted = (known + usize::from(rich)).to_string();
+            let plainly = super::plain(&ctx, &beside(known, target, what, "false")).await.remove(0);
+            assert!(plainly.iter().all(|n| *n == counted), "the attack works by itself: {plainly:?}");
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What is told beside the answer: EXPLAIN RELEASE, refusals, errors.
 
-use super::super::{noise::after, planned, pseudonyms, register, registers, role};
+use super::super::{
+    noise::{after, large},
+    planned, pseudonyms, register, registers, role,
+};
 use crate::release::{SchemaRoles, explain};
 use arrow::{
     array::{ArrayRef, Float64Array, Int32Array},
@@ -99,4 +102,48 @@ async fn attack_the_number_of_rows_tells_no_number_of_small_groups() {
     assert_eq!(plain, [1, 2, 3, 1], "the attack doesn't work by itself");
     assert_eq!(shown[0].len(), 2);
     assert!(shown.iter().all(|rows| *rows == shown[0]), "{shown:?}");
+}
+
+/// The middle of so many milliseconds.
+fn middle(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Learns: what the time tells, which isn't masked. Prints how long a cell takes in which few people are, and how long one in which nobody is;
+/// both are answered alike.
+#[tokio::test]
+async fn attack_by_the_time_of_a_hidden_cell_beside_an_empty_one_is_printed() {
+    let ctx = large(1);
+    let of = |condition: &str| {
+        format!(
+            "SELECT count(DISTINCT pnr) AS n, sum(alder) AS s, avg(alder) AS m, stddev_pop(alder) AS d FROM bef WHERE kom = 18 AND {condition}"
+        )
+    };
+    // Four people at the most, and nobody.
+    let (few, nobody) = (of("del = 41"), of("del = 1000"));
+    let there = |rows: Vec<Vec<String>>| rows[0][0].parse::<u64>().unwrap();
+    let people = there(super::plain(&ctx, &few).await);
+    assert!((1..=4).contains(&people) && there(super::plain(&ctx, &nobody).await) == 0, "{people}");
+    let (mut hidden, mut empty) = (Vec::new(), Vec::new());
+    let mut answers = BTreeSet::new();
+    for turn in 0..60 {
+        // in turns, and each before the other as often as after it
+        for (sql, times) in if turn % 2 == 0 { [(&few, 0), (&nobody, 1)] } else { [(&nobody, 1), (&few, 0)] } {
+            let started = std::time::Instant::now();
+            let answer = after(&ctx, &Arc::default(), sql).await;
+            let took = started.elapsed().as_secs_f64() * 1e3;
+            answers.insert(answer);
+            if times == 0 { hidden.push(took) } else { empty.push(took) }
+        }
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    let low = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
+    let (fastest, of_nobody) = (low(&hidden), low(&empty));
+    println!(
+        "a cell of {people} people that is hidden: {:.2} ms in the middle, {fastest:.2} at the least; one of nobody: {:.2} and {of_nobody:.2} \
+         (60 statements each, planned and run)",
+        middle(hidden),
+        middle(empty)
+    );
 }
