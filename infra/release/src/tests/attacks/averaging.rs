@@ -217,7 +217,7 @@ fn with_values(values: [f64; 3]) -> String {
 }
 
 /// Count, mean and variance of a column with three values say how many have each. Learns: how many have the third value, off by as much as it prints, which is
-/// more than their own count is, or hidden, of one to four. Off: to the person, where the noise of a mean is an average person's.
+/// more than their own count is. Off (plain SQL): exactly.
 #[tokio::test]
 async fn attack_moments_of_three_values_tell_how_many_have_the_third() {
     for few in [false, true] {
