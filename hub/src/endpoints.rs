@@ -105,7 +105,8 @@ pub const HTTP: &[Row] = &[
     ("GET /v1/count", &[HubCount]),
     ("POST /v1/count", &[HubCount]),
     ("POST /v1/airlock", &[AirlockSubmit]),
-    ("POST /v1/airlock/answers", &[AirlockAnswer, HubQueryOpen]),
+    // The rules that applied are those that EXPLAIN RELEASE tells.
+    ("POST /v1/airlock/answers", &[AirlockAnswer, HubExplain, HubQueryOpen]),
     ("GET /v1/airlock", &[AirlockStatus, AirlockRead, AirlockExamine]),
     ("GET /v1/airlock/{id}", &[AirlockStatus, AirlockRead, AirlockExamine]),
     ("PUT /v1/airlock/{id}/files/{name}", &[AirlockStatus, AirlockChange]),

@@ -37,17 +37,27 @@ fn tag(n: i64) -> i64 {
     0x0123_4567_89ab + n * 0x0001_1111_0101 * if n % 2 == 0 { 1 } else { -1 }
 }
 
-/// How the people of each of these members are counted and shown, by the rules of release over their plain sum.
-fn share(members: Range<i64>) -> Share {
-    let people = members.flat_map(|n| n * 1000..n * 1000 + PEOPLE);
-    let (mut count, mut key) = (0, CellKey::default());
-    for one in people.map(person) {
+/// How many people these members have, and the key of them all together.
+fn everybody(members: Range<i64>) -> (u64, u8) {
+    let people = members.flat_map(|n| n * 1000..n * 1000 + PEOPLE).map(person);
+    people.fold((0, 0), |(count, key), one| {
         // as in the table
         let hash: [u8; 32] = Sha256::digest(one).into();
-        let one: [u8; 16] = hash[..16].try_into().unwrap();
-        (count, key) = (count + 1, key.and(CellKey::of_person(&one)));
-    }
-    Share::new(noise::perturbed(count, key, Threshold::DEFAULT), count).unwrap()
+        (count + 1, key.wrapping_add(hash[15]))
+    })
+}
+
+/// How the people of each of these members are counted and shown, by the rules of release over their plain sum.
+fn share(members: Range<i64>) -> Share {
+    let (count, key) = everybody(members);
+    Share::new(noise::perturbed(count, CellKey::new(key), Threshold::DEFAULT), count).unwrap()
+}
+
+/// The same of a sum, whose noise is another than the count's.
+fn share_of_sums(members: Range<i64>) -> Share {
+    let (count, key) = everybody(members);
+    let noise = noise::noise(count - Threshold::DEFAULT.least(), CellKey::new(key ^ 0x33));
+    Share::new(count, count).unwrap().moved(noise as f64)
 }
 
 /// The sum of what a member's people have of a number, as the open zone computes with it: each part at three digits, whole numbers of up to four
@@ -81,7 +91,7 @@ fn shown_parts(all: &Members, members: Range<i64>, of: impl Fn(i64) -> i128) -> 
     let [statistic] = statistics.collect::<Vec<_>>()[..] else { panic!("not one of {parts:?}") };
     let sum: i128 = parts.iter().map(|parts| parts[statistic].unwrap()).sum();
     assert_ne!(sum, members.clone().map(of).sum::<i128>(), "each member's part has noise of its own");
-    share(members).whole(sum)
+    share_of_sums(members).whole(sum)
 }
 
 const TOTALS: &str =
