@@ -266,7 +266,8 @@ impl Analysis<'_> {
                     let reason = format!(
                         "{name}() isn't released. Make it of spreads: the covariance of x and y is (var_samp(x + y) - var_samp(x) - \
                          var_samp(y)) / 2, the slope of y on x is that over var_samp(x), the correlation that over stddev(x) * \
-                         stddev(y). Multiply one of them so that both vary about alike."
+                         stddev(y). Multiply one of them so that both vary about alike. \
+                         Of fewer than 100,000 people sums of what is left over numbers near the means are nearer: docs/release.md, Regression."
                     );
                     return Err(self.examples.refuse(reason, Instead::Spreads));
                 }

@@ -23,6 +23,8 @@ pub(super) struct Limited {
     pub(super) exact: f64,
     /// what the two add who add the most, without its sign
     pub(super) largest: [f64; 2],
+    /// the most that counts of one person, without its sign
+    pub(super) most: f64,
     /// whether a limit changes the sum
     pub(super) sum_changed: bool,
     /// where it is known how many values everybody has
@@ -38,6 +40,10 @@ pub(super) struct Mean {
     pub(super) between: f64,
     /// the mean of people's own variances; 0 where nobody asked
     pub(super) within: f64,
+    /// how far one person can move the mean, times all rows, whose part they are: somebody with the most rows and values at a limit
+    reach: f64,
+    /// the same of the variance
+    reach_of_variance: f64,
     /// whether a limit changes the mean
     pub(super) changed: bool,
     /// whether one changes the variance too
@@ -86,7 +92,7 @@ impl Limited {
             };
         }
         let mean = outer.knows(2).then(|| Mean::of(outer, &bounds));
-        Self { sum, size, exact, largest, sum_changed, mean }
+        Self { sum, size, exact, largest, most: bounds.sum.most(), sum_changed, mean }
     }
 }
 
@@ -111,12 +117,30 @@ impl Mean {
         let alike = bounds.mean.alike() && within <= mean * mean * rows * SAME * SAME;
         // Of equal numbers it is what is left of their digits.
         let between = if bounds.mean.alike() { 0.0 } else { (between / rows - mean * mean).max(0.0) };
-        Self { mean, rows, between, within: within / rows, changed, spread_changed: changed || spread_changed, alike }
+        let (reach, most) = (bounds.mean.reach(mean), bounds.rows.most());
+        let apart = reach * reach + bounds.within.most();
+        Self {
+            mean,
+            rows,
+            between,
+            within: within / rows,
+            reach: reach * most,
+            reach_of_variance: apart * most,
+            changed,
+            spread_changed: changed || spread_changed,
+            alike,
+        }
     }
 
-    /// How far people's means are apart: a standard deviation.
-    pub(super) fn deviation(&self) -> f64 {
-        self.between.sqrt()
+    /// How far one of so many people can move the mean, times the people.
+    pub(super) fn reach(&self, people: u64) -> f64 {
+        self.reach / self.rows * people as f64
+    }
+
+    /// What part of the variance one of so many people can be, times the people; not less than an average person's.
+    pub(super) fn reach_of_variance(&self, people: u64) -> f64 {
+        let variance = self.variance(false);
+        if variance > 0.0 { (self.reach_of_variance / variance / self.rows * people as f64).max(1.0) } else { 1.0 }
     }
 
     /// The variance of the values; of a sample, or of all.

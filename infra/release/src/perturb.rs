@@ -277,7 +277,13 @@ impl ScalarUDFImpl for Perturb {
                 let own: Vec<_> =
                     exact.iter().zip(&counts).map(|(own, counts)| counts.or(own.map(Cell::plain))).collect();
                 let noise = |row| cell(&exact, row).map_or(0.0, |cell| cell.noise(OF_SUMS, contributed.get(row)));
-                let size = |row| limits::at(&limited, row).map(|limited| limited.size);
+                // As if everybody added as much as counts of one; where all do, they do.
+                let size = |row| {
+                    let limited = limits::at(&limited, row)?;
+                    let people = cell(&own, row).map_or(0.0, |own| own.people as f64);
+                    let most = if equal(Some(limited), people) { 0.0 } else { limited.most * people };
+                    Some(limited.size.max(most))
+                };
                 let own = times(&value, &own, size, |row| if counted(row) { 0.0 } else { noise(row) })?;
                 remembered::shown(&self.ledger, Kind::Sum, &own, &contributed, counted)?
             }
@@ -295,23 +301,27 @@ impl ScalarUDFImpl for Perturb {
                 let own = floats(&value, |row, value| {
                     let (Some(adding), Some(all)) = (cell(&adding, row), cell(&all, row)) else { return value };
                     let (Some(adds), Some(of)) = (adding.share(), all.share()) else { return value };
-                    let deviation = match limits::at(&limited, row).and_then(|limited| limited.mean) {
-                        Some(mean) => mean.deviation(),
+                    let reach = match limits::at(&limited, row).and_then(|limited| limited.mean) {
+                        Some(mean) => mean.reach(all.people),
                         None if deviation.is_valid(row) => deviation.value(row),
                         None => 0.0,
                     };
-                    adds.mean(of, value, deviation, all.noise(OF_MEANS, contributed.get(row)))
+                    adds.mean(of, value, reach, all.noise(OF_MEANS, contributed.get(row)))
                 })?;
                 remembered::shown(&self.ledger, Kind::Mean, &own, &contributed, |_| false)?
             }
             (Makes::Spread(of), [value, _, _]) => {
-                let value = limits::spreads(value, &limits::of(summaries(2)?)?, of)?;
+                let limited = limits::of(summaries(2)?)?;
+                let value = limits::spreads(value, &limited, of)?;
                 let all = cells(summaries(1)?, Cell::exact)?;
                 let contributed = remembered::amounts(Kind::Spread(of), summaries(2)?)?;
                 let own = floats(&value, |row, value| {
                     let Some(cell) = cell(&all, row) else { return value };
                     let noise = cell.noise(OF_SPREADS, contributed.get(row));
-                    cell.share().map_or(value, |of| of.spread(value, noise))
+                    // twice an average person's part of a variance is once of its root
+                    let reach = limits::at(&limited, row).and_then(|limited| limited.mean);
+                    let reach = reach.map_or(2.0, |mean| mean.reach_of_variance(cell.people));
+                    cell.share().map_or(value, |all| all.spread(value, reach, noise, of.squared))
                 })?;
                 remembered::shown(&self.ledger, Kind::Spread(of), &own, &contributed, |_| false)?
             }

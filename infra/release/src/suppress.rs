@@ -384,14 +384,16 @@ fn told(name: &str, need: &Need, is_people: bool) -> Vec<Note> {
             "People, off by up to 5, by 1.4 on average. Who differ by fewer than 10 people from those of an earlier answer are shown as it was."
         }
         Kind::Count | Kind::Sum if need.counts() => {
-            "Times shown people over people; one row a person: the number of people. Of unequal numbers of rows: off by up to 5 people's besides."
+            "Times shown people over people; one row a person: the number of people. Of unequal numbers of rows: off by up to 7 people's besides, each with the most rows that count."
         }
-        Kind::Count | Kind::Sum => "Off by up to 7 average people's part, and rounded to a tenth of what one adds.",
+        Kind::Count | Kind::Sum => {
+            "Off by up to 7 times the most that counts of one person, and rounded to a tenth of it."
+        }
         Kind::Mean => {
-            "Off by up to 7 standard deviations over the number of people, and rounded. Of zeros and ones: one shown count over the other."
+            "Off by up to 7 times what one person at a limit moves it by, and rounded. Of zeros and ones: one shown count over the other."
         }
         Kind::Spread => {
-            "Off by up to 7 parts in the number of people, and rounded. Of zeros and ones: that of the shown share."
+            "Off by up to 7 times what one person at a limit moves it by, and rounded. Of zeros and ones: that of the shown share."
         }
     };
     let mut notes = Vec::new();

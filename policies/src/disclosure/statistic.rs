@@ -5,20 +5,23 @@
 //!
 //! | statistic | shown |
 //! |---|---|
-//! | count of rows | times shown people over people, of those who add something: `sum(CASE WHEN .. THEN 1 ELSE 0 END)` is the count that it is. Where they don't have equally many rows, moved by `w` average people's besides |
-//! | sum | times `1 + w / people`, of those who add something |
-//! | mean | times the same of those who add something, over the same of all who have a value; a share of ones and zeros is one shown count over the other, any other mean is moved by `w * standard deviation / people` |
-//! | variance, standard deviation | times `1 + w / people` |
+//! | count of rows | times shown people over people, of those who add something: `sum(CASE WHEN .. THEN 1 ELSE 0 END)` is the count that it is. Where they don't have equally many rows, moved by `w` times the most that counts of one person besides |
+//! | sum | moved by `w` times the most that counts of one person |
+//! | mean | times the same of those who add something, over the same of all who have a value; a share of ones and zeros is one shown count over the other, any other mean is moved by `w` times what one person whose values are at a limit moves it by |
+//! | variance, standard deviation | moved by `w` times what such a person moves the variance by; a fall becomes a division, so that none is below zero |
 //!
 //! `w` is looked up as a count's noise is (mean 0, variance 3). Half of it is the people's, so that the same people asked for in other words have no new
 //! noise; half of it is that of who adds how much ([`noise_of`]): with the people's alone, a sum of values that an attacker knows would
-//! tell the noise of every other sum over the same people. One person moves a mean by about a standard
-//! deviation over the number of people: so a difference of two means is off by some 2.4 of such steps, as a difference of two
-//! counts is off by 2.4 people, and what is lost is small beside the uncertainty of the mean itself, which is the standard deviation over
-//! the *square root* of the people.
+//! tell the noise of every other sum over the same people.
+//!
+//! **How large.** What one person may add is limited ([`super::limits`]), and the noise is that of somebody at the limit, as the noise of a count is that of people who
+//! add one each: so a difference of two sums, or of two means, is off by some 2.4 times the most that anybody can have made of it. Noise of an
+//! average person's would do where all add alike; but whoever writes a statement lets nine add much and all others little. In magnitude tables the
+//! cell-key method does the same with the largest contributions (Thompson, Broadfoot & Elazar 2013; Giessing & Tent 2019). A
+//! mean's own uncertainty is the standard deviation over the *square root* of the people, and so larger.
 //!
 //! Digits beyond that would still give numbers away: the exact mean of whole years has only one denominator that makes the sum
-//! whole. So every statistic is rounded to a tenth of such a step: to the smallest of 1, 2 and 5 times a power of ten that isn't
+//! whole. So every statistic is rounded to a tenth of such a person's part: to the smallest of 1, 2 and 5 times a power of ten that isn't
 //! below it.
 
 /// How much finer than one average person's part a statistic is shown.
@@ -91,8 +94,8 @@ impl Share {
         rounded(value * self.factor(), value.abs() / (self.people as f64 * FINER as f64))
     }
 
-    /// [`Self::whole`] of what people of different signs add up to, who add `size` without their signs: the noise is that of `size`, or
-    /// a sum near zero would have none.
+    /// [`Self::whole`] with the noise of people who add `size` together, without their signs, where that is more than the sum: it has the noise of those who
+    /// add the most, and where signs differ a sum near zero would have none.
     #[must_use]
     pub fn whole_of(self, value: i128, size: Option<f64>) -> i128 {
         let Some(size) = size.filter(|size| *size > (value as f64).abs() * SIGNED) else {
@@ -108,9 +111,9 @@ impl Share {
         rounded(value + size * (self.factor() - 1.0), size / (self.people as f64 * FINER as f64))
     }
 
-    /// A mean over the people of `of`, of whom those of `self` add something, with its standard deviation and noise.
+    /// A mean over the people of `of`, of whom those of `self` add something, with noise. `reach`: so far one person can move it, times the people.
     #[must_use]
-    pub fn mean(self, of: Self, value: f64, deviation: f64, noise: f64) -> f64 {
+    pub fn mean(self, of: Self, value: f64, reach: f64, noise: f64) -> f64 {
         let factor = if self == of {
             1.0
         } else {
@@ -119,7 +122,7 @@ impl Share {
         // Of ones and zeros it is a share, which has the noise of both counts already.
         let ones = (value * of.people as f64 - self.people as f64).abs() <= self.people as f64 * 1e-9;
         let noise = if ones { 0.0 } else { noise };
-        let step = deviation / of.people as f64;
+        let step = reach / of.people as f64;
         // Without a spread everybody has the mean.
         let unit = if step.is_normal() { step } else { value.abs() / of.people as f64 };
         rounded(value * factor + noise * step, unit / FINER as f64)
@@ -135,14 +138,17 @@ impl Share {
         };
         let (there, shown) = (variance(adding.people, self.people), variance(adding.shown, self.shown));
         let ratio = if there > 0.0 { shown / there } else { 1.0 };
-        self.spread(value * if squared { ratio } else { ratio.sqrt() }, 0.0)
+        self.spread(value * if squared { ratio } else { ratio.sqrt() }, 1.0, 0.0, squared)
     }
 
-    /// A variance or a standard deviation, with its noise.
+    /// A variance (`squared`) or a standard deviation, with its noise. `reach`: what part of the variance one person can be, times the people.
     #[must_use]
-    pub fn spread(self, value: f64, noise: f64) -> f64 {
-        let step = value / self.people as f64;
-        rounded(value + noise * step, step.abs() / FINER as f64)
+    pub fn spread(self, value: f64, reach: f64, noise: f64, squared: bool) -> f64 {
+        let part = reach / self.people as f64;
+        let moved = noise * part;
+        let factor = if moved < 0.0 { 1.0 / (1.0 - moved) } else { 1.0 + moved };
+        let (factor, part) = if squared { (factor, part) } else { (factor.sqrt(), part / 2.0) };
+        rounded(value * factor, (value * part).abs() / FINER as f64)
     }
 }
 
@@ -232,13 +238,17 @@ mod tests {
 
     #[test]
     fn a_mean_moves_by_persons_steps() {
-        // a standard deviation of 15 over 100 people: steps of 0.15, shown to 0.02
+        // one of 100 people can be 15 away: steps of 0.15, shown to 0.02
         let all = share(103, 100);
         assert_eq!(all.mean(all, 54.317, 15.0, 0.0), 54.32);
         assert_eq!(all.mean(all, 54.317, 15.0, -2.0), 54.02);
         assert_eq!(all.mean(all, 54.0, 0.0, 3.0), 54.0);
-        assert_eq!(all.spread(15.0, 3.0), 15.46);
-        assert_eq!(all.spread(0.0, 3.0), 0.0);
+        // one person can be as much as five hundredths of the variance
+        assert_eq!(all.spread(200.0, 5.0, 3.0, true), 230.0);
+        assert_eq!(all.spread(200.0, 5.0, -3.0, true), 174.0);
+        assert_eq!(all.spread(15.0, 5.0, 3.0, false), 16.1);
+        assert!(all.spread(15.0, 500.0, -7.0, false) > 0.0);
+        assert_eq!(all.spread(0.0, 5.0, 3.0, false), 0.0);
     }
 
     #[test]

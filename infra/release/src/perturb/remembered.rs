@@ -48,7 +48,7 @@ impl Kind {
             Self::Spread(of) => {
                 let squared = number * number * if of.sample { sampled(people) } else { 1.0 };
                 let spread = if of.squared { squared } else { squared.sqrt() };
-                Share::new(people, people).map_or(spread, |all| all.spread(spread, 0.0))
+                Share::new(people, people).map_or(spread, |all| all.spread(spread, 1.0, 0.0, of.squared))
             }
         }
     }

@@ -86,9 +86,10 @@ async fn numbers(ctx: &SessionContext, sql: &str) -> Vec<f64> {
 /// Slope and correlation by the statement that the refusal of `corr` gives, and by sums of what is left over some number near the mean.
 #[tokio::test]
 async fn regressions_are_made_of_spreads_and_moments() {
-    for (n, spreads, moments) in [(100, 1.0, 1.5), (1_000, 0.4, 0.2)] {
+    for (n, times, spreads, moments) in [(100, 20_u32, 7.0, 3.0), (1_000, 20, 7.0, 1.6), (10_000, 4, 4.0, 0.4)] {
         let [mut by_spreads, mut by_moments, mut by_raw, mut of_correlation] = [0.0_f64; 4];
-        for project in 1..=20 {
+        let [mut of_mean, mut of_variance] = [0.0_f64; 2];
+        for project in 1..=u64::from(times) {
             let ctx = pairs(n, project);
             let refused = released(&ctx, "SELECT regr_slope(y, x) AS b FROM maal").await.unwrap_err();
             assert!(refused.reason.contains("var_samp(x + y)"), "{refused}");
@@ -112,11 +113,18 @@ async fn regressions_are_made_of_spreads_and_moments() {
             by_spreads = by_spreads.max(off(together / x));
             by_moments = by_moments.max(off(sums("x - 26", "y - 130").await));
             by_raw = by_raw.max(off(sums("x", "y").await));
+            // how far off a mean and a variance are, in what chance alone makes of them
+            let sql = "SELECT avg(x) AS m, var_samp(x) AS v FROM maal";
+            let (own, exact) = (numbers(&ctx, sql).await, plain(&ctx, sql).await.remove(0));
+            let exact: Vec<f64> = exact.iter().map(|number| number.parse().unwrap()).collect();
+            of_mean += (own[0] - exact[0]).abs() / (exact[1] / f64::from(n)).sqrt() / f64::from(times);
+            of_variance += (own[1] - exact[1]).abs() / (exact[1] * (2.0 / f64::from(n)).sqrt()) / f64::from(times);
             of_correlation = of_correlation.max((together / (x * y).sqrt() - correlation).abs());
         }
         println!(
-            "{n} people, 20 times: the slope is off by {by_spreads:.3} of its own standard error at most by spreads, {by_moments:.3} by \
-             sums about the mean, {by_raw:.3} by sums as they are; a correlation by {of_correlation:.4}"
+            "{n} people, {times} times: the slope is off by {by_spreads:.3} of its own standard error at most by spreads, {by_moments:.3} by \
+             sums about the mean, {by_raw:.3} by sums as they are; a correlation by {of_correlation:.4}; on average a mean by {of_mean:.2} of \
+             its standard error, a variance by {of_variance:.2}"
         );
         assert!(by_spreads < spreads && by_moments < moments, "{n}: {by_spreads} {by_moments}");
     }

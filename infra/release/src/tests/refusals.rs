@@ -260,12 +260,12 @@ This works: SELECT avg(indkomst) AS mean, stddev(indkomst) AS spread, count(indk
 
     correlation:
         "SELECT corr(indkomst, kom) FROM bef",
-        @r#"corr() isn't released. Make it of spreads: the covariance of x and y is (var_samp(x + y) - var_samp(x) - var_samp(y)) / 2, the slope of y on x is that over var_samp(x), the correlation that over stddev(x) * stddev(y). Multiply one of them so that both vary about alike.
+        @r#"corr() isn't released. Make it of spreads: the covariance of x and y is (var_samp(x + y) - var_samp(x) - var_samp(y)) / 2, the slope of y on x is that over var_samp(x), the correlation that over stddev(x) * stddev(y). Multiply one of them so that both vary about alike. Of fewer than 100,000 people sums of what is left over numbers near the means are nearer: docs/release.md, Regression.
 This works: SELECT count(*) AS n, avg(indkomst) AS mean_x, avg(kom) AS mean_y, var_samp(indkomst) AS var_x, var_samp(kom) AS var_y, var_samp(indkomst + kom) AS var_sum FROM bef WHERE indkomst IS NOT NULL AND kom IS NOT NULL"#;
 
     slope:
         "SELECT kom, regr_slope(indkomst, koen) FROM bef GROUP BY kom",
-        @r#"regr_slope() isn't released. Make it of spreads: the covariance of x and y is (var_samp(x + y) - var_samp(x) - var_samp(y)) / 2, the slope of y on x is that over var_samp(x), the correlation that over stddev(x) * stddev(y). Multiply one of them so that both vary about alike.
+        @r#"regr_slope() isn't released. Make it of spreads: the covariance of x and y is (var_samp(x + y) - var_samp(x) - var_samp(y)) / 2, the slope of y on x is that over var_samp(x), the correlation that over stddev(x) * stddev(y). Multiply one of them so that both vary about alike. Of fewer than 100,000 people sums of what is left over numbers near the means are nearer: docs/release.md, Regression.
 This works: SELECT count(*) AS n, avg(indkomst) AS mean_x, avg(kom) AS mean_y, var_samp(indkomst) AS var_x, var_samp(kom) AS var_y, var_samp(indkomst + kom) AS var_sum FROM bef WHERE indkomst IS NOT NULL AND kom IS NOT NULL"#;
 
     any_true:

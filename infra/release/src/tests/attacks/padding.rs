@@ -93,3 +93,39 @@ async fn attack_by_whether_a_statistic_is_hidden_for_one_person() {
         assert_eq!(told[0], told[1], "{what}");
     }
 }
+
+/// One person among a few dozen others who add as much as they might, while thousands add next to nothing: noise of an average person's would be none beside it.
+/// The others are known to the attacker. Learns: the value, off by more than it is, and nothing of whether there is one. Off: to a few in a hundred.
+#[tokio::test]
+async fn attack_fellows_who_add_as_much_give_no_value_away() {
+    const FELLOWS: &str = "k = 18 AND d BETWEEN 1 AND 8";
+    let value = |others: &str| format!("CASE WHEN {{T}} THEN a * 10 WHEN {FELLOWS} THEN 300 ELSE {others} END");
+    let whole = |shown: &[f64]| shown[0];
+    let times = |shown: &[f64]| shown[0] * shown[1];
+    type Found = fn(&[f64]) -> f64;
+    for (what, columns, found) in [
+        ("a sum", format!("sum({})", value("1")), whole as Found),
+        ("a sum of signs", format!("sum({})", value("CASE WHEN d % 2 = 0 THEN 1 ELSE -1 END")), whole),
+        ("a mean", format!("avg({}) AS m, count(*)", value("d % 3")), times),
+        ("a variance", format!("var_pop({}) AS v, count(*)", value("d % 3")), times),
+    ] {
+        let (mut off, mut part) = (Vec::new(), 0.0);
+        for project in 0..12 {
+            let ctx = large(project);
+            let sql = |of: &str| format!("SELECT {columns} AS n FROM {EACH}").replace("{T}", of);
+            let numbers = |row: &[String]| row.iter().filter_map(|cell| cell.parse().ok()).collect::<Vec<f64>>();
+            let [with, without] = [KNOWN, "false"].map(sql);
+            let [with, without, shown] = [
+                numbers(&plain(&ctx, &with).await[0]),
+                numbers(&plain(&ctx, &without).await[0]),
+                numbers(&after(&ctx, &Arc::default(), &with).await[0]),
+            ];
+            part = found(&with) - found(&without);
+            off.push((found(&shown) - found(&with)) / part);
+        }
+        let root = (off.iter().map(|off| off * off).sum::<f64>() / off.len() as f64).sqrt();
+        println!("beside {what} of fellows: a person's part of {part:.0} is off by {root:.2} of itself");
+        assert!(part.abs() > 100.0, "{what}: the attack doesn't work by itself: {part}");
+        assert!(root > 1.0, "{what}: {off:?}");
+    }
+}
