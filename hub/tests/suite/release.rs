@@ -85,7 +85,7 @@ async fn rules_are_told_before_anything_is_asked() {
             "| m ",
             "suppressed: fewer than 5 people",
             "perturbed",
-            "standard deviations",
+            "one person at a limit",
             "suppressed: fewer than 10 contributors",
             "dominated by two people",
         ] {
