@@ -228,4 +228,17 @@ mod tests {
         fs::write(&path, "something else, and long enough").unwrap();
         assert!(Tally::open(&path).is_err());
     }
+
+    /// A device that is always full.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn on_a_full_disk_nothing_is_shown_and_nothing_counted() {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut tally = Tally { file: Some(full), ..Tally::default() };
+        let error = tally.take([1; 16], 60, 5, CAPS).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!((tally.of_day, tally.all, tally.cost.len()), (0, 0, 0));
+        tally.file = None;
+        assert_eq!(take(&mut tally, 1, 100, 5), Ok(()), "all of the day is left");
+    }
 }
