@@ -12,7 +12,7 @@ use proto::{
     blind::{MAX_WORDS, WORDS, fragment_digest, statistics},
     fragment::Limits,
     ids::TableName,
-    plan::{Tables, decode_plainly},
+    plan::Tables,
     refusal::{Kind, Refusal},
 };
 use release::Ledgers;
@@ -98,10 +98,7 @@ pub(super) fn plan(
     (ledgers, limits): (&Ledgers, &Limits),
 ) -> Result<LogicalPlan, Refusal> {
     shareable(question)?;
-    let asked = decode_plainly(&question.fragment, tables, state, limits).map_err(Refusal::from)?;
-    let asked = state.analyzer().execute_and_check(asked, state.config_options(), |_, _| {});
-    // The engine's own words may repeat constants of the question.
-    let asked = asked.map_err(|_| Refusal::new(Kind::Invalid, "types or names in the fragment don't fit together"))?;
+    let asked = checked::asked(question, tables, state, limits)?;
     let parts = release::shared(&asked, &ledgers.of(&permit.project, keys.epoch));
     let parts = parts.map_err(|unshared| Refusal::new(Kind::Invalid, unshared.to_string()))?;
     Ok(parts.into_inner())

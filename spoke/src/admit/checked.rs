@@ -43,6 +43,22 @@ pub(super) fn checkable(question: &Question) -> Result<(), Refusal> {
     ))
 }
 
+/// What is asked of `tables`, analysed: what the rules of release take.
+///
+/// # Errors
+/// What isn't admitted, or doesn't fit together.
+pub(super) fn asked(
+    question: &Question,
+    tables: &dyn Tables,
+    state: &SessionState,
+    limits: &Limits,
+) -> Result<LogicalPlan, Refusal> {
+    let asked = decode_plainly(&question.fragment, tables, state, limits).map_err(Refusal::from)?;
+    let asked = state.analyzer().execute_and_check(asked, state.config_options(), |_, _| {});
+    // The engine's own words may repeat constants of the question.
+    asked.map_err(|_| Refusal::new(Kind::Invalid, "types or names in the fragment don't fit together"))
+}
+
 /// The plan of checked cells over `tables`, in place of what is asked.
 ///
 /// # Errors
@@ -56,10 +72,7 @@ pub(super) fn plan(
     (ledgers, limits): (&Ledgers, &Limits),
 ) -> Result<LogicalPlan, Refusal> {
     checkable(question)?;
-    let asked = decode_plainly(&question.fragment, tables, state, limits).map_err(Refusal::from)?;
-    let asked = state.analyzer().execute_and_check(asked, state.config_options(), |_, _| {});
-    // The engine's own words may repeat constants of the question.
-    let asked = asked.map_err(|_| Refusal::new(Kind::Invalid, "types or names in the fragment don't fit together"))?;
+    let asked = asked(question, tables, state, limits)?;
     let ledger = ledgers.of(&permit.project, keys.epoch);
     let checked = release::checked(asked, &SchemaRoles, &ledger, least(permit)).map_err(|refusal| {
         let why = "this controller's permit lets only cells out that its spoke has checked itself.";
