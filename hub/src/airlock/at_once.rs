@@ -291,7 +291,10 @@ async fn approved(
     submission: &Submission,
     earlier: &SubmissionId,
 ) -> Result<SubmissionRecord, AirlockError> {
-    let known = read::record(&mut *connection, earlier).await.ok();
+    let known = match read::record(&mut *connection, earlier).await {
+        Err(ApplyError::NotFound(_)) => None,
+        read => Some(read?),
+    };
     let known = known.filter(|known| {
         known.project() == &submission.project && matches!(known.state, State::Approved | State::Released)
     });
